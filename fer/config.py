@@ -1,0 +1,256 @@
+"""From the words on the command line to checked configurations, before any work: one for each job of a sweep.
+
+Hydra composes, `fer.schema` judges. Every mistake of every job is collected, so that the user sees them all at once.
+"""
+
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from fer.errors import UserError
+from fer.mistakes import OPEN, find, mistakes, nearest, sentences, unknown_key
+
+# Their values are taken as typed, since Hydra's grammar trips over blanks, accents, brackets, "=", "?" and ",".
+PATHS = ("dataset.root", "weights", "resume", "hydra.run.dir", "hydra.sweep.dir")
+REFUSALS = (HydraException, OmegaConfBaseException, ValueError, AttributeError)  # what composing raises
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the user typed: paths quoted for Hydra, flags apart."""
+
+    conf: Path  # the folder of YAML files
+    name: str  # of the primary one
+    overrides: list[str]
+    multirun: bool = False
+    config_dir: Path | None = None  # a second folder with the user's own options
+
+    @cached_property
+    def options(self) -> dict[str, list[str]]:
+        """The names of each group's options."""
+        groups: dict[str, set[str]] = {}
+        for folder in filter(None, (self.conf, self.config_dir)):
+            for path in folder.glob("*/*.yaml"):
+                groups.setdefault(path.parent.name, set()).add(path.stem)
+        return {group: sorted(names) for group, names in groups.items()}
+
+    def shadowed(self) -> list[str]:
+        """Say which of the user's own options have the name of one of ours, which Hydra would take."""
+        own = self.config_dir.glob("*/*.yaml") if self.config_dir else ()
+        places = [path.relative_to(self.config_dir) for path in own]
+        return [
+            f"{self.config_dir / place}: {place.parent}={place.stem} is built in: give your option another name"
+            for place in places
+            if (self.conf / place).exists()
+        ]
+
+    def compose(self, words: list[str]) -> DictConfig:
+        """Compose one job's configuration, as Hydra will."""
+        if self.config_dir:
+            words = [*words, f"hydra.searchpath=[{_quoted(f'file://{self.config_dir.as_posix()}')}]"]
+        return compose(self.name, words, return_hydra_config=True)
+
+
+@dataclass
+class Job:
+    """One training: its configuration, plain and checked, and the folder it would write to."""
+
+    plain: dict[str, Any]
+    schema: type[BaseModel]
+    config: Any = None  # the checked model, if nothing is wrong
+    folder: Path | None = None  # likewise; in a sweep, the folder of all its jobs
+
+    def part(self, name: str) -> Any:
+        """Return the checked value of one key or section; None if it is wrong, whatever the others are."""
+        try:
+            return TypeAdapter(get_type_hints(self.schema, include_extras=True)[name]).validate_python(self.plain[name])
+        except (KeyError, ValidationError):
+            return None
+
+
+def quote_path(word: str) -> str:
+    """Return `key=path` with the path quoted for Hydra and `~` expanded; other words as they are."""
+    key, equals, value = word.partition("=")
+    if key.lstrip("+") not in PATHS or not equals or value in ("", "null") or _is_quoted(word, value):
+        return word
+    return f"{key}={_quoted(os.path.expanduser(value))}"  # noqa: PTH111 (pathlib's fails for ~nobody)
+
+
+def _quoted(text: str) -> str:
+    escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), text)
+    return f"'{escaped}'"
+
+
+def _is_quoted(word: str, value: str) -> bool:
+    if value[0] not in "'\"" or value[0] != value[-1]:
+        return False
+    try:
+        return bool(OverridesParser.create().parse_override(word))
+    except HydraException:
+        return False
+
+
+def check_jobs(command: Command, schema: type[BaseModel]) -> list[Job]:
+    """Compose and check the configuration of every job.
+
+    Raises:
+        UserError: with all mistakes of all jobs, a line each.
+    """
+    jobs, errors = read_jobs(command, schema)
+    if errors:
+        raise UserError(mistakes(errors))
+    return jobs
+
+
+def read_jobs(command: Command, schema: type[BaseModel]) -> tuple[list[Job], list[str]]:
+    """Compose and check the configuration of every job, and go on after mistakes.
+
+    Returns:
+        The jobs that could be composed, and all mistakes, a sentence each.
+    """
+    errors = command.shadowed()
+    with initialize_config_dir(str(command.conf), version_base="1.3"):
+        overrides = [override for word in command.overrides if (override := _parse(word, errors))]
+        choices = [words for override in overrides if (words := _words(override, command, errors))]
+        jobs = [_read_job(command, list(words), schema, errors) for words in itertools.product(*choices)]
+    return [job for job in jobs if job], list(dict.fromkeys(errors))
+
+
+def _parse(word: str, errors: list[str]) -> Override | None:
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    with suppress(HydraException):
+        [override] = parser.parse_overrides([word])
+        if override.key_or_group:
+            return override
+    hint = "quote what has blanks or special characters: 'key=\"a, b\"'" if "=" in word else "see --help"
+    errors.append(f"{word}: expected key=value; {hint}")
+    return None
+
+
+def _words(override: Override, command: Command, errors: list[str]) -> list[str]:
+    """Return the words that a word stands for: several if its key is swept, none if all of them are wrong."""
+    words = [override.input_line]
+    if override.key_or_group == "hydra.mode":
+        errors.append("hydra.mode: expected -m for a sweep, and nothing for one run")
+        return []
+    if override.is_sweep_override() and not command.multirun:
+        errors.append(f"{override.input_line}: several values make a sweep: add -m, or put a list into brackets")
+        return []
+    if override.is_sweep_override():
+        try:
+            words = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+        except HydraException as error:
+            errors.append(f"{override.input_line}: {_first_line(error)}")
+            return []
+    if override.is_delete():
+        return words
+    found = {word: _wrong_option(override.key_or_group, word.partition("=")[2], command.options) for word in words}
+    errors += filter(None, found.values())
+    return [word for word in words if not found[word]]
+
+
+def _wrong_option(key: str, value: str, options: dict[str, list[str]]) -> str | None:
+    """Say what is wrong with the choice of an option, if it is one."""
+    group, value = key.removesuffix(".name"), value.strip("'\"")
+    if group != key and value in options.get(group, ()):
+        return f"{key}={value}: choose an option by {group}={value}, which brings its other keys along"
+    if key not in options or value in options[key]:
+        return None
+    return f"{key}={value}: expected one of {', '.join(options[key])}{nearest(value, options[key])}"
+
+
+def _read_job(command: Command, words: list[str], schema: type[BaseModel], errors: list[str]) -> Job | None:
+    """Compose one job as Hydra will; if that fails, name all keys at fault and judge the rest."""
+    try:
+        composed = command.compose(words)
+        job = Job(_without_hydra(composed), schema)
+    except REFUSALS as error:
+        if (rest := _without_faults(command, words, errors)) != words:
+            return _read_job(command, rest, schema, errors)
+        errors.append(_first_line(error))
+        return None
+    try:
+        config = schema.model_validate(job.plain)
+        folder = composed.hydra.sweep.dir if command.multirun else composed.hydra.run.dir
+        if folder:
+            job.config, job.folder = config, Path(folder)
+        else:
+            errors.append(f"hydra.{'sweep' if command.multirun else 'run'}.dir: expected a folder, but got nothing")
+    except ValidationError as error:
+        errors += sentences(error, job.plain)
+    except REFUSALS as error:
+        errors.append(_first_line(error))
+    return job
+
+
+def _without_hydra(composed: DictConfig) -> dict[str, Any]:
+    own = OmegaConf.create({key: composed[key] for key in composed if key != "hydra"})
+    return OmegaConf.to_container(own, resolve=True)
+
+
+def _without_faults(command: Command, words: list[str], errors: list[str]) -> list[str]:
+    """Return the words without those whose key does not exist, or already does although it is to be added."""
+    parsed = [OverridesParser.create().parse_override(word) for word in words]
+    choices = [word for word, override in zip(words, parsed, strict=True) if _is_choice(override, command)]
+    try:
+        plain = OmegaConf.to_container(command.compose(choices))
+    except REFUSALS:
+        return words  # an option itself is at fault; Hydra says which
+    kept = []
+    for word, override in zip(words, parsed, strict=True):
+        fault = None if word in choices else _key_fault(override, plain)
+        errors += [fault] if fault else []
+        kept += [] if fault else [word]
+    return kept
+
+
+def _is_choice(override: Override, command: Command) -> bool:
+    return override.key_or_group in command.options or "/" in override.key_or_group or override.package is not None
+
+
+def _key_fault(override: Override, plain: dict[str, Any]) -> str | None:
+    key, line = override.key_or_group, override.input_line
+    own = plain if key.startswith("hydra.") else {name: value for name, value in plain.items() if name != "hydra"}
+    try:
+        find(plain, key)
+    except KeyError:
+        if override.is_add() or override.is_force_add():
+            return None
+        hint = f" (to add it: +{line})" if key.startswith(OPEN) and not override.is_delete() else ""
+        return unknown_key(key, own) + hint
+    return f"{line}: {key} is already there: leave out the +" if override.is_add() else None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], ignore: tuple[str, ...]) -> list[str]:
+    """Return "key: old -> new" for every leaf in which two configurations differ."""
+    before, after = (dict(leaves(plain)) for plain in (old, new))
+    keys = [key for key in before | after if key.partition(".")[0] not in ignore]
+    return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys if before.get(key) != after.get(key)]
+
+
+def leaves(plain: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value) of a nested mapping."""
+    for key, value in plain.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,89 @@
+"""Augmentation strategies: from a mapping of names to transforms in `conf/augmentation` to one Albumentations pipeline.
+
+This is the project's only door to Hydra's instantiate, and it lets nothing but Albumentations' classes through.
+"""
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from fer.errors import UserError
+from fer.mistakes import nearest, sentences
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import asks the network for a newer version
+
+
+def build_strategy(transforms: Mapping[str, Mapping[str, Any]], size: int) -> Callable[..., dict[str, Any]] | None:
+    """Return the Albumentations pipeline of a strategy, or None if it has no transforms.
+
+    Args:
+        transforms: name -> {_target_: albumentations.Class, argument: value}, in the order they are applied.
+        size: side of the faces it will see, in pixels.
+
+    Raises:
+        UserError: naming the first transform that cannot be built, or that changes the shape or type of a face.
+    """
+    if not transforms:
+        return None
+    import albumentations
+
+    return albumentations.Compose([_build(name, arguments, size) for name, arguments in transforms.items()])
+
+
+def _build(name: str, arguments: Mapping[str, Any], size: int) -> Any:
+    from hydra.utils import instantiate
+
+    key = f"augmentation.transforms.{name}"
+    try:
+        _require_known(arguments)
+        transform = instantiate(dict(arguments), _convert_="all")
+        _require_same_shape(instantiate({**arguments, "p": 1.0}, _convert_="all"), size)
+    except Exception as error:  # whatever a transform's constructor or a user's argument raises
+        raise UserError(f"{key}{_reason(error, dict(arguments))}") from error
+    return transform
+
+
+def _require_known(arguments: Any) -> None:
+    """Refuse every _target_ but Albumentations' transforms, at any depth, and every argument that they do not have."""
+    import albumentations
+
+    if isinstance(arguments, list | tuple):
+        for item in arguments:
+            _require_known(item)
+    if not isinstance(arguments, Mapping):
+        return
+    door, _, target = str(arguments.get("_target_")).partition(".")
+    kinds = (albumentations.BasicTransform, albumentations.BaseCompose)
+    known = {name: kind for name, kind in vars(albumentations).items() if isinstance(kind, type)}
+    known = {name: kind for name, kind in known.items() if issubclass(kind, kinds)}
+    if door != "albumentations" or target not in known:
+        found = arguments.get("_target_", "none")
+        raise ValueError(f"expected _target_: albumentations.<Transform>, but got {found}{nearest(target, known)}")
+    has = inspect.signature(known[target]).parameters
+    for name, value in arguments.items():
+        if name != "_target_" and name not in has:
+            hint = nearest(name, has) or f"; it has {', '.join(has)}"
+            raise ValueError(f"{target} has no argument {name}{hint}")
+        _require_known(value)
+
+
+def _require_same_shape(transform: Any, size: int) -> None:
+    import albumentations
+
+    image = np.zeros((size, size), np.uint8)
+    result = albumentations.Compose([transform])(image=image)["image"]
+    if (result.shape, result.dtype) != (image.shape, image.dtype):
+        raise ValueError(f"expected {size}x{size} uint8 faces back, but got {result.shape} {result.dtype}")
+
+
+def _reason(error: BaseException, arguments: dict[str, Any]) -> str:
+    """Return ".argument: what is wrong" if Albumentations' own schema says so, else ": what is wrong"."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__
+    if isinstance(error, ValidationError):
+        return f".{sentences(error, arguments)[0]}"
+    return f": {' '.join(str(error).split())}"

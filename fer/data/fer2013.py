@@ -1,0 +1,91 @@
+"""FER2013 (Goodfellow et al. 2013, https://arxiv.org/abs/1307.0414): one of its two CSV files, or the folder copy.
+
+Validation is PublicTest and test is PrivateTest, as in the challenge.
+"""
+
+import hashlib
+import math
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from fer.data.faults import Faults
+from fer.data.fer2013_csv import NAMES, SOURCE, Rows, find_csv, read_rows
+from fer.data.images import ClassFolder, Face, class_folders, list_faces, read_faces
+from fer.data.table import Split, Table, require_splits
+from fer.emotions import class_names
+from fer.errors import UserError
+
+VAL_SHARE = 0.1  # of train, where the file names do not tell PublicTest from PrivateTest
+
+
+def locate_fer2013(root: Path) -> Path | tuple[ClassFolder, ...]:
+    """Return the CSV file that `root` is or holds, or else the class folders of a folder copy.
+
+    Raises:
+        UserError: if neither is there, or a class folder's name is no emotion.
+    """
+    if path := find_csv(root):
+        return path
+    for folder in (root, root / "images"):
+        if (folder / "train").is_dir() and (folder / "test").is_dir():
+            return (*class_folders(folder / "train", Split.TRAIN), *class_folders(folder / "test", Split.TEST))
+    wanted = ", ".join((*NAMES, "train/ and test/", "images/train/ and images/test/"))
+    found = "none of them is there" if root.is_dir() else "there is no such folder"
+    raise UserError(f"dataset.root={root}: expected one of {wanted}, but {found}; {SOURCE}")
+
+
+def read_fer2013(root: Path, size: int, classes: int = 6, on_error: str = "raise") -> Table:
+    """Read FER2013 from a CSV file or a folder copy.
+
+    Args:
+        root: a CSV file, or the folder that holds it, or the one that holds train/ and test/ (perhaps within images/).
+        size: side of the images, in pixels.
+        classes: 6 leaves neutral out, 7 keeps it.
+        on_error: "raise" stops at rows and images that cannot be read, "skip" leaves them out.
+
+    Raises:
+        UserError: if files are missing, rows or images cannot be read, or a split is empty.
+    """
+    found, names = locate_fer2013(root), class_names(classes)
+    if isinstance(found, Path):
+        faults = Faults(on_error)
+        table = _one_hot(read_rows(found, faults), names, faults).resized(size)
+    else:
+        base = found[0].path.parents[1] if found else root
+        table = read_faces(base, _with_validation(list_faces(base, found)), names, size, on_error)
+    return require_splits(table, str(root))
+
+
+def _one_hot(rows: Rows, names: tuple[str, ...], faults: Faults) -> Table:
+    """Return the rows whose emotion is one of `names`, with one-hot targets."""
+    kept = np.flatnonzero(rows.emotions < len(names))
+    return Table(
+        images=rows.images[kept],
+        targets=np.eye(len(names), dtype=np.float32)[rows.emotions[kept]],
+        splits=rows.splits[kept],
+        rows=rows.index[kept],
+        classes=names,
+        skipped=faults.close(),
+    )
+
+
+def _with_validation(faces: list[Face]) -> list[Face]:
+    """Return the faces with a validation split: PublicTest by the file names, or else a share of train."""
+    public = {face.row for face in faces if face.split == Split.TEST and face.path.name.startswith("PublicTest")}
+    chosen = public or _train_share(faces)
+    return [replace(face, split=Split.VAL) if face.row in chosen else face for face in faces]
+
+
+def _train_share(faces: list[Face]) -> set[int]:
+    """Return the rows of a fixed share of each class of train.
+
+    Picked by a hash of the file name, so that it is the same on every machine and with every version of numpy.
+    """
+    by_class = defaultdict(list)
+    for face in faces:
+        if face.split == Split.TRAIN:
+            by_class[face.emotion].append((hashlib.sha256(face.path.name.encode()).digest(), face.row))
+    return {row for group in by_class.values() for _, row in sorted(group)[: math.ceil(VAL_SHARE * len(group))]}

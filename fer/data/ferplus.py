@@ -1,0 +1,238 @@
+"""FER+ (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041): FER2013's images with ten people's votes on each.
+
+Two forms: fer2013new.csv, row for row beside a FER2013 CSV, or the folders that the FERPlus repository makes of both.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fer.data.faults import Faults
+from fer.data.fer2013_csv import NAMES, SOURCE, USAGES, Rows, find_csv, read_rows
+from fer.data.images import decode
+from fer.data.table import Split, Table, require_splits
+from fer.data.votes import targets_from
+from fer.emotions import EMOTIONS, canonical, class_names
+from fer.errors import UserError
+
+VOTES = "fer2013new.csv"
+COLUMNS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
+ORDER = [*([canonical(name) for name in COLUMNS].index(emotion) for emotion in EMOTIONS), 8, 9]  # as votes.py has them
+FOLDERS = {Split.TRAIN: "FER2013Train", Split.VAL: "FER2013Valid", Split.TEST: "FER2013Test"}
+LABELS = "label.csv"
+NO_SPLIT = 255
+HOW = f"{VOTES} comes from the repository microsoft/FERPlus on GitHub; {SOURCE}"
+
+
+@dataclass(frozen=True)
+class CsvPair:
+    """The two files of the CSV form, which have the same rows in the same order."""
+
+    pixels: Path
+    votes: Path
+
+
+@dataclass(frozen=True)
+class Voted:
+    """One file of votes, row by row; a row that cannot be read has no votes, and so no rule keeps it.
+
+    Attributes:
+        votes: (N, 10) int64, in the column order of `fer.data.votes`.
+        names: N image names.
+        splits: (N,) uint8, values of `Split`, or `NO_SPLIT` in a row that cannot be read.
+        lines: (N,) int64, line numbers in the file, from 1.
+    """
+
+    votes: np.ndarray
+    names: tuple[str, ...]
+    splits: np.ndarray
+    lines: np.ndarray
+
+
+def locate_ferplus(root: Path) -> CsvPair | dict[Split, Path]:
+    """Return the two CSV files, or else the three folders, that `root` holds; `root` may also be one of the CSV files.
+
+    Raises:
+        UserError: saying what is missing.
+    """
+    folder = root.parent if root.is_file() else root
+    pixels = find_csv(folder if root.name == VOTES else root)
+    beside = (pixels.parent, folder) if pixels else (folder,)
+    votes = next((place / VOTES for place in beside if (place / VOTES).is_file()), None)
+    if pixels and votes:
+        return CsvPair(pixels, votes)
+    for base in (folder / "data", folder):
+        if all((base / name / LABELS).is_file() for name in FOLDERS.values()):
+            return _with_images({split: base / name for split, name in FOLDERS.items()})
+    raise UserError(
+        f"dataset.root={root}: expected {VOTES} (the votes) beside {NAMES[0]} or {NAMES[1]} (the pixels), or else "
+        f"data/{', data/'.join(FOLDERS.values())} with {LABELS} and images, but {_found(folder, pixels, votes)}; {HOW}"
+    )
+
+
+def _found(folder: Path, pixels: Path | None, votes: Path | None) -> str:
+    if pixels or votes:
+        return f"found only {pixels or votes}"
+    return "found none of them" if folder.is_dir() else "there is no such folder"
+
+
+def _with_images(folders: dict[Split, Path]) -> dict[Split, Path]:
+    """Return the folders if they hold images: a fresh copy of the repository has the votes alone."""
+    if empty := [path for path in folders.values() if not any(path.glob("*.png"))]:
+        raise UserError(
+            f"{empty[0]}: expected the images named in {LABELS}, but found no PNG file; make them with the "
+            f"repository's own script, or put {NAMES[0]} beside {VOTES} ({HOW})"
+        )
+    return folders
+
+
+def read_ferplus(root: Path, size: int, classes: int = 8, labels: str = "majority", on_error: str = "raise") -> Table:
+    """Read FER+ from its votes beside a FER2013 CSV, or from its folders of images.
+
+    Validation and test keep the faces, and the one label, that the majority rule gives, whatever `labels` is. Fewer
+    than eight classes keep the faces whose leading emotion is among them.
+
+    Args:
+        root: the folder that holds the files.
+        size: side of the images, in pixels.
+        classes: 6 (without neutral and contempt), 7 (without contempt) or 8.
+        labels: how votes become the targets of train: "majority", "soft", "probability" or "multi" (`fer.data.votes`).
+        on_error: "raise" stops at rows and images that cannot be read, "skip" leaves them out.
+
+    Raises:
+        UserError: if files are missing or do not belong together, cannot be read, or leave a split empty.
+    """
+    found, faults = locate_ferplus(root), Faults(on_error)
+    if isinstance(found, CsvPair):
+        table = _read_pair(found, classes, labels, faults).resized(size)
+    else:
+        table = _read_folders(found, size, classes, labels, faults)
+    return require_splits(table, str(root))
+
+
+def _read_pair(pair: CsvPair, classes: int, labels: str, faults: Faults) -> Table:
+    voted = _read_votes(pair.votes, faults)
+    rows = read_rows(pair.pixels, faults)
+    _require_same_rows(pair, rows, voted)
+    targets = _targets(voted.votes[rows.index], rows.splits, classes, labels)
+    kept = np.flatnonzero(targets.any(1))
+    return Table(
+        images=rows.images[kept],
+        targets=targets[kept],
+        splits=rows.splits[kept],
+        rows=rows.index[kept],
+        classes=class_names(classes),
+        skipped=faults.close(),
+    )
+
+
+def _require_same_rows(pair: CsvPair, rows: Rows, voted: Voted) -> None:
+    if len(voted.votes) != rows.total:
+        raise UserError(
+            f"{pair.votes}: expected {rows.total} data rows, as many as {pair.pixels} has, but got {len(voted.votes)}; "
+            f"take both files as published ({HOW})"
+        )
+    splits = voted.splits[rows.index]
+    for i in np.flatnonzero((splits != rows.splits) & (splits != NO_SPLIT))[:1]:
+        raise UserError(
+            f"{pair.votes}, line {voted.lines[rows.index[i]]}: expected the Usage {_usage(rows.splits[i])}, as "
+            f"{pair.pixels} has it, but got {_usage(splits[i])}; take both files as published ({HOW})"
+        )
+
+
+def _usage(split: int) -> str:
+    return next(name for name, value in USAGES.items() if value == split)
+
+
+def _read_folders(folders: dict[Split, Path], size: int, classes: int, labels: str, faults: Faults) -> Table:
+    parts = {split: _read_labels(folder / LABELS, split, faults) for split, folder in folders.items()}
+    paths = [folders[split] / name for split, part in parts.items() for name in part.names]
+    splits = np.concatenate([part.splits for part in parts.values()])
+    targets = _targets(np.concatenate([part.votes for part in parts.values()]), splits, classes, labels)
+    kept = np.flatnonzero(targets.any(1))
+    images, good = decode([paths[i] for i in kept], size, faults)
+    kept = kept[good]
+    base = folders[Split.TRAIN].parent
+    return Table(
+        images=images,
+        targets=targets[kept],
+        splits=splits[kept],
+        rows=kept,
+        classes=class_names(classes),
+        files=tuple(paths[i].relative_to(base).as_posix() for i in kept),
+        skipped=faults.close(),
+    )
+
+
+def _targets(votes: np.ndarray, splits: np.ndarray, classes: int, labels: str) -> np.ndarray:
+    """Return (N, classes) float32 targets, zeros for the faces to leave out: those of no emotion or of another one."""
+    train = (splits == Split.TRAIN)[:, None]
+    targets = np.where(train, targets_from(votes, labels), targets_from(votes, "majority"))  # (N, 8)
+    targets[votes[:, : len(EMOTIONS)].argmax(1) >= classes] = 0
+    targets = targets[:, :classes]
+    total = targets.sum(1, keepdims=True)
+    return np.divide(targets, total, out=np.zeros_like(targets), where=total > 0)
+
+
+def _read_votes(path: Path, faults: Faults) -> Voted:
+    """Read fer2013new.csv.
+
+    Raises:
+        UserError: for a wrong header.
+    """
+    rows = _csv_rows(path)
+    names = [name.strip() for name in next(rows, (1, []))[1]]
+    wanted = ("Usage", "Image name", *COLUMNS)
+    if not set(wanted) <= set(names):
+        found = ",".join(names)[:60]
+        raise UserError(f"{path}, line 1: expected the columns {','.join(wanted)}, but got {found!r} ({HOW})")
+    order = [names.index(name) for name in wanted]
+    ordered = ((line, [fields[i] if i < len(fields) else "" for i in order]) for line, fields in rows)
+    return _collect(path, ordered, faults)
+
+
+def _read_labels(path: Path, split: Split, faults: Faults) -> Voted:
+    """Read a folder's label.csv: image name, the box of the face (always the whole image), and the votes."""
+    return _collect(
+        path, ((line, [_usage(split), *fields[:1], *fields[2:]]) for line, fields in _csv_rows(path)), faults
+    )
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        reader = csv.reader(file)
+        yield from ((reader.line_num, fields) for fields in reader if fields)
+
+
+def _collect(path: Path, rows: Iterable[tuple[int, list[str]]], faults: Faults) -> Voted:
+    """Make arrays of rows of line number and usage, image name and the votes as text."""
+    votes, names, splits, lines = [], [], [], []
+    for line, fields in rows:
+        try:
+            split, counts = _row(fields)
+        except ValueError as error:
+            faults.add(f"{path}, line {line}: {error}")
+            split, counts = NO_SPLIT, [0] * len(COLUMNS)
+        votes.append(counts)
+        names.append(fields[1] if len(fields) > 1 else "")
+        splits.append(split)
+        lines.append(line)
+    counts = np.array(votes, np.int64).reshape(-1, len(COLUMNS))[:, ORDER]
+    return Voted(counts, tuple(names), np.array(splits, np.uint8), np.array(lines, np.int64))
+
+
+def _row(fields: list[str]) -> tuple[Split, list[int]]:
+    """Return the split and the votes of one row.
+
+    Raises:
+        ValueError: saying what was expected and what was found.
+    """
+    usage, votes = fields[0], fields[2:]
+    if usage not in USAGES:
+        raise ValueError(f'expected a Usage among {", ".join(USAGES)}, but got "{usage}"')
+    if len(votes) != len(COLUMNS) or not all(vote.isdecimal() for vote in votes):
+        raise ValueError(f'expected {len(COLUMNS)} vote counts, but got "{",".join(votes)}"')
+    return USAGES[usage], [int(vote) for vote in votes]

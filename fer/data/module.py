@@ -1,0 +1,102 @@
+"""The Lightning data module: a table's three splits as loaders, for however many processes there are."""
+
+import os
+from typing import Any
+
+import numpy as np
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from fer.data.loading import Batch, Batches, Faces, Transform, make_loader
+from fer.data.table import Split, Table
+
+SAMPLE = 1000  # training faces that are judged after each epoch, without augmentation
+MOST_WORKERS = 8
+
+
+class FaceData(LightningDataModule):
+    """Serve a table.
+
+    Args:
+        table: faces of all splits, at the net's input size.
+        transform: what training faces go through; None leaves them as they are.
+        batch_size: faces a step and process.
+        workers: loader processes, or "auto": none on a CPU, up to `MOST_WORKERS` beside a GPU.
+        seed: of shuffling and augmentation.
+        draw_labels: draw a label from each training target whenever it is seen.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        transform: Transform | None,
+        batch_size: int,
+        workers: int | str,
+        seed: int,
+        draw_labels: bool = False,
+    ) -> None:
+        super().__init__()
+        self.parts = {split: table.part(split) for split in Split}
+        self.transform, self.batch_size, self.workers = transform, batch_size, workers
+        self.seed, self.draw_labels = seed, draw_labels
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return shuffled, augmented batches, in another order each epoch."""
+        loader = self._loader(self._train_faces(), shuffle=True)
+        if self.trainer:  # Lightning tells the epoch only after workers have begun with it: too late in a resumed run
+            loader.sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
+        return loader
+
+    def steps(self) -> int:
+        """Return the number of training batches in an epoch, for each process."""
+        return len(self._batches(len(self.parts[Split.TRAIN]), shuffle=True))
+
+    def first_batch(self) -> Batch:
+        """Return the first epoch's first training batch."""
+        faces = self._train_faces()
+        return faces[next(iter(self._batches(len(faces), shuffle=True)))]
+
+    def val_dataloader(self) -> list[DataLoader[Batch]]:
+        """Return the validation split, and a fixed sample of the training split."""
+        train = self.parts[Split.TRAIN]
+        sample = np.random.default_rng(self.seed).permutation(len(train))[:SAMPLE]
+        return [self._plain(self.parts[Split.VAL]), self._plain(train.select(sample))]
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Return the test split."""
+        return self._plain(self.parts[Split.TEST])
+
+    def _train_faces(self) -> Faces:
+        return Faces(self.parts[Split.TRAIN], self.transform, self.draw_labels, self.seed)
+
+    def _plain(self, table: Table) -> DataLoader[Batch]:
+        return self._loader(Faces(table, None, False, self.seed), shuffle=False)
+
+    def _loader(self, faces: Faces, shuffle: bool) -> DataLoader[Batch]:
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        # Faces that are only copied need no helpers: a worker costs more than it brings.
+        workers = self._workers(on_gpu) if faces.transform is not None else 0
+        return make_loader(faces, self._batches(len(faces), shuffle), workers, pin_memory=on_gpu)
+
+    def _batches(self, count: int, shuffle: bool) -> Batches:
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return Batches(count, self.batch_size, self.seed, shuffle, rank, world)
+
+    def _workers(self, on_gpu: bool) -> int:
+        if self.workers != "auto":
+            return int(self.workers)
+        return min(MOST_WORKERS, max(_cores() - 1, 1)) if on_gpu else 0
+
+
+def gray_statistics(table: Table) -> tuple[float, float]:
+    """Return mean and standard deviation of the training split's gray, in [0, 1]."""
+    counts = np.bincount(table.part(Split.TRAIN).images.ravel(), minlength=256) / 1.0
+    levels = np.arange(256) / 255
+    mean = (counts * levels).sum() / counts.sum()
+    variance = (counts * (levels - mean) ** 2).sum() / counts.sum()
+    return float(mean), float(max(variance, 1e-6) ** 0.5)
+
+
+def _cores() -> int:
+    affinity: Any = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,0 +1,37 @@
+"""From a dataset's configuration to its reader."""
+
+from fer.data.fer2013 import locate_fer2013, read_fer2013
+from fer.data.ferplus import locate_ferplus, read_ferplus
+from fer.data.images import locate_folder, read_folder
+from fer.data.synthetic import read_synthetic
+from fer.data.table import Table
+from fer.schema import Dataset, Fer2013, FerPlus, Synthetic
+
+
+def locate(config: Dataset) -> None:
+    """Look for a dataset's files, without reading them.
+
+    Raises:
+        UserError: if they are not there.
+    """
+    if isinstance(config, Fer2013):
+        locate_fer2013(config.root)
+    elif isinstance(config, FerPlus):
+        locate_ferplus(config.root)
+    elif not isinstance(config, Synthetic):
+        locate_folder(config.root)
+
+
+def read(config: Dataset, size: int) -> Table:
+    """Read a dataset into a table of square faces with `size` pixels a side.
+
+    Raises:
+        UserError: if files are missing or cannot be read.
+    """
+    if isinstance(config, Fer2013):
+        return read_fer2013(config.root, size, config.classes, config.on_error)
+    if isinstance(config, FerPlus):
+        return read_ferplus(config.root, size, config.classes, config.labels, config.on_error)
+    if isinstance(config, Synthetic):
+        return read_synthetic(size, config.classes, config.train, config.val, config.test, config.seed)
+    return read_folder(config.root, size, config.classes, config.on_error)

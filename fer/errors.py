@@ -1,0 +1,9 @@
+"""The two ways in which a command ends early on purpose; `fer.command` turns them into exit codes."""
+
+
+class UserError(Exception):
+    """The user's mistake, as one sentence: what was expected, what was found, what to do. Exit code 2."""
+
+
+class RunError(Exception):
+    """The run failed although its input was good (NaN loss, a full disk). Exit code 1."""

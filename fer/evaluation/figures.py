@@ -1,0 +1,264 @@
+"""The figures of an evaluation, in one style: what goes into a run's folder and onto its dashboard.
+
+Every function returns a `Figure` made without pyplot: no global state, no display, nothing left to close, any thread.
+The sizes are for 1200 pixels of width at 150 dpi, with type that is still legible at 640. The colours differ in
+lightness too, so that they stay apart for colour-blind readers and on paper.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from torch import Tensor
+
+from fer.evaluation.metrics import CALIBRATION_BINS, calibration_error
+
+BLUE, TEAL, AMBER = "#1D4E89", "#2A9D8F", "#F2A541"
+INK, MUTED, LINES = "#1F2933", "#66717D", "#E3E7EB"
+SHADES = LinearSegmentedColormap.from_list("shades", ["#FFFFFF", "#9DB9D9", BLUE, "#0F2C52"])
+HEAT = LinearSegmentedColormap.from_list("heat", ["#3B0F70", "#B5367A", "#F4731C", "#FFD21F"])
+WIDTH, DPI = 8.0, 150
+
+Images = Tensor | np.ndarray
+
+
+def _figure(title: str, height: float) -> Figure:
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white", layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
+    figure.suptitle(title, x=0.015, ha="left", fontsize=14, fontweight="bold", color=INK)
+    return figure
+
+
+def _style(axes: Axes, x: str = "", y: str = "", grid: str = "y") -> None:
+    axes.set_xlabel(x, fontsize=11, color=MUTED)
+    axes.set_ylabel(y, fontsize=11, color=MUTED)
+    axes.tick_params(length=0, labelsize=10.5, labelcolor=INK, pad=6)
+    axes.spines[:].set_visible(False)
+    axes.set_axisbelow(True)
+    if grid:
+        axes.grid(axis=grid, color=LINES, linewidth=1)
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """Put the legend on the title's line, at the right."""
+    handles, labels = axes.get_legend_handles_labels()
+    place = {"loc": "upper right", "ncols": len(labels), "borderaxespad": 0.4}
+    figure.legend(handles, labels, frameon=False, fontsize=10.5, labelcolor=INK, **place)
+
+
+def confusion_matrix(matrix: np.ndarray, classes: Sequence[str], title: str) -> Figure:
+    """Draw counts and shares of each true class; the colour is the share.
+
+    Args:
+        matrix: (C, C) int64, rows are the true classes.
+        classes: C names.
+        title: heading.
+    """
+    totals = matrix.sum(1)
+    shares = matrix / np.maximum(totals, 1)[:, None]
+    figure = _figure(title, 7.0)
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap=SHADES, vmin=0, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(classes)), classes)
+    axes.set_yticks(range(len(classes)), [f"{name}\n{total:,}" for name, total in zip(classes, totals, strict=True)])
+    _style(axes, "predicted", "true, with the number of faces", grid="")
+    edges = np.arange(1, len(classes)) - 0.5
+    axes.hlines(edges, -0.5, len(classes) - 0.5, colors="white", linewidth=2)
+    axes.vlines(edges, -0.5, len(classes) - 0.5, colors="white", linewidth=2)
+    for (row, column), count in np.ndenumerate(matrix):
+        colour = "white" if shares[row, column] > 0.45 else INK
+        # Kept out of the layout, which would measure every text twice.
+        place = {"ha": "center", "color": colour, "in_layout": False}
+        weight = "bold" if row == column else "normal"
+        axes.text(column, row, f"{shares[row, column]:.0%}", va="bottom", fontsize=13, fontweight=weight, **place)
+        axes.text(column, row + 0.06, f"{count:,}", va="top", fontsize=9.5, **place)
+    return figure
+
+
+def per_class(metrics: Mapping[str, float], classes: Sequence[str], title: str) -> Figure:
+    """Draw precision, recall and F1 of each class as bars, in percent.
+
+    Args:
+        metrics: with `precision/NAME`, `recall/NAME`, `f1/NAME` for each class, as `metrics.evaluate` returns them.
+        classes: C names.
+        title: heading.
+    """
+    figure = _figure(title, 4.6)
+    axes = figure.add_subplot()
+    places, width = np.arange(len(classes)), 0.27
+    for index, (key, label, colour) in enumerate(
+        (("precision", "precision", AMBER), ("recall", "recall", TEAL), ("f1", "F1", BLUE))
+    ):
+        values = [metrics[f"{key}/{name}"] for name in classes]
+        bars = axes.bar(places + (index - 1) * width, values, width * 0.92, color=colour, label=label)
+        axes.bar_label(bars, [f"{100 * value:.0f}" for value in values], padding=2, fontsize=9, color=INK)
+    axes.set_xticks(places, classes)
+    axes.set_ylim(0, 1.04)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    _style(axes)
+    _legend(figure, axes)
+    return figure
+
+
+def reliability(logits: Tensor, targets: Tensor, title: str) -> Figure:
+    """Draw the accuracy of each bin of confidence against the confidence, and how many faces each bin holds.
+
+    Guo et al., On Calibration of Modern Neural Networks, 2017.
+
+    Args:
+        logits: (N, C).
+        targets: (N,) int64.
+        title: heading; the expected calibration error is added.
+    """
+    probabilities = logits.detach().double().softmax(1)
+    error = calibration_error(probabilities, targets.reshape(-1))
+    confidence, predictions = probabilities.max(1)
+    confidence, hits = confidence.cpu().numpy(), (predictions == targets).double().cpu().numpy()
+    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    counts = np.bincount(bins, minlength=CALIBRATION_BINS)
+    sums = (np.bincount(bins, values, CALIBRATION_BINS) for values in (hits, confidence))
+    accuracy, mean = (values / np.maximum(counts, 1) for values in sums)
+
+    figure = _figure(f"{title} · ECE {error:.1%}", 6.4)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    bar = {"align": "edge", "width": 0.92 / CALIBRATION_BINS}
+    left, gap = edges[:-1], mean - accuracy
+    upper.bar(left, np.minimum(accuracy, mean), color=BLUE, **bar)
+    upper.bar(left, np.maximum(gap, 0), bottom=accuracy, color=AMBER, label="confidence above accuracy", **bar)
+    upper.bar(left, np.maximum(-gap, 0), bottom=mean, color=TEAL, label="accuracy above confidence", **bar)
+    halo = withStroke(linewidth=3, foreground="white")
+    upper.plot((0, 1), (0, 1), "--", color=INK, linewidth=1.3, path_effects=[halo], label="perfect calibration")
+    upper.set_ylim(0, 1)
+    upper.legend(loc="upper left", frameon=False, fontsize=10.5, labelcolor=INK)
+    lower.bar(left, counts / len(confidence), color=MUTED, **bar)
+    for axes in (upper, lower):
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set_xlim(0, 1)
+    _style(upper, y="accuracy")
+    _style(lower, "confidence", "share of faces")
+    return figure
+
+
+def _gray(images: Images) -> np.ndarray:
+    """Return (B, H, W) floats in [0, 1]; normalised images are scaled together, so that brightness stays comparable."""
+    images = torch.as_tensor(images).detach().cpu()
+    images = images.reshape(len(images), *images.shape[-2:])
+    if images.dtype == torch.uint8:
+        return images.numpy() / 255
+    images = images.float().numpy()
+    low, high = images.min(initial=np.inf), images.max(initial=-np.inf)
+    return (images - low) / max(high - low, 1e-6)
+
+
+def _grid(tiles: np.ndarray, captions: Sequence[str], title: str, columns: int) -> Figure:
+    """Lay (B, H, W) gray or (B, H, W, 3) tiles out with captions below; a caption's first line is bold.
+
+    One axes whose units are inches holds all: an axes for each tile takes ten times as long.
+    """
+    margin, gap, head, line = 0.15, 0.12, 0.55, 0.19
+    width = (WIDTH - 2 * margin + gap) / columns - gap
+    tall = width * tiles.shape[1] / tiles.shape[2]
+    below = line * max(caption.count("\n") + 1 for caption in captions) + 0.16 if any(captions) else gap
+    height = head + -(-len(tiles) // columns) * (tall + below) + 0.05
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.text(margin, 0.17, title, va="top", fontsize=14, fontweight="bold", color=INK)
+    for index, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
+        x, y = margin + index % columns * (width + gap), head + index // columns * (tall + below)
+        extent = (x, x + width, y + tall, y)
+        axes.imshow(tile, cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto", interpolation="bicubic")
+        for number, text in enumerate(caption.split("\n")):
+            style = {"fontweight": "bold", "color": INK} if number == 0 else {"color": MUTED}
+            axes.text(x, y + tall + 0.05 + line * number, text, va="top", fontsize=10.5, **style)
+    axes.set(xlim=(0, WIDTH), ylim=(height, 0))
+    return figure
+
+
+def faces(images: Images, captions: Sequence[str], title: str) -> Figure:
+    """Draw a batch of faces, eight in a row, or six where the captions need the room.
+
+    Args:
+        images: (B, H, W) or (B, 1, H, W), uint8 or normalised floats, B at least 1.
+        captions: B texts, "" for none.
+        title: heading.
+    """
+    longest = max(len(line) for caption in captions for line in caption.split("\n"))
+    return _grid(_gray(images), captions, title, columns=8 if longest < 10 else 6)
+
+
+def mistakes(
+    images: Images, logits: Tensor, targets: Tensor, classes: Sequence[str], title: str, count: int = 16
+) -> Figure:
+    """Draw the mistakes that the net was most confident of, the worst first.
+
+    Args:
+        images: (N, H, W) or (N, 1, H, W), uint8 or normalised floats.
+        logits: (N, C).
+        targets: (N,) int64.
+        classes: C names.
+        title: heading.
+        count: most faces to show.
+    """
+    confidence, predictions = logits.detach().double().softmax(1).max(1)
+    targets = targets.reshape(-1)
+    wrong = torch.nonzero(predictions != targets)[:, 0]
+    worst = wrong[confidence[wrong].argsort(descending=True, stable=True)][:count].cpu()
+    if len(worst) == 0:
+        return _figure(f"{title}: no mistakes", 1.0)
+    captions = [
+        f"{classes[targets[i]]}\ncalled {classes[predictions[i]]} {confidence[i].item():.0%}" for i in worst.tolist()
+    ]
+    return _grid(_gray(torch.as_tensor(images)[worst]), captions, title, columns=4)
+
+
+def heatmap_panel(images: Images, heatmaps: np.ndarray, captions: Sequence[str], title: str) -> Figure:
+    """Draw each face beside itself under its heatmap; where the heatmap is 0, the face shows.
+
+    Args:
+        images: (B, H, W) or (B, 1, H, W), uint8 or normalised floats, B at least 1.
+        heatmaps: (B, H, W) in [0, 1], as `heatmaps.grad_cam` returns them.
+        captions: B texts.
+        title: heading.
+    """
+    gray = np.repeat(_gray(images)[..., None], 3, axis=3)  # (B, H, W, 3)
+    weight = 0.75 * heatmaps[..., None]
+    overlay = (1 - weight) * gray + weight * HEAT(heatmaps)[..., :3]
+    seam = np.ones((*gray.shape[:2], max(gray.shape[2] // 24, 1), 3))
+    return _grid(np.concatenate((gray, seam, overlay), axis=2), captions, title, columns=4)
+
+
+def learning_curves(history: Mapping[str, Sequence[tuple[int, float]]], title: str) -> Figure:
+    """Draw the loss and the accuracy of training and validation over the epochs.
+
+    Args:
+        history: (epoch, value) pairs under `train/loss`, `val/loss`, `train/accuracy`, `val/accuracy`; absent keys and
+            others are left out.
+        title: heading.
+    """
+    figure = _figure(title, 4.0)
+    for axes, name, best in zip(figure.subplots(1, 2), ("loss", "accuracy"), (min, max), strict=True):
+        for part, label, colour in (("train", "training", AMBER), ("val", "validation", BLUE)):
+            if points := history.get(f"{part}/{name}"):
+                axes.plot(
+                    *zip(*points, strict=True), color=colour, linewidth=1.8, marker="o", markersize=3, label=label
+                )
+        if points := history.get(f"val/{name}"):
+            epoch, value = best(points, key=lambda point: point[1])
+            axes.plot(epoch, value, "o", markersize=8, markerfacecolor="white", markeredgecolor=BLUE, markeredgewidth=2)
+            text = f"{value:.3f}" if name == "loss" else f"{value:.1%}"
+            style = {"ha": "center", "fontsize": 10.5, "fontweight": "bold", "color": BLUE}
+            axes.annotate(text, (epoch, value), (0, 9), textcoords="offset points", **style)
+        axes.margins(y=0.12)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+        _style(axes, "epoch", name)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    _legend(figure, figure.axes[0])
+    return figure

@@ -1,0 +1,77 @@
+"""The figures of a judged split, and the files that they are kept in."""
+
+import csv
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from torch import Tensor
+
+from fer.data.table import Table
+from fer.errors import RunError
+from fer.evaluation.intervals import bootstrap
+from fer.evaluation.metrics import evaluate
+
+Outputs = tuple[Tensor, Tensor, Tensor]  # logits (N, C), targets (N,), rows (N,)
+
+
+def split_results(outputs: dict[str, Outputs], classes: tuple[str, ...]) -> dict[str, float]:
+    """Return flat metrics of every judged split: `test/accuracy`, its interval `test/accuracy_low` and `_high`, ...
+
+    Args:
+        outputs: by name of the split, views of test-time augmentation in its name ("test_flip").
+        classes: C names.
+    """
+    results: dict[str, float] = {}
+    for split, (logits, targets, _) in outputs.items():
+        metrics = evaluate(logits, targets, classes)
+        for name, (low, high) in bootstrap(logits, targets, classes).items():
+            metrics |= {f"{name}_low": low, f"{name}_high": high}
+        results |= {f"{split}/{name}": value for name, value in metrics.items()}
+        results[f"{split}/n"] = len(targets)
+    return results
+
+
+def write_predictions(path: Path, outputs: Outputs, table: Table) -> None:
+    """Write index, target and every probability of each face, and its file where it comes from one.
+
+    Args:
+        path: of the CSV file.
+        outputs: logits, targets and rows of the split.
+        table: the faces of the split.
+    """
+    logits, targets, rows = outputs
+    files = dict(zip(table.rows.tolist(), table.files, strict=True)) if table.files else None
+    with whole_file(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["index", "target", *table.classes, *(["file"] if files else [])])
+        probabilities = np.char.mod("%.6f", logits.softmax(1).double().numpy())
+        for row, target, shares in zip(rows.tolist(), targets.tolist(), probabilities.tolist(), strict=True):
+            writer.writerow([row, table.classes[target], *shares, *([files[row]] if files else [])])
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write a flat mapping, one key a line."""
+    with whole_file(path) as file:
+        json.dump(values, file, indent=2)
+        file.write("\n")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[str]]:
+    """Open a text file that appears under its name only when it is whole.
+
+    Raises:
+        RunError: if it cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise RunError(f"{path} could not be written ({error})") from error

@@ -1,0 +1,38 @@
+"""What every net is fed: normalised grayscale faces, and the views of them that test-time augmentation averages."""
+
+import torch
+from torch import Tensor
+
+CROP = 7 / 8  # side of ten-crop's views over the face's: 42 of 48, as 40 and 44 of 48 are usual on FER2013
+
+
+def normalise(images: Tensor, mean: float, std: float) -> Tensor:
+    """Turn images (B, H, W) uint8 into net input (B, 1, H, W) float32; `mean` and `std` are of gray in [0, 1]."""
+    return ((images.float() - 255 * mean) / (255 * std)).unsqueeze(1)
+
+
+def views(inputs: Tensor, tta: str) -> list[Tensor]:
+    """Return the views (B, 1, h, w) of net input (B, 1, H, W) that are averaged.
+
+    Args:
+        inputs: normalised faces.
+        tta: "none" (the faces), "flip" (and mirrored), or "tencrop" (four corners and the centre, and mirrored, at
+            `CROP` of the side; the net pools over whatever size it gets).
+    """
+    if tta == "none":
+        return [inputs]
+    if tta == "flip":
+        return [inputs, inputs.flip(3)]
+    height, width = inputs.shape[2:]
+    side = round(CROP * height)
+    y, x = height - side, width - side
+    corners = [(0, 0), (0, x), (y, 0), (y, x), (y // 2, x // 2)]
+    crops = [inputs[:, :, top : top + side, left : left + side] for top, left in corners]
+    return [*crops, *(crop.flip(3) for crop in crops)]
+
+
+def average_logits(logits: list[Tensor]) -> Tensor:
+    """Average the probabilities of several views, V times (B, C), and return their logarithms (B, C)."""
+    if len(logits) == 1:
+        return logits[0]
+    return torch.stack(logits).float().softmax(2).mean(0).clamp_min(1e-12).log()

@@ -1,0 +1,222 @@
+"""The one typed schema of `conf/train.yaml`: names, types, ranges, and what must agree.
+
+Pydantic checks a whole configuration at once and reports every mistake with its key, which OmegaConf's structured
+configs, stopping at the first, cannot. Meanings and units stand in the YAML files, next to the defaults.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, Strict, model_validator
+
+
+def _not_empty(path: Any) -> Any:
+    if path == "":
+        raise ValueError("expected a path, but got nothing")  # to pathlib it would be the current folder
+    return path
+
+
+def _whole(number: Any) -> Any:
+    if isinstance(number, bool | float):  # Literal compares by value: it would take 6.0 for 6 and true for 1
+        raise ValueError(f"expected a whole number, but got {str(number).lower()}")
+    return number
+
+
+Whole = BeforeValidator(_whole)
+Place = Annotated[Path, Strict(False), BeforeValidator(_not_empty)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Stages = Annotated[tuple[PositiveInt, ...], Strict(False), Field(min_length=1, max_length=6)]
+OnError = Literal["raise", "skip"]
+Weighting = Literal["none", "balanced", "sqrt", "effective"]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are mistakes, YAML's types count, nothing changes after the check."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Fer2013(Section):
+    """conf/dataset/fer2013.yaml."""
+
+    name: Literal["fer2013"]
+    root: Place
+    classes: Annotated[Literal[6, 7], Whole]
+    on_error: OnError
+
+
+class FerPlus(Section):
+    """conf/dataset/ferplus.yaml."""
+
+    name: Literal["ferplus"]
+    root: Place
+    classes: Annotated[Literal[6, 7, 8], Whole]
+    labels: Literal["majority", "probability", "soft", "multi"]
+    on_error: OnError
+
+
+class Folder(Section):
+    """conf/dataset/folder.yaml."""
+
+    name: Literal["folder"]
+    root: Place
+    classes: Annotated[Literal[6, 7, 8] | None, Whole]
+    on_error: OnError
+
+
+class Synthetic(Section):
+    """conf/dataset/synthetic.yaml."""
+
+    name: Literal["synthetic"]
+    classes: Annotated[Literal[6, 7], Whole]
+    train: Annotated[int, Field(ge=12)]
+    val: Annotated[int, Field(ge=12)]
+    test: Annotated[int, Field(ge=12)]
+    seed: Count
+
+
+class Augmentation(Section):
+    """A strategy: names of transforms, in order, each with the Albumentations class it is made from."""
+
+    name: str
+    transforms: dict[str, dict[str, Any]]
+
+
+class Model(Section):
+    """conf/model/*.yaml: the arguments of `fer.models.se_resnet.SEResNet` and the side of its input."""
+
+    name: str
+    input_size: Annotated[int, Field(ge=16, le=512)]
+    widths: Stages
+    depths: Stages
+    stem_stride: Annotated[Literal[1, 2], Whole]
+    reduction: PositiveInt
+    dropout: Share
+    drop_path: Share
+
+    @model_validator(mode="after")
+    def _stages_agree(self) -> "Model":
+        if len(self.widths) != len(self.depths):
+            raise ValueError(f"expected as many depths as widths, but got {self.depths} for {self.widths}")
+        if self.input_size < (needed := 2 * self.stem_stride * 2 ** (len(self.widths) - 1)):
+            raise ValueError(f"expected input_size of at least {needed} for these stages, but got {self.input_size}")
+        return self
+
+    def architecture(self) -> dict[str, Any]:
+        """Return SEResNet's arguments but for the number of classes."""
+        return self.model_dump(exclude={"name", "input_size"})
+
+
+class CrossEntropy(Section):
+    """conf/loss/cross_entropy.yaml."""
+
+    name: Literal["cross_entropy"]
+    weighting: Weighting
+    label_smoothing: Share
+
+
+class Focal(Section):
+    """conf/loss/focal.yaml."""
+
+    name: Literal["focal"]
+    gamma: NotNegative
+    weighting: Weighting
+    label_smoothing: Share
+
+
+class Sgd(Section):
+    """conf/optimizer/sgd.yaml."""
+
+    name: Literal["sgd"]
+    lr: Positive
+    momentum: Annotated[float, Field(gt=0, lt=1)]
+    weight_decay: NotNegative
+
+
+class AdamW(Section):
+    """conf/optimizer/adamw.yaml."""
+
+    name: Literal["adamw"]
+    lr: Positive
+    betas: Annotated[tuple[Share, ...], Strict(False), Field(min_length=2, max_length=2)]
+    weight_decay: NotNegative
+
+
+class Cosine(Section):
+    """conf/scheduler/cosine.yaml."""
+
+    name: Literal["cosine"]
+    warmup: Annotated[float, Field(ge=0, le=0.9)]
+    floor: Annotated[float, Field(ge=0, le=1)]
+
+
+class Plateau(Section):
+    """conf/scheduler/plateau.yaml."""
+
+    name: Literal["plateau"]
+    factor: Annotated[float, Field(gt=0, lt=1)]
+    patience: Count
+
+
+class Trainer(Section):
+    """conf/trainer/*.yaml: the hardware; and how long to train."""
+
+    name: str
+    max_epochs: PositiveInt
+    accelerator: Literal["auto", "cpu", "gpu", "mps", "cuda"]
+    devices: PositiveInt | Literal["auto"]
+    num_nodes: PositiveInt
+    strategy: Literal["auto", "ddp"]
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+    compile: bool
+
+    @model_validator(mode="after")
+    def _cpu_devices_are_counted(self) -> "Trainer":
+        if self.accelerator == "cpu" and self.devices == "auto":
+            raise ValueError("expected a number of processes in trainer.devices beside accelerator=cpu, but got auto")
+        return self
+
+
+Dataset = Annotated[Fer2013 | FerPlus | Folder | Synthetic, Field(discriminator="name")]
+Loss = Annotated[CrossEntropy | Focal, Field(discriminator="name")]
+Optimizer = Annotated[Sgd | AdamW, Field(discriminator="name")]
+Scheduler = Annotated[Cosine | Plateau, Field(discriminator="name")]
+
+
+class TrainConfig(Section):
+    """conf/train.yaml."""
+
+    dataset: Dataset
+    augmentation: Augmentation
+    model: Model
+    loss: Loss
+    optimizer: Optimizer
+    scheduler: Scheduler
+    trainer: Trainer
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    batch_size: PositiveInt
+    workers: Count | Literal["auto"]
+    monitor: Literal["val/accuracy", "val/balanced_accuracy", "val/f1_macro", "val/loss"]
+    ema: Share
+    early_stopping: Count
+    gradient_clip: NotNegative
+    mixup: NotNegative
+    cutmix: NotNegative
+    tta: Literal["none", "flip", "tencrop"]
+    fit: bool
+    test: bool
+    weights: Place | None
+    resume: Place | None
+
+    @model_validator(mode="after")
+    def _choices_agree(self) -> "TrainConfig":
+        if not self.fit and self.weights is None:
+            raise ValueError("fit=false: expected the weights to evaluate, but weights is null: add weights=FILE")
+        if not self.fit and self.resume is not None:
+            raise ValueError("fit=false: expected no resume, since an evaluation starts anew: leave resume out")
+        if self.mixup + self.cutmix > 0 and getattr(self.dataset, "labels", None) == "multi":
+            raise ValueError("dataset.labels=multi: expected mixup=0 and cutmix=0: mixed faces have no best label")
+        return self

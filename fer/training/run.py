@@ -1,0 +1,160 @@
+"""One run: read the data, teach the net, judge it once, and leave a folder that says all about it.
+
+metrics.json is written last, and only if everything went well: no file, no success.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from lightning import Trainer, seed_everything
+from matplotlib.figure import Figure
+
+from fer.command import Terminated
+from fer.data.augmentation import build_strategy
+from fer.data.module import FaceData, gray_statistics
+from fer.data.sources import read
+from fer.data.table import Split, Table, require_splits
+from fer.emotions import class_names
+from fer.errors import RunError, UserError
+from fer.evaluation.results import Outputs, split_results, write_json, write_predictions
+from fer.models.se_resnet import SEResNet
+from fer.schema import TrainConfig
+from fer.training.callbacks import Record
+from fer.training.dashboard import Dashboard, draw_augmented, draw_evaluation, draw_history, publish_figures
+from fer.training.losses import make_loss
+from fer.training.module import EmotionModule
+from fer.training.summary import describe, print_end, print_some, print_start, shown
+from fer.training.trainer import make_trainer
+from fer.weights import Header, load_net, save_weights, transplant
+
+VOCABULARIES = {"fer2013": (6, 7), "ferplus": (6, 7, 8), "synthetic": (6, 7), "folder": (8,)}
+
+
+def run(config: TrainConfig, folder: Path) -> float:
+    """Train and evaluate, or only evaluate, by a configuration.
+
+    Args:
+        config: the checked configuration.
+        folder: takes everything that the run leaves; with an interrupted run's checkpoint in it, that run goes on.
+
+    Returns:
+        The monitored validation metric of the kept weights.
+
+    Raises:
+        UserError: if the data or the weights cannot be used.
+        RunError: if the loss is not finite, or a file could not be written.
+    """
+    record = Record()
+    folder.mkdir(parents=True, exist_ok=True)
+    seed_everything(config.seed, verbose=False)
+    table, net, header = prepare(config)
+    data = make_data(config, table)
+    trainer = make_trainer(config, folder, [record, Dashboard(data)])
+    module = EmotionModule(net, header, make_loss(config.loss, table.counts()[Split.TRAIN]), config)
+    if trainer.is_global_zero:
+        print_start(config, folder, table, net, trainer)
+    with resumable(folder, config):
+        if config.fit:
+            fit(trainer, module, data, folder)
+        logger, trainer.logger, trainer.callbacks = trainer.logger, None, []  # judging is no part of the record
+        outputs, drawn = judge(trainer, module, data)
+        if not trainer.is_global_zero:
+            return 0.0
+        results = split_results(outputs, header.classes) | describe(config, header, trainer)
+        if config.fit:
+            drawn |= draw_augmented(module, data) | draw_history(record.history)
+            save_weights(folder / "weights.safetensors", net.state_dict(), header.trained(results))
+        if "test" in outputs:
+            write_predictions(folder / "predictions.csv", outputs["test"], data.parts[Split.TEST])
+        publish_figures(logger, folder / "figures", drawn, config, results)
+        results["seconds"] = round(record.seconds(), 1)
+        write_json(folder / "metrics.json", results)
+    print_end(results, header.classes, list(outputs), folder)
+    return results[config.monitor]
+
+
+def prepare(config: TrainConfig) -> tuple[Table, SEResNet, Header]:
+    """Return the faces, the net, and what its weights file says (fit=false) or will say.
+
+    Raises:
+        UserError: if data or weights cannot be used, or do not fit each other.
+    """
+    if not config.fit:
+        net, header = load_net(config.weights)
+        return read_for(config, header), net, header
+    print(f"reading {config.dataset.name}", flush=True)
+    table = read(config.dataset, config.model.input_size)
+    architecture = config.model.architecture()
+    net = SEResNet(len(table.classes), **architecture)
+    if config.weights:
+        print_some(f"starting from {config.weights}; not taken over", transplant(net, table.classes, config.weights))
+    mean, std = gray_statistics(table)
+    return table, net, Header(table.classes, config.model.input_size, mean, std, architecture)
+
+
+def read_for(config: TrainConfig, header: Header) -> Table:
+    """Read the dataset with the classes and the input size of a weights file.
+
+    Raises:
+        UserError: if the dataset has no such classes, or no faces of them.
+    """
+    name = config.dataset.name
+    fitting = [count for count in VOCABULARIES[name] if set(header.classes) <= set(class_names(count))]
+    if not fitting:
+        strangers = [emotion for emotion in header.classes if emotion not in class_names(VOCABULARIES[name][-1])]
+        raise UserError(f"weights={config.weights}: tells {', '.join(strangers)} apart, which {name} does not label")
+    print(f"reading {name}", flush=True)
+    table = read(config.dataset.model_copy(update={"classes": fitting[0]}), header.input_size)
+    return require_splits(table.with_classes(header.classes), f"{name}, with the classes of {config.weights}")
+
+
+def make_data(config: TrainConfig, table: Table) -> FaceData:
+    """Return the loaders of a table, with the configured augmentation."""
+    transform = build_strategy(config.augmentation.transforms, table.images.shape[1])
+    draws = getattr(config.dataset, "labels", None) == "probability"
+    return FaceData(table, transform, config.batch_size, config.workers, config.seed, draws)
+
+
+def fit(trainer: Trainer, module: EmotionModule, data: FaceData, folder: Path) -> None:
+    """Train from the last checkpoint in the folder, or from the start, and take the best epoch's weights."""
+    last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
+    trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
+    state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
+    module.load_state_dict(state)
+
+
+@contextmanager
+def resumable(folder: Path, config: TrainConfig) -> Iterator[None]:
+    """Say how to go on after an interruption.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, of which Lightning makes SystemExit.
+        RunError: if a file could not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"a file of the run could not be written ({error})") from error
+    except (KeyboardInterrupt, SystemExit, Terminated) as error:
+        if config.fit:
+            print(f"\nto go on: the same command with resume={shown(folder)}", flush=True)
+        if isinstance(error, SystemExit):
+            raise KeyboardInterrupt from error
+        raise
+
+
+def judge(trainer: Trainer, module: EmotionModule, data: FaceData) -> tuple[dict[str, Outputs], dict[str, Figure]]:
+    """Judge validation and, if asked for, test, with views if asked for; return outputs by split, and figures."""
+    config = module.config
+    module.tta = config.tta
+    outputs: dict[str, Outputs] = {}
+    drawn: dict[str, Figure] = {}
+    for split in (Split.VAL, Split.TEST) if config.test else (Split.VAL,):
+        judge_split = trainer.validate if split == Split.VAL else trainer.test
+        judge_split(module, datamodule=data, verbose=False)
+        outputs |= module.outputs
+        if trainer.is_global_zero:
+            drawn |= draw_evaluation(module, split.name.lower(), data.parts[split])
+    return outputs, drawn

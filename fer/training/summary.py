@@ -1,0 +1,129 @@
+"""What a run says on the console before and after: its data, its device, its figures."""
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from lightning import Trainer
+from rich.console import Console
+from rich.table import Table as Grid
+
+import fer
+from fer.data.table import Split, Table
+from fer.models.se_resnet import SEResNet
+from fer.schema import TrainConfig
+from fer.training.losses import class_weights
+from fer.weights import Header
+
+SHOWN = (  # metric, heading, whether it has an interval
+    ("accuracy", "accuracy", True),
+    ("balanced_accuracy", "balanced", True),
+    ("f1_macro", "macro F1", True),
+    ("auroc", "AUROC", False),
+    ("ece", "ECE", False),
+)
+LIBRARIES = ("torch", "torchvision", "lightning", "albumentations", "torchmetrics", "opencv-python", "numpy")
+MOST = 20  # sentences of a list, the rest only counted
+
+
+def print_start(config: TrainConfig, folder: Path, table: Table, net: SEResNet, trainer: Trainer) -> None:
+    """Print the classes' counts and weights, the net, the device and the run's folder."""
+    console = Console(highlight=False)
+    counts = table.counts()
+    weights = class_weights(counts[Split.TRAIN], config.loss.weighting)
+    grid = _grid(f"{config.dataset.name}: {len(table):,} faces", ["class", "train", "val", "test", "loss weight"])
+    for index, name in enumerate(table.classes):
+        grid.add_row(name, *(f"{counts[split][index]:,}" for split in Split), f"{weights[index]:.2f}")
+    grid.add_section()
+    grid.add_row("all", *(f"{counts[split].sum():,}" for split in Split), "")
+    console.print(grid)
+    if table.skipped:
+        print_some("faces that could not be read and were left out", table.skipped)
+    device = trainer.strategy.root_device
+    parameters = sum(weight.numel() for weight in net.parameters())
+    net_name = config.model.name if config.fit else config.weights.name
+    facts = {
+        "net": f"{net_name}, {parameters / 1e6:.2f} M parameters, {table.images.shape[1]} pixels",
+        "training": f"{config.trainer.max_epochs} epochs, batch {config.batch_size}, "
+        f"{config.augmentation.name} augmentation, {config.optimizer.name} lr {config.optimizer.lr:g}, "
+        f"{config.scheduler.name}, seed {config.seed}",
+        "device": f"{device}, {trainer.world_size} process(es), precision {trainer.precision}",
+        "folder": shown(folder),
+    }
+    for name, fact in facts.items():
+        if config.fit or name != "training":
+            console.print(f"[bold]{name:9}[/bold] {fact}", soft_wrap=True)
+
+
+def print_some(heading: str, sentences: Sequence[str]) -> None:
+    """Print a heading, the first few sentences, and how many more there are."""
+    console = Console(highlight=False)
+    console.print(f"{heading}: {len(sentences) or 'nothing'}", style="bold", markup=False, soft_wrap=True)
+    for sentence in sentences[:MOST]:
+        console.print(f"  {sentence}", markup=False, soft_wrap=True)
+    if (more := len(sentences) - MOST) > 0:
+        console.print(f"  and {more} more")
+
+
+def describe(config: TrainConfig, header: Header, trainer: Trainer) -> dict[str, Any]:
+    """Return what a run was, for metrics.json and the weights file; of an evaluation, how its weights were trained."""
+    trained = header.training or {
+        "dataset": config.dataset.name,
+        "labels": getattr(config.dataset, "labels", "one-hot"),
+        "augmentation": config.augmentation.name,
+        "model": config.model.name,
+        "loss": f"{config.loss.name}, {config.loss.weighting} weights",
+        "optimizer": config.optimizer.name,
+        "scheduler": config.scheduler.name,
+        "max_epochs": config.trainer.max_epochs,
+        "seed": config.seed,
+    }
+    now = {
+        "dataset": config.dataset.name,
+        "classes": list(header.classes),
+        "input_size": header.input_size,
+        "device": trainer.strategy.root_device.type,
+        "precision": trainer.precision,
+        "versions": {"fer": fer.__version__, "python": platform.python_version()}
+        | {name: version(name) for name in LIBRARIES},
+    }
+    return trained | now | ({} if config.fit else {"weights": str(config.weights)})
+
+
+def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[str], folder: Path) -> None:
+    """Print each judged split's metrics with their intervals, the classes' figures, and where everything lies."""
+    console = Console(highlight=False)
+    final = "test" if "test" in splits else "val"
+    about = f"Per cent of {results[f'{final}/n']:,} {final} faces (95 % bootstrap interval over the faces)"
+    grid = _grid(about, ["", *(heading for _, heading, _ in SHOWN)])
+    for split in (split for split in splits if split != "train"):
+        grid.add_row(split, *(_cell(results, f"{split}/{name}", interval) for name, _, interval in SHOWN))
+    console.print(grid)
+    grid = _grid(f"{final.capitalize()} by class", ["class", "precision", "recall", "F1"])
+    for name in classes:
+        grid.add_row(
+            name, *(f"{100 * results[f'{final}/{kind}/{name}']:.1f}" for kind in ("precision", "recall", "f1"))
+        )
+    console.print(grid)
+    console.print(f"[bold]done in {results['seconds']:.0f} s:[/bold] {shown(folder)}", soft_wrap=True)
+
+
+def _cell(results: dict[str, Any], key: str, interval: bool) -> str:
+    value = f"{100 * results[key]:.1f}"
+    if not interval:
+        return value
+    return f"{value} ({100 * results[f'{key}_low']:.1f}-{100 * results[f'{key}_high']:.1f})"
+
+
+def shown(folder: Path) -> str:
+    """Return a folder as one would type it: from here, if it is below."""
+    return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
+
+
+def _grid(title: str, columns: list[str]) -> Grid:
+    grid = Grid(title=title, title_justify="left", title_style="bold", header_style="dim", show_edge=False)
+    for index, name in enumerate(columns):
+        grid.add_column(name, justify="left" if index == 0 else "right")
+    return grid

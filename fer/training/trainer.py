@@ -1,0 +1,77 @@
+"""Lightning's Trainer for a configuration: the device, the precision, and what watches over the training."""
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+from lightning import Trainer
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, TQDMProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from fer.schema import TrainConfig
+from fer.training.callbacks import FiniteLoss, Patience
+from fer.training.checkpoints import BestAndLast, MovingAverage, WholeCheckpoints
+from fer.training.schedules import choose_precision
+
+
+def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) -> Trainer:
+    """Return a Trainer that writes to a run's folder.
+
+    Args:
+        config: the run's configuration.
+        folder: of the run.
+        watchers: callbacks that come before the weights' average, and so see the averaged net in validation.
+    """
+    _quiet()
+    # An aid to find uninitialised memory that comes with `deterministic`: 7 % of a step here.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    monitor = config.monitor
+    callbacks = [*watchers, FiniteLoss(), LearningRateMonitor("epoch"), BestAndLast(folder / "checkpoints", monitor)]
+    if config.ema:
+        callbacks.append(MovingAverage(config.ema))
+    if config.early_stopping:
+        mode = "min" if monitor.endswith("loss") else "max"
+        callbacks.append(Patience(monitor, patience=config.early_stopping, mode=mode, check_finite=False))
+    if in_terminal := sys.stderr.isatty():
+        callbacks.append(TQDMProgressBar(refresh_rate=10, leave=False))
+    accelerator = find_accelerator(config.trainer.accelerator)
+    return Trainer(
+        accelerator=accelerator,
+        devices=config.trainer.devices,
+        num_nodes=config.trainer.num_nodes,
+        strategy=config.trainer.strategy,
+        precision=choose_precision(config.trainer.precision, accelerator),
+        max_epochs=config.trainer.max_epochs,
+        gradient_clip_val=config.gradient_clip or None,
+        deterministic="warn",  # same seed, same figures, on a GPU too
+        callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
+        logger=TensorBoardLogger(folder, name="", version="", default_hp_metric=False),
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # fer.data.loading.Batches does its work
+        enable_progress_bar=in_terminal,
+        enable_model_summary=False,
+    )
+
+
+def find_accelerator(wanted: str) -> str:
+    """Return "cuda", "mps" or "cpu" for trainer.accelerator; "none" if a GPU is wanted and there is none."""
+    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    kinds = {"auto": ("cuda", "mps", "cpu"), "gpu": ("cuda", "mps")}.get(wanted, (wanted,))
+    return next((kind for kind in kinds if has[kind]), "none")
+
+
+def _quiet() -> None:
+    """Leave out what Lightning says to everybody; what concerns this run is in its summary."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        "does not have many workers",
+        "exists and is not empty",
+        "smaller than the logging interval",
+        "LeafSpec",
+        "on epoch level in distributed setting",  # every process logs figures over all faces
+    ):
+        warnings.filterwarnings("ignore", f".*{message}.*")

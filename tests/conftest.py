@@ -1,0 +1,74 @@
+"""What all tests share: a cache of their own, one thread each when several run at once, and `train.py` with a stub."""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from fer.command import main
+from fer.schema import TrainConfig
+from fer.training.checks import check_training
+
+EASY = ("dataset=synthetic", "augmentation=none")  # passes all checks, and quickly
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch reads it when it is first imported
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the tests, and the processes that they start, out of the user's cache."""
+    os.environ["FER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+class Result(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Recorder:
+    """A task that trains nothing and notes what it was given."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[TrainConfig, Path]] = []
+        self.raises: dict[int, BaseException] = {}  # by seed
+
+    def __call__(self, config: TrainConfig, folder: Path) -> float:
+        self.calls.append((config, folder))
+        if error := self.raises.get(config.seed):
+            raise error
+        return 0.5
+
+
+@pytest.fixture
+def task() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def train(task, tmp_path, monkeypatch, capsys) -> Iterator[Callable[..., Result]]:
+    """Yield a function that runs `python train.py ...` within this process, in an empty folder, up to its task."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    handler, root = signal.getsignal(signal.SIGTERM), logging.getLogger()
+    level, logged_by = root.level, root.handlers[:]
+
+    def run(*words: str, check: Callable[..., list[str]] = check_training) -> Result:
+        monkeypatch.setattr(sys, "argv", ["train.py", *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main(str(Path(__file__).parents[1] / "train.py"), lambda: TrainConfig, check, task)
+        return Result(end.value.code, *capsys.readouterr())
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)
+    root.setLevel(level)
+    root.handlers[:] = logged_by

@@ -1,0 +1,74 @@
+"""The benchmark commands run and print every row with its ratio. How large a ratio is depends on the machine."""
+
+import re
+
+import cv2
+import pytest
+import torch
+
+from fer.data import benchmark as loading
+from fer.training import benchmark as training
+
+SPREAD = r"(\S+) \((\S+) to (\S+)\)"  # median, lowest, highest
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """The loading benchmark takes one thread; give the others back."""
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    yield
+    torch.set_num_threads(before[0])
+    cv2.setNumThreads(before[1])
+
+
+def spreads(lines, start):
+    """Return (median, lowest, highest) of each figure in the line that starts so."""
+    (line,) = [line for line in lines if line.startswith(start)]
+    return [tuple(map(float, found)) for found in re.findall(SPREAD, line)]
+
+
+def test_loading_prints_a_row_for_each_comparison(capsys):
+    words = "--faces 70 --size 32 --batch 32 --repeats 2 --workers 1 --strategies none full"
+    loading.main(words.split())
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("64 drawn faces of 32x32")  # whole batches only
+    ratios = [spreads(lines, start)[-1] for start in ("none", "full", "our loader", "workers that", ".png", ".jpg")]
+    assert all(0 <= low <= median <= high and high > 0 for median, low, high in ratios)
+    assert "at least 0.85" in next(line for line in lines if line.startswith("full"))
+
+
+def test_turns_alternate_after_a_call_of_each_to_warm_up():
+    calls = []
+    clock = iter(range(100)).__next__
+    seconds = loading.in_turns(lambda: calls.append("a"), lambda: calls.append("b"), turns=2, clock=clock)
+    assert calls == ["a", "b"] * 3
+    assert seconds.tolist() == [[1, 1], [1, 1]]
+
+
+@pytest.mark.parametrize("words", [["--strategies", "hfip"], ["--faces", "10"]])
+def test_loading_refuses_what_it_cannot_measure(words, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        loading.main(words)
+    assert words[0] in capsys.readouterr().err
+
+
+def test_training_prints_a_row_for_each_loop(capsys, monkeypatch):
+    monkeypatch.setattr(training.Dashboard, "on_validation_epoch_end", lambda *_: None)  # seconds of drawing
+    words = "--experiment debug --steps 2 --repeats 2 dataset.val=12 dataset.test=12 ema=0.9"
+    training.main(words.split())
+    lines = capsys.readouterr().out.splitlines()
+    ratios = [spreads(lines, loop)[0] for loop in training.LOOPS[1:]]
+    assert all(0 < low <= median <= high for median, low, high in ratios)
+    assert any("2 turns of 2 steps" in line for line in lines)
+    assert any(line.startswith("an epoch of FER2013 (23,744 faces)") for line in lines)
+
+
+def test_an_epoch_has_as_many_steps_as_asked_for():
+    config = training.lengthened(training.configure(["experiment=debug", "dataset=synthetic"]), steps=5, epochs=3)
+    assert (config.dataset.train, config.trainer.max_epochs) == (5 * config.batch_size, 3)
+
+
+def test_training_names_a_wrong_word(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        training.main(["modle=laptop"])
+    assert "modle" in capsys.readouterr().err

@@ -1,0 +1,274 @@
+"""What a user sees of `python train.py`: pages, exit codes and one list of mistakes."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fer.config import Command
+from fer.errors import RunError, UserError
+from fer.schema import TrainConfig
+from tests.conftest import EASY, Result
+
+ROOT = Path(__file__).parents[1]
+TRAIN = ROOT / "train.py"
+STUB = """
+import os, signal, sys, time
+from fer.command import main
+from fer.schema import TrainConfig
+
+def task(config, folder):
+    print("started", flush=True)
+    exec({code!r})
+
+main({script!r}, lambda: TrainConfig, lambda jobs, multirun: [], task)
+"""
+
+
+def python(*words: str, folder: Path) -> Result:
+    """Run Python in a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=folder, env=environment)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def unchecked(jobs: list[Any], multirun: bool) -> list[str]:
+    return []
+
+
+# --- pages ---
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--cfg", "job"), ("-m", "seed=1,2", "-h")])
+def test_pages_import_nothing_heavy(words, tmp_path):
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['train.py', *sys.argv[1:]]\n"
+        f"try: runpy.run_path({str(TRAIN)!r}, run_name='__main__')\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "print({'torch', 'lightning', 'albumentations', 'cv2', 'matplotlib'} & set(sys.modules), file=sys.stderr)"
+    )
+    page = python("-c", code, *words, folder=tmp_path)
+    assert page.err == "set()\n"
+    assert "dataset" in page.out
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_lists_every_option_and_key(train):
+    page = train("--help").out
+    options = Command(ROOT / "conf", "train", []).options
+    assert [f"{group}={name}" for group in options for name in options[group] if f"  {group}={name} " not in page] == []
+    for group, names in options.items():
+        for name in names if group != "experiment" else ():
+            plain = yaml.safe_load((ROOT / "conf" / group / f"{name}.yaml").read_text(encoding="utf-8"))
+            keys = [f"{group}.{key}" for key in plain.get(group, plain) if key != "name"]
+            assert [key for key in keys if key not in page] == []
+    primary = set(TrainConfig.model_fields) - set(options)
+    assert [key for key in [*primary, "trainer.max_epochs"] if f"\n  {key}=" not in page] == []
+    assert "python train.py dataset=synthetic" in page
+    assert page.isascii()
+
+
+def test_cfg_shows_the_configuration_and_checks_it(train, task):
+    shown = train("--cfg", "job", "seed=7")
+    assert shown.code == 0
+    assert yaml.safe_load(shown.out)["seed"] == 7
+    assert train("--cfg", "job", "seed=-7") == (2, "", "error: seed: expected at least 0, but got -7\n")
+    assert yaml.safe_load(train("--cfg", "job", "-p", "optimizer").out)["name"] == "sgd"
+    assert not task.calls
+
+
+@pytest.mark.parametrize(
+    ("flag", "shows"), [("--hydra-help", "--config-dir"), ("--info=searchpath", "conf"), ("--version", "Hydra 1.")]
+)
+def test_pages_of_hydra(train, flag, shows):
+    page = train(flag)
+    assert page.code == 0
+    assert shows in page.out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--epochs 3", "unrecognized arguments: --epochs: settings are written key=value, without dashes; see --help"),
+        ("-m --cfg job", "--cfg: expected one run to show, but -m makes a sweep: leave out -m"),
+        ("--config-dir nowhere", "--config-dir=nowhere: expected a folder of options, but there is no such folder"),
+    ],
+)
+def test_wrong_flags_are_one_sentence(train, words, sentence):
+    assert train(*words.split()) == (2, "", f"error: {sentence}\n")
+
+
+# --- runs and sweeps ---
+
+
+def test_a_run(train, task, tmp_path):
+    assert train(*EASY, "seed=3", "hydra.run.dir=my runs/(1)") == (0, "", "")
+    [(config, folder)] = task.calls
+    assert (config.seed, config.dataset.name) == (3, "synthetic")
+    assert folder == tmp_path / "my runs" / "(1)"
+    written = yaml.safe_load((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
+    assert TrainConfig.model_validate(written) == config
+
+
+def test_a_sweep_with_its_flag_anywhere(train, task, tmp_path):
+    root = "/a,b (c)=it's é\\"
+    words = ("seed=1,2", "-m", f"dataset.root={root}", "hydra.sweep.dir=s p", "augmentation.transforms.flip.p=0.3")
+    result = train(*words, check=unchecked)
+    assert result.code == 0
+    assert [config.seed for config, _ in task.calls] == [1, 2]
+    assert {str(config.dataset.root) for config, _ in task.calls} == {str(Path(root))}
+    assert [folder.parent for _, folder in task.calls] == [tmp_path / "s p"] * 2
+    assert "job 0: augmentation.transforms.flip.p=0.3,seed=1" in result.out
+
+
+def test_own_strategies_from_another_folder(train, task, tmp_path):
+    own = tmp_path / "my conf" / "augmentation" / "mine.yaml"
+    own.parent.mkdir(parents=True)
+    flip = "{flip: {_target_: albumentations.HorizontalFlip, p: 0.25}}"
+    own.write_text(f"# mine\nname: mine\ntransforms: {flip}\n")
+    assert train("--config-dir", "my conf", "dataset=synthetic", "augmentation=mine").code == 0
+    assert task.calls[0][0].augmentation.transforms["flip"]["p"] == 0.25
+    refused = train("--config-dir", "my conf", "dataset=synthetic", "augmentation=mime")
+    assert refused.err.endswith("mid, mine, none, vflip; did you mean mine?\n")
+
+
+# --- exit codes ---
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (UserError("expected a cat"), 2, "error: expected a cat\n"),
+        (RunError("the disk is full"), 1, "failed: the disk is full\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_exit_codes(train, task, error, code, says):
+    task.raises[1] = error
+    assert train(check=unchecked) == (code, "", says)
+
+
+def test_unexpected_errors_exit_with_1_and_a_traceback(tmp_path):
+    stub = tmp_path / "stub.py"
+    stub.write_text(STUB.format(code="{}['x']", script=str(TRAIN)))
+    result = python(str(stub), folder=tmp_path)
+    assert result.code == 1
+    assert result.err.count("Traceback (most recent call last)") == 1
+    assert "KeyError: 'x'" in result.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a terminated process at once")
+@pytest.mark.parametrize("flag", [(), ("-m",)])
+def test_a_terminated_run_exits_with_143(tmp_path, flag):
+    stub = tmp_path / "stub.py"
+    stub.write_text(STUB.format(code="os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", script=str(TRAIN)))
+    started = time.monotonic()
+    result = python(str(stub), *flag, folder=tmp_path)
+    assert (result.code, result.err) == (143, "terminated\n")
+    assert time.monotonic() - started < 50
+
+
+def test_a_failing_job_does_not_stop_the_others(train, task):
+    task.raises = {1: UserError("expected a cat"), 2: RunError("the disk is full"), 3: ZeroDivisionError("by zero")}
+    result = train("--multirun", "seed=1,2,3,4", check=unchecked)
+    assert result.code == 1
+    assert [config.seed for config, _ in task.calls] == [1, 2, 3, 4]
+    for sentence in ("job 0: expected a cat", "job 1: the disk is full", "job 2: ZeroDivisionError('by zero')"):
+        assert result.err.count(f"failed: {sentence}\n") == 1
+    assert result.err.count("Traceback") == 1
+    assert result.err.endswith("failed: not every job of the sweep went well; see their errors above\n")
+
+
+def test_an_interrupted_sweep_stops(train, task):
+    task.raises[1] = KeyboardInterrupt()
+    assert train("-m", "seed=1,2", check=unchecked).code == 130
+    assert len(task.calls) == 1
+
+
+# --- mistakes ---
+
+
+def test_the_front_page_command_without_data_says_what_to_do(tmp_path):
+    result = python(str(TRAIN), folder=tmp_path)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("error: dataset.root=data")
+    assert result.err.count("\n") == 1
+    assert "dataset=synthetic" in result.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("flag", [(), ("-m",)])
+def test_all_mistakes_are_one_list_and_nothing_is_written(train, task, tmp_path, flag):
+    result = train(
+        *flag,
+        "seed=-1",
+        "typo=1",
+        "foo",
+        "augmentation=hflip",
+        "+augmentation.transforms.flip.q=1",
+        "dataset.root=nowhere",
+        "weights=nothing.safetensors",
+    )
+    assert (result.code, result.out) == (2, "")
+    heading, *lines = result.err.splitlines()
+    assert heading == "error: 6 settings are wrong"
+    begin = (
+        "foo: ",
+        "typo: ",
+        "seed: ",
+        "dataset.root=nowhere: ",
+        "weights=nothing.safetensors: ",
+        "augmentation.transforms.flip: ",
+    )
+    assert [line[4:].startswith(start) for line, start in zip(lines, begin, strict=True)] == [True] * 6
+    assert "Traceback" not in result.err
+    assert not list(tmp_path.iterdir())
+    assert not task.calls
+
+
+def test_mistakes_of_a_sweep_are_told_before_its_first_job(train, task, tmp_path):
+    result = train("-m", "dataset=synthetic", "augmentation=none,hflp", "seed=1,-2", "trainer=ddp,cpu")
+    assert result.code == 2
+    assert [line[4:].partition(":")[0] for line in result.err.splitlines()[1:]] == [
+        "augmentation=hflp",
+        "seed",
+        "trainer.strategy=ddp",
+    ]
+    assert "each process of a distributed run would start the whole sweep again" in result.err
+    assert not task.calls
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("wanted", "named"), [("gpu", "a GPU"), ("cuda", "a CUDA GPU"), ("mps", "Apple's GPU")])
+def test_a_missing_gpu_is_one_sentence(train, monkeypatch, wanted, named):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    result = train(*EASY, f"trainer.accelerator={wanted}")
+    assert result.code == 2
+    assert result.err.startswith(f"error: trainer.accelerator={wanted}: expected {named}, but PyTorch finds none")
+    assert result.err.count("\n") == 1
+
+
+def test_more_gpus_than_there_are_is_one_sentence(train, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    refused = train(*EASY, "trainer=gpu", "trainer.devices=3")
+    assert refused.err == "error: trainer.devices=3: expected at most 2, as PyTorch finds no more of a GPU\n"
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(train, tmp_path):
+    (tmp_path / "file").touch()
+    for words in (("hydra.run.dir=file/run",), ("-m", "hydra.sweep.dir=file/sweep")):
+        result = train(*words, check=unchecked)
+        assert result.code == 2
+        assert result.err.startswith("error: the run's folder cannot be made: ")
+        assert result.err.count("\n") == 1

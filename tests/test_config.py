@@ -1,0 +1,237 @@
+"""conf/ holds together, and the command line says what it means, paths as typed."""
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from fer.config import PATHS, Command, Job, check_jobs, quote_path
+from fer.data.augmentation import build_strategy
+from fer.errors import UserError
+from fer.schema import TrainConfig
+
+CONF = Path(__file__).parents[1] / "conf"
+OPTIONS = Command(CONF, "train", []).options
+DATASETS = OPTIONS["dataset"]
+GROUPS = [group for group in OPTIONS if group not in ("dataset", "experiment")]
+ROUNDS = range(max(len(OPTIONS[group]) for group in GROUPS))
+
+
+def jobs_of(*words: str, multirun: bool = False, config_dir: Path | None = None) -> list[Job]:
+    overrides = [quote_path(word) for word in words]
+    return check_jobs(Command(CONF, "train", overrides, multirun, config_dir), TrainConfig)
+
+
+def config_of(*words: str) -> TrainConfig:
+    [job] = jobs_of(*words)
+    return job.config
+
+
+def option(place: str) -> dict:
+    """Return the contents of conf/PLACE.yaml."""
+    return yaml.safe_load((CONF / f"{place}.yaml").read_text(encoding="utf-8"))
+
+
+# --- conf/ ---
+
+
+@pytest.mark.parametrize("index", ROUNDS)
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_every_option_goes_with_every_dataset(dataset, index):
+    chosen = {group: OPTIONS[group][index % len(OPTIONS[group])] for group in GROUPS}
+    config = config_of(f"dataset={dataset}", *(f"{group}={option}" for group, option in chosen.items()))
+    assert {group: getattr(config, group).name for group in GROUPS} == chosen
+    assert config.dataset.name == dataset
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("experiment", OPTIONS["experiment"])
+def test_every_experiment_goes_with_every_dataset(experiment, dataset):
+    assert config_of(f"experiment={experiment}", f"dataset={dataset}").dataset.name == dataset
+
+
+def test_every_key_of_every_option_has_a_comment_or_says_itself():
+    for path in CONF.glob("*/*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        assert re.search(r"^# (?!@)", text, re.M), f"{path}: no comment that --help could show"
+        assert text.isascii(), f"{path}: --help is printed on consoles that may know ASCII only"
+
+
+@pytest.mark.parametrize("name", OPTIONS["augmentation"])
+def test_strategies_build(name):
+    transforms = option(f"augmentation/{name}")["transforms"]
+    pipeline = build_strategy(transforms, 48)
+    assert (pipeline is None) == (name == "none")
+    assert len(pipeline.transforms if pipeline else ()) == len(transforms)
+
+
+@pytest.mark.parametrize("name", OPTIONS["model"])
+def test_nets_are_as_large_as_they_say(name):
+    import torch
+
+    from fer.models.se_resnet import SEResNet
+
+    text = (CONF / "model" / f"{name}.yaml").read_text(encoding="utf-8")
+    millions, size = re.match(r"# ([\d.]+) M parameters at (\d+) pixels", text).groups()
+    plain = option(f"model/{name}")
+    net = SEResNet(6, **{key: value for key, value in plain.items() if key not in ("name", "input_size")}).eval()
+    assert round(sum(parameter.numel() for parameter in net.parameters()) / 1e6, 1) == float(millions)
+    assert plain["input_size"] == int(size)
+    with torch.inference_mode():
+        assert net(torch.zeros(1, 1, int(size), int(size))).shape == (1, 6)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("experiment=laptop optimizer=adamw", {"optimizer": option("optimizer/adamw"), "model.name": "laptop"}),
+        (
+            "experiment=laptop dataset=synthetic",
+            {"model.name": "laptop", "trainer.max_epochs": option("experiment/laptop")["trainer"]["max_epochs"]},
+        ),
+        ("dataset=synthetic", {"model": option("model/tiny"), "batch_size": option("dataset/synthetic")["batch_size"]}),
+        ("dataset=synthetic model=small", {"model": option("model/small")}),
+        ("dataset=synthetic trainer.max_epochs=3 batch_size=9", {"trainer.max_epochs": 3, "batch_size": 9}),
+        ("experiment=laptop trainer.max_epochs=3 model=tiny", {"trainer.max_epochs": 3, "model.name": "tiny"}),
+        ("experiment=debug", {"dataset.name": "synthetic", "trainer.max_epochs": 2, "model.name": "tiny"}),
+        ("trainer.max_epochs=3 trainer=cpu", {"trainer.max_epochs": 3, "trainer.accelerator": "cpu"}),
+        ("~augmentation.transforms.flip", {"augmentation.transforms": ["affine", "light"]}),
+        ("augmentation.transforms.flip.p=0.3", {"augmentation.transforms.flip.p": 0.3}),
+        (
+            "augmentation=hflip +augmentation.transforms.turn._target_=albumentations.Rotate",
+            {"augmentation.transforms": ["flip", "turn"]},
+        ),
+    ],
+)
+def test_command_line_beats_experiment_beats_dataset_beats_defaults(words, expected):
+    [job] = jobs_of(*words.split())
+    for key, value in expected.items():
+        found = job.plain
+        for part in key.split("."):
+            found = found[part]
+        assert (list(found) if isinstance(value, list) else found) == value, key
+
+
+def test_own_options_come_from_another_folder(tmp_path):
+    folder = tmp_path / "it's mine (1)"
+    (folder / "augmentation").mkdir(parents=True)
+    mine = folder / "augmentation" / "mine.yaml"
+    mine.write_text((CONF / "augmentation" / "full.yaml").read_text().replace("name: full", "name: mine"))
+    [job] = jobs_of("augmentation=mine", config_dir=folder)
+    assert job.config.augmentation.name == "mine"
+    mine.rename(folder / "augmentation" / "mid.yaml")
+    with pytest.raises(UserError, match=r"mid\.yaml: augmentation=mid is built in: give your option another name"):
+        jobs_of(config_dir=folder)
+
+
+def test_a_checked_configuration_does_not_change():
+    with pytest.raises(ValueError, match="frozen"):
+        config_of().seed = 2
+
+
+# --- sweeps ---
+
+
+@pytest.mark.parametrize(
+    ("words", "seeds"),
+    [
+        ("seed=1,2", [1, 2]),
+        ("seed=range(3,6)", [3, 4, 5]),
+        ("seed=choice(7,8) tta=flip", [7, 8]),
+        ("seed=1 model.widths=[8,16,32,64],[4,8,16,32]", [1, 1]),
+    ],
+)
+def test_sweeps_become_jobs(words, seeds):
+    assert [job.config.seed for job in jobs_of(*words.split(), multirun=True)] == seeds
+
+
+def test_sweeps_over_all_options_by_glob():
+    jobs = jobs_of("augmentation=glob(*,exclude=[f*,m*])", multirun=True)
+    assert [job.config.augmentation.name for job in jobs] == ["hflip", "none", "vflip"]
+
+
+# --- paths ---
+
+NASTY = [
+    "/data/fer 2013",
+    " leading and trailing ",
+    "/home/josé/Bücher/データ/😀",
+    "IMG (1).jpg",
+    "[a] {b} <c>",
+    "a=b,c=d",
+    "http://host/video?x=1&y=2",
+    "it's",
+    '"quoted" inside',
+    "'half",
+    "C:\\new data\\table",
+    "C:\\folder\\",
+    "back\\'slash",
+    "a\\\\b",
+    "#hash",
+    "a: b",
+    "folder/",
+    "../relative",
+    "$HOME",
+    "%TEMP%",
+    "a;b|c!*",
+    "3",
+    "true",
+    "1e3",
+    "range(1,3)",
+    "-m",
+    ".",
+]
+
+
+def parsed(word: str) -> object:
+    """Return the value that Hydra reads in a word."""
+    override = OverridesParser.create().parse_override(quote_path(word))
+    assert not override.is_sweep_override()
+    return override.value()
+
+
+@pytest.mark.parametrize("path", NASTY)
+def test_paths_are_taken_as_typed(path):
+    for key in (*PATHS, "+weights", "++weights"):
+        assert parsed(f"{key}={path}") == path
+
+
+def test_any_path_is_taken_as_typed():
+    draw = random.Random(0)
+    for _ in range(300):
+        path = "".join(draw.choices(" '\"\\/,=?#()[]{}:~$@*!;é😀a1", k=draw.randint(1, 12)))
+        if path[0] != "~" and path[0] + path[-1] not in ("''", '""') and "${" not in path:
+            assert parsed(f"dataset.root={path}") == path
+
+
+def test_paths_reach_the_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keys = ("dataset.root", "weights", "resume", "hydra.run.dir")
+    for paths in (NASTY[:4], NASTY[4:8], NASTY[8:12]):
+        [job] = jobs_of(*(f"{key}={path}" for key, path in zip(keys, paths, strict=True)))
+        assert [job.plain["dataset"]["root"], job.plain["weights"], job.plain["resume"]] == paths[:3]
+        assert job.folder == Path(paths[3])
+        assert job.config.dataset.root == Path(paths[0])
+
+
+def test_home_is_expanded(monkeypatch):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, "/home/me")
+    assert parsed("dataset.root=~/my data/") == "/home/me/my data/"
+    assert parsed("dataset.root=~nobody-of-that-name/x") == "~nobody-of-that-name/x"
+    assert parsed("dataset.root=a/~/b") == "a/~/b"
+
+
+def test_what_is_quoted_for_hydra_already_stays():
+    assert parsed("dataset.root='my, data'") == "my, data"
+    assert parsed('dataset.root="it\'s"') == "it's"
+    jobs = jobs_of("dataset.root='a, b','c'", multirun=True)
+    assert [job.plain["dataset"]["root"] for job in jobs] == ["a, b", "c"]
+
+
+def test_other_words_are_left_alone():
+    for word in ("seed=1,2", "model.widths=[8,16]", "~weights", "weights", "weights=null", "monitor=val/loss", "-m"):
+        assert quote_path(word) == word

@@ -1,0 +1,228 @@
+"""FER2013 in its three forms, its cache, and what the reader says about files that are not as they should be."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer.data import cache
+from fer.data.fer2013 import locate_fer2013, read_fer2013
+from fer.data.table import Split
+from fer.emotions import EMOTIONS
+from fer.errors import UserError
+from tests.data import (
+    edit_line,
+    make_faces,
+    pixels,
+    write_fer2013_csv,
+    write_icml_csv,
+    write_image,
+    write_kaggle_folders,
+)
+
+REAL = Path(os.environ.get("FER_DATA", "no data"))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("FER_CACHE", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("write", [write_fer2013_csv, write_icml_csv])
+@pytest.mark.parametrize("classes", [6, 7])
+def test_csv_gives_every_row_of_the_vocabulary(tmp_path, write, classes):
+    faces = write(tmp_path)
+    table = read_fer2013(tmp_path, 48, classes)
+    kept = np.flatnonzero(faces.emotions < classes)
+    assert table.classes == EMOTIONS[:classes]
+    assert np.array_equal(table.images, faces.images[kept])
+    assert np.array_equal(table.labels, faces.emotions[kept])
+    assert np.array_equal(table.targets.sum(1), np.ones(len(kept)))
+    assert np.array_equal(table.splits, faces.splits[kept])
+    assert np.array_equal(table.rows, kept)
+    assert table.files is None
+    assert table.skipped == ()
+
+
+def test_root_may_be_the_file_and_csv_comes_before_folders(tmp_path):
+    write_kaggle_folders(tmp_path)
+    write_icml_csv(tmp_path, seed=1)
+    assert locate_fer2013(tmp_path) == tmp_path / "icml_face_data.csv"
+    faces = write_fer2013_csv(tmp_path, seed=2)
+    assert locate_fer2013(tmp_path) == tmp_path / "fer2013.csv"
+    table = read_fer2013(tmp_path / "fer2013.csv", 48, 7)
+    assert np.array_equal(table.images, faces.images)
+
+
+def test_windows_line_ends_quotes_and_byte_order_mark_are_read(tmp_path):
+    faces = write_fer2013_csv(tmp_path)
+    path = tmp_path / "fer2013.csv"
+    lines = [",".join(f'"{field}"' for field in line.split(",")) for line in path.read_text().splitlines()]
+    path.write_bytes(("\ufeff" + "\r\n".join([*lines, "", ""])).encode())
+    assert np.array_equal(read_fer2013(tmp_path, 48, 7).images, faces.images)
+
+
+@pytest.mark.parametrize("below", ["", "images"])
+def test_named_folder_copy_has_the_splits_of_its_file_names(tmp_path, below):
+    faces = write_kaggle_folders(tmp_path / below)
+    table = read_fer2013(tmp_path, 48, 7)
+    number = np.array([int(Path(file).stem.split("_")[1]) for file in table.files])
+    assert sorted(number) == list(range(len(faces.images)))
+    assert np.array_equal(table.splits, faces.splits[number])
+    assert np.array_equal(table.labels, faces.emotions[number])
+    assert np.abs(table.images.astype(int) - faces.images[number]).max() < 8  # JPEG at its best
+    assert list(table.files) == sorted(table.files)
+    six = read_fer2013(tmp_path, 48, 6)
+    assert [table.files[row] for row in six.rows] == list(six.files)
+
+
+def test_unnamed_folder_copy_takes_validation_from_each_class_of_train(tmp_path):
+    write_kaggle_folders(tmp_path, per_class=20, named=False)
+    table = read_fer2013(tmp_path, 48, 7)
+    assert {split.name: list(count) for split, count in table.counts().items()} == {
+        "TRAIN": [18] * 7,
+        "VAL": [2] * 7,
+        "TEST": [40] * 7,
+    }
+    assert all(file.startswith("train/") for file in table.part(Split.VAL).files)
+    assert read_fer2013(tmp_path, 48, 6).part(Split.VAL).files == table.select(table.labels < 6).part(Split.VAL).files
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_images_have_the_asked_size(tmp_path, size):
+    write_fer2013_csv(tmp_path / "csv")
+    write_kaggle_folders(tmp_path / "folders")
+    for name in ("csv", "folders"):
+        assert read_fer2013(tmp_path / name, size).images.shape == (36, size, size)
+
+
+def test_second_start_reads_the_cache_until_the_file_changes(tmp_path, own_cache, monkeypatch):
+    faces = write_fer2013_csv(tmp_path)
+    first = read_fer2013(tmp_path, 48, 7)
+    assert [path.suffix for path in own_cache.iterdir()] == [".safetensors"]
+    with monkeypatch.context() as patch:
+        patch.setattr("fer.data.fer2013_csv._parse", None)
+        second = read_fer2013(tmp_path, 48, 7)
+    for name in ("images", "targets", "splits", "rows"):
+        assert np.array_equal(getattr(first, name), getattr(second, name))
+        assert getattr(first, name).dtype == getattr(second, name).dtype
+    edit_line(
+        tmp_path / "fer2013.csv", 2, pixels(faces.images[0])[:20], "7 " + pixels(faces.images[0])[:20].split(" ", 1)[1]
+    )
+    assert read_fer2013(tmp_path, 48, 7).images[0, 0, 0] == 7
+
+
+@pytest.mark.parametrize("content", [b"", b"not a safetensors file", "half"])
+def test_damaged_cache_is_made_again(tmp_path, own_cache, content):
+    faces = write_fer2013_csv(tmp_path)
+    read_fer2013(tmp_path, 48)
+    (saved,) = own_cache.iterdir()
+    whole = saved.read_bytes()
+    saved.write_bytes(whole[: len(whole) // 2] if content == "half" else content)
+    assert np.array_equal(read_fer2013(tmp_path, 48, 7).images, faces.images)
+    assert saved.stat().st_size == len(whole)
+
+
+def test_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
+    faces = write_fer2013_csv(tmp_path)
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "fer2013.csv" / "below a file"))
+    assert np.array_equal(read_fer2013(tmp_path, 48, 7).images, faces.images)
+
+
+def test_cache_folder_follows_the_environment(tmp_path, monkeypatch):
+    monkeypatch.delenv("FER_CACHE")
+    monkeypatch.setenv("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME", str(tmp_path))
+    assert cache.folder() == tmp_path / "fer"
+
+
+FIRST = pixels(make_faces().images[0])
+BAD_ROWS = {
+    "few pixels": (FIRST, "1 2 3", "2304 pixel values, but got 3"),
+    "bright pixel": (FIRST, "256 " + FIRST.split(" ", 1)[1], "from 0 to 255, but got 0 to 256"),
+    "negative pixel": (FIRST, "-1 " + FIRST.split(" ", 1)[1], "from 0 to 255, but got -1"),
+    "no number": (FIRST, "x" + FIRST, "whole numbers"),
+    "unknown emotion": ("0,", "7,", 'from 0 to 6, but got "7"'),
+    "no emotion": ("0,", ",", 'from 0 to 6, but got ""'),
+    "unknown usage": ("Training", "Train", 'PrivateTest, but got "Train"'),
+    "few columns": (",Training", "", "but got fewer"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BAD_ROWS.values(), ids=BAD_ROWS)
+def test_bad_row_is_named_or_left_out(tmp_path, own_cache, old, new, message):
+    faces = write_fer2013_csv(tmp_path)
+    edit_line(tmp_path / "fer2013.csv", 2, old, new)
+    with pytest.raises(UserError, match=r"fer2013\.csv, line 2: ") as error:
+        read_fer2013(tmp_path, 48)
+    assert message in str(error.value)
+    assert "dataset.on_error=skip" in str(error.value)
+    table = read_fer2013(tmp_path, 48, 7, on_error="skip")
+    assert np.array_equal(table.rows, np.arange(1, len(faces.images)))
+    assert np.array_equal(table.images, faces.images[1:])
+    assert len(table.skipped) == 1
+    assert message in table.skipped[0]
+    assert list(own_cache.iterdir()) == []
+
+
+def test_many_bad_rows_are_counted_and_stop_the_reading(tmp_path):
+    write_fer2013_csv(tmp_path)
+    path = tmp_path / "fer2013.csv"
+    text = path.read_text()
+    path.write_text(text.replace("PublicTest", "Public", 3))
+    with pytest.raises(UserError, match=r"line 16: .*: 3; dataset.on_error=skip"):
+        read_fer2013(tmp_path, 48)
+    path.write_text(text.replace("PublicTest", "Public"))
+    with pytest.raises(UserError, match=r"line 16: .*: at least 10; "):
+        read_fer2013(tmp_path, 48)
+    with pytest.raises(UserError, match="none in val"):
+        read_fer2013(tmp_path, 48, on_error="skip")
+
+
+@pytest.mark.parametrize("content", ["", "emotion,pixels\n0,1 2 3\n", "0,1 2 3,Training\n"])
+def test_wrong_header_is_named(tmp_path, content):
+    (tmp_path / "fer2013.csv").write_text(content)
+    with pytest.raises(UserError, match=r"fer2013\.csv, line 1: expected the columns emotion, pixels and Usage"):
+        read_fer2013(tmp_path, 48, on_error="skip")
+
+
+def test_file_without_rows_has_empty_splits(tmp_path):
+    (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n")
+    with pytest.raises(UserError, match="none in train and val and test"):
+        read_fer2013(tmp_path, 48)
+
+
+@pytest.mark.parametrize("below", ["", "nowhere"])
+def test_missing_files_are_listed_with_their_source(tmp_path, below):
+    with pytest.raises(UserError, match=r"dataset\.root=.*fer2013\.csv.*icml_face_data\.csv.*train/") as error:
+        locate_fer2013(tmp_path / below)
+    assert "Kaggle" in str(error.value)
+    assert "dataset=synthetic" in str(error.value)
+
+
+def test_unknown_class_folder_is_named_before_reading(tmp_path):
+    write_kaggle_folders(tmp_path)
+    (tmp_path / "train" / "happy").rename(tmp_path / "train" / "hapy")
+    with pytest.raises(UserError, match=r'hapy: .*nearest valid name is "happy"'):
+        locate_fer2013(tmp_path)
+
+
+def test_folder_copy_without_private_names_has_no_test_split(tmp_path):
+    for split, usage in (("train", "Training"), ("test", "PublicTest")):
+        write_image(tmp_path / split / "sad" / f"{usage}_1.jpg", make_faces().images[0])
+    with pytest.raises(UserError, match="none in test"):
+        read_fer2013(tmp_path, 48)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_dir(), reason="FER_DATA names no folder")
+def test_real_counts_of_csv_cache_and_folders_agree():
+    for root in (REAL, REAL, REAL / "images"):
+        table = read_fer2013(root, 48, 6)
+        assert [len(table.part(split)) for split in Split] == [23_744, 2_982, 2_963]
+        assert table.skipped == ()
+    counts = read_fer2013(REAL, 48, 7).counts()
+    assert list(counts[Split.TRAIN]) == [3995, 436, 4097, 7215, 4830, 3171, 4965]
+    assert counts[Split.VAL].sum() == counts[Split.TEST].sum() == 3589

@@ -1,0 +1,114 @@
+"""The nets of all options: shapes, odd inputs, randomness only in training; and what they are fed."""
+
+import pytest
+import torch
+import yaml
+
+from fer.models.inputs import average_logits, normalise, views
+from fer.models.se_resnet import Block, DropPath, SEResNet
+from fer.schema import Model
+from tests.runs import ROOT
+
+OPTIONS = {
+    path.stem: Model(**yaml.safe_load(path.read_text())) for path in sorted((ROOT / "conf/model").glob("*.yaml"))
+}
+
+
+def build(**changes):
+    torch.manual_seed(0)
+    return SEResNet(6, **({"widths": (8, 16), "depths": (1, 2)} | changes))
+
+
+@pytest.mark.parametrize("config", OPTIONS.values(), ids=OPTIONS)
+def test_every_option_makes_logits_and_learns_in_all_its_parts(config):
+    net = SEResNet(7, **config.architecture())
+    side = config.input_size
+    logits = net(torch.randn(2, 1, side, side))
+    assert logits.shape == (2, 7)
+    logits.square().sum().backward()
+    assert all(weight.grad is not None and torch.isfinite(weight.grad).all() for weight in net.parameters())
+
+
+@pytest.mark.parametrize("stem_stride", [1, 2])
+@pytest.mark.parametrize("size", [(47, 47), (48, 33), (16, 16)])
+def test_any_size_of_input_is_taken(size, stem_stride):
+    assert build(stem_stride=stem_stride).eval()(torch.randn(3, 1, *size)).shape == (3, 6)
+
+
+def test_each_stage_but_the_first_halves_the_resolution():
+    net = build(widths=(4, 6, 8), depths=(1, 2, 1), stem_stride=2)
+    x, shapes = net.stem(torch.randn(1, 1, 32, 32)), []
+    for stage in net.stages:
+        x = stage(x)
+        shapes.append(tuple(x.shape[1:]))
+    assert shapes == [(4, 16, 16), (6, 8, 8), (8, 4, 4)]
+    assert [len(stage) for stage in net.stages] == [1, 2, 1]
+
+
+def test_squeeze_and_excitation_scales_each_channel_by_one_gate():
+    attention = Block(4, 8, 1, 2, 0.0).attention
+    x = torch.rand(2, 8, 5, 5) + 0.1
+    gates = attention(x) / x
+    assert torch.allclose(gates, gates[:, :, :1, :1].expand_as(gates), atol=1e-5)
+    assert gates.min() > 0 and gates.max() < 1
+    assert not torch.allclose(gates[0], gates[1])
+
+
+@pytest.mark.parametrize("changes", [{"dropout": 0.5}, {"drop_path": 0.5}])
+def test_dropping_happens_in_training_only(changes):
+    net, x = build(**changes), torch.randn(8, 1, 16, 16)
+    assert not torch.equal(net(x), net(x))
+    net.eval()
+    assert torch.equal(net(x), net(x))
+
+
+def test_drop_path_drops_whole_samples_and_keeps_the_mean():
+    torch.manual_seed(0)
+    out = DropPath(0.25)(torch.ones(4000, 2, 3, 3))
+    kept = out.flatten(1)
+    assert (kept == kept[:, :1]).all()
+    assert kept.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert kept.mean().item() == pytest.approx(1, abs=0.05)
+
+
+def test_drop_path_rises_from_nothing_to_its_value():
+    net = build(depths=(2, 3), drop_path=0.2)
+    shares = [module.probability for module in net.modules() if isinstance(module, DropPath)]
+    assert shares == pytest.approx([0, 0.05, 0.1, 0.15, 0.2])
+
+
+def test_as_many_depths_as_widths_are_asked_for():
+    with pytest.raises(ValueError, match="as many depths as widths"):
+        build(widths=(8, 16, 32))
+
+
+def test_inputs_are_normalised_gray():
+    images = torch.tensor([[[0, 255], [51, 102]]], dtype=torch.uint8)
+    inputs = normalise(images, 0.5, 0.25)
+    assert inputs.shape == (1, 1, 2, 2)
+    assert inputs.flatten().tolist() == pytest.approx([-2, 2, -1.2, -0.4], abs=1e-6)
+
+
+def test_views_are_crops_of_the_face_and_their_mirror_images():
+    face = torch.arange(64.0).reshape(1, 1, 8, 8)
+    assert [view.tolist() for view in views(face, "none")] == [face.tolist()]
+    assert [view.tolist() for view in views(face, "flip")] == [face.tolist(), face.flip(3).tolist()]
+    ten = views(face, "tencrop")
+    assert [view[0, 0, 0, 0].item() for view in ten[:5]] == [0, 1, 8, 9, 0]
+    assert {view.shape for view in ten} == {(1, 1, 7, 7)}
+    assert all(torch.equal(crop.flip(3), mirrored) for crop, mirrored in zip(ten[:5], ten[5:], strict=True))
+
+
+def test_views_are_averaged_as_probabilities():
+    logits = [torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 50.0]])]
+    assert average_logits(logits).exp().tolist()[0] == pytest.approx([0.25, 0.75])
+    assert average_logits(logits[1:]) is logits[1]
+
+
+def test_flipping_changes_nothing_for_a_face_that_mirrors_itself():
+    net = build().eval()
+    half = torch.randn(4, 1, 16, 8)
+    face = torch.cat([half, half.flip(3)], 3)
+    with torch.no_grad():
+        flipped = average_logits([net(view) for view in views(face, "flip")]).softmax(1)
+        assert torch.allclose(flipped, net(face).softmax(1), atol=1e-6)

@@ -1,0 +1,78 @@
+"""Every command of the README does what it says: all are checked, and the trainings are run, cut short."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fer.config import Command, check_jobs, quote_path
+from fer.schema import TrainConfig
+from fer.training.checks import check_training
+from tests.data import write_class_folders, write_ferplus_csv
+from tests.runs import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LINES = [line for line in re.findall(r"^    (\S.*)$", README, re.M) if re.match(r"python |tensorboard ", line)]
+COMMANDS = [part.strip() for line in LINES for part in line.split("&&")]
+TRAININGS = [line for line in COMMANDS if line.startswith("python train.py") and "--help" not in line]
+MODULES = [shlex.split(line)[2] for line in COMMANDS if line.startswith("python -m fer")]
+
+SHORT = ["trainer.max_epochs=1", "batch_size=8", "model.widths=[8,16]", "model.depths=[1,1]", "model.input_size=24"]
+FEW = ["dataset.train=24", "dataset.val=12", "dataset.test=12"]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Return a folder that is a FER2013, a FER+ and a folder dataset at once."""
+    folder = tmp_path / "my data"
+    write_ferplus_csv(folder, per_class=4)
+    write_class_folders(folder)
+    return folder
+
+
+def words_of(line: str, data: Path, run: Path) -> list[str]:
+    """Return the words behind train.py, with real folders for the README's."""
+    return [word.replace("RUN_DIR", str(run)).replace("=DIR", f"={data}") for word in shlex.split(line)[2:]]
+
+
+def test_set_up_is_the_first_two_lines_and_the_powers_are_shown():
+    assert LINES[0].endswith("python train.py dataset=synthetic")
+    assert LINES[1].endswith("python -m pytest")
+    assert len(TRAININGS) >= 12
+    assert "tensorboard --logdir runs" in LINES
+
+
+@pytest.mark.parametrize("line", TRAININGS)
+def test_trainings_pass_all_checks(line: str, data: Path, tmp_path: Path):
+    words = [word for word in words_of(line, data, tmp_path) if not word.startswith("resume=")]
+    overrides = [quote_path(word) for word in words if word != "-m"]
+    jobs = check_jobs(Command(ROOT / "conf", "train", overrides, "-m" in words), TrainConfig)
+    assert check_training(jobs, "-m" in words) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_side_commands_are_there(module: str):
+    found = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True, cwd=ROOT)
+    assert found.returncode == 0, found.stderr
+    assert module in found.stdout or "usage" in found.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", TRAININGS)
+def test_trainings_run(line: str, data: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    places = [f"hydra.run.dir={run}", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    words = words_of(line, data, run) + SHORT + (FEW if "synthetic" in line else []) + places
+    if f"resume={run}" in words:  # a run that was killed just before its end
+        train([word for word in words if not word.startswith("resume=")])
+        (run / "metrics.json").unlink()
+    train(words)
+    assert list(tmp_path.glob("sweep/*/metrics.json" if "-m" in words else "run/metrics.json"))
+
+
+def train(words: list[str]) -> None:
+    done = subprocess.run([sys.executable, "train.py", *words], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,188 @@
+"""An interrupted run goes on from its last whole epoch, and ends as if nothing had happened."""
+
+import itertools
+import json
+import os
+import random
+import signal
+import time
+from typing import NamedTuple
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+import fer.training.run
+from fer.command import Terminated
+from fer.training.run import run
+from tests.runs import command, configure, start, tensors, wait_until_gone, without_figures
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    without_figures(monkeypatch)
+
+
+class Interrupt(Callback):
+    """Raise an error in the middle of an epoch, counted from 0."""
+
+    def __init__(self, epoch, error):
+        self.epoch, self.error = epoch, error
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        if (trainer.current_epoch, batch_idx) == (self.epoch, 1):
+            raise self.error
+
+
+def interrupted(monkeypatch, config, folder, epoch, error=None):
+    """Run until an error in an epoch."""
+    build = fer.training.run.make_trainer
+    error = error or RuntimeError("power")
+
+    def with_interrupt(config, folder, watchers):
+        return build(config, folder, [*watchers, Interrupt(epoch, error)])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fer.training.run, "make_trainer", with_interrupt)
+        with pytest.raises(type(error)):
+            run(config, folder)
+    assert not (folder / "metrics.json").exists()
+    assert not (folder / "weights.safetensors").exists()
+
+
+def plain(value):
+    """Return nested values with tensors as lists, for comparison to the last bit."""
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value.tolist() if isinstance(value, torch.Tensor) else value
+
+
+def kept(folder, name="last"):
+    return torch.load(folder / f"checkpoints/{name}.ckpt", weights_only=True)
+
+
+def outcome(folder):
+    """Return all that must be equal to the last bit; not the time, and the paths."""
+    results = json.loads((folder / "metrics.json").read_text())
+    del results["seconds"]
+    last = kept(folder)
+    history = last["callbacks"]["Record"]["history"]
+    del history["train/images_per_second"]
+    return {
+        "results": results,
+        "predictions": (folder / "predictions.csv").read_text(),
+        "weights": tensors(folder / "weights.safetensors"),
+        "history": history,
+        "training": plain([last[key] for key in ("epoch", "state_dict", "optimizer_states", "lr_schedulers")]),
+    }
+
+
+SETTINGS = {
+    "averaged, with workers": ["ema=0.9", "augmentation=full", "workers=2"],
+    "mixed and dropping": ["mixup=0.4", "cutmix=1", "model.dropout=0.3", "model.drop_path=0.2", "optimizer=adamw"],
+    "plateau": ["scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.1", "optimizer.lr=0.2"],
+}
+
+
+@pytest.mark.parametrize("words", SETTINGS.values(), ids=SETTINGS)
+def test_a_run_resumed_twice_ends_like_an_uninterrupted_one(words, tmp_path, monkeypatch):
+    config = configure("trainer.max_epochs=4", *words)
+    run(config, tmp_path / "whole")
+    interrupted(monkeypatch, config, tmp_path / "twice", epoch=2)
+    interrupted(monkeypatch, config, tmp_path / "twice", epoch=3, error=Terminated())
+    run(config, tmp_path / "twice")
+    assert outcome(tmp_path / "twice") == outcome(tmp_path / "whole")
+
+
+@pytest.fixture
+def falling(monkeypatch):
+    """Make every reading worse than the one before, so that the first epoch stays the best."""
+    count = itertools.count()
+
+    def evaluate(logits, targets, classes):
+        return {"accuracy": 1 / (1 + next(count)), "loss": 1.0}
+
+    monkeypatch.setattr("fer.training.module.evaluate", evaluate)
+
+
+def test_the_last_whole_epoch_is_kept_also_if_it_was_not_the_best(tmp_path, monkeypatch, falling):
+    config = configure("trainer.max_epochs=4")
+    interrupted(monkeypatch, config, tmp_path, epoch=3)
+    assert (kept(tmp_path, "best")["epoch"], kept(tmp_path)["epoch"]) == (0, 2)
+
+
+def test_a_run_that_had_stopped_early_does_not_go_on(tmp_path, monkeypatch):
+    config = configure("trainer.max_epochs=9", "early_stopping=1", "monitor=val/loss", "optimizer.lr=1")
+    run(config, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(fer.training.run, "judge", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(config, tmp_path / "twice")
+    run(config, tmp_path / "twice")
+    assert kept(tmp_path / "whole")["epoch"] < 8
+    assert outcome(tmp_path / "twice") == outcome(tmp_path / "whole")
+
+
+def test_a_run_whose_folder_was_moved_still_knows_its_best_epoch(tmp_path, monkeypatch, falling):
+    config = configure("trainer.max_epochs=3")
+    interrupted(monkeypatch, config, tmp_path / "here", epoch=1)
+    (tmp_path / "here").rename(tmp_path / "there")
+    run(config, tmp_path / "there")
+    assert kept(tmp_path / "there", "best")["epoch"] == 0
+
+
+def test_a_run_without_a_checkpoint_starts_anew(tmp_path, monkeypatch):
+    config = configure("trainer.max_epochs=1")
+    interrupted(monkeypatch, config, tmp_path / "twice", epoch=0, error=KeyboardInterrupt())
+    run(config, tmp_path / "twice")
+    run(config, tmp_path / "whole")
+    assert outcome(tmp_path / "twice") == outcome(tmp_path / "whole")
+
+
+class Kill(NamedTuple):
+    """How a process ends."""
+
+    number: signal.Signals
+    code: int
+    to_group: bool  # as from a terminal, or to the one process
+
+
+KILLS = {
+    "Ctrl-C": Kill(signal.SIGINT, 130, True),
+    "terminated": Kill(signal.SIGTERM, 143, False),
+    "terminated with all its workers": Kill(signal.SIGTERM, 143, True),
+    "killed": Kill(signal.SIGKILL, -9, True),
+}
+
+
+LONG = ("trainer.max_epochs=6", "dataset.train=480", "ema=0.9", "workers=2")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The outcome of an uninterrupted run of the command."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    assert command(*LONG, f"hydra.run.dir={folder}")[0] == 0
+    return outcome(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", KILLS.values(), ids=KILLS)
+def test_a_killed_command_is_resumed_by_itself_and_the_folder(kill, tmp_path, whole):
+    twice = tmp_path / "a run, with 'odd' marks (1)=?"
+    process = start(*LONG, f"hydra.run.dir={twice}")
+    for line in process.stdout:
+        if line.startswith("epoch   1/"):
+            break
+    time.sleep(random.uniform(0, 1))
+    group = os.getpgid(process.pid)
+    os.killpg(group, kill.number) if kill.to_group else process.send_signal(kill.number)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == kill.code
+    assert "Traceback" not in err
+    assert not (twice / "metrics.json").exists()
+    wait_until_gone(group)
+    assert command(*LONG, f"resume={twice}")[0] == 0
+    assert outcome(twice) == whole

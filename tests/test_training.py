@@ -1,0 +1,314 @@
+"""Whole runs: what a folder holds when all went well, and what it does not hold when something went wrong."""
+
+import csv
+import errno
+import json
+import os
+import re
+import shutil
+import warnings
+
+import cv2
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from fer.emotions import class_names
+from fer.errors import RunError, UserError
+from fer.training.run import run
+from fer.weights import load_net, read_weights
+from tests.data import write_class_folders
+from tests.runs import command, configure, tensors, without_figures
+
+DRAWN = ("confusion", "per_class", "reliability", "mistakes", "gradcam")
+
+
+def results(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def figures(folder, *prefixes):
+    """Return the metrics of a run whose keys start so."""
+    return {key: value for key, value in results(folder).items() if key.startswith(prefixes)}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    without_figures(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a whole run with figures, which nobody changes."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        run(configure("trainer.max_epochs=3", "tta=flip", "augmentation=full", "workers=1"), folder)
+    assert [str(warning.message) for warning in caught if "lightning" in warning.filename] == []
+    return folder
+
+
+@pytest.fixture(scope="module")
+def events(finished):
+    accumulator = EventAccumulator(str(finished), {"scalars": 0, "images": 0})
+    return accumulator.Reload()
+
+
+def test_metrics_are_flat_and_complete(finished):
+    found = results(finished)
+    classes = class_names(6)
+    names = {"accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "loss", "n"}
+    names |= {f"{name}_{end}" for name in ("accuracy", "balanced_accuracy", "f1_macro") for end in ("low", "high")}
+    names |= {f"{kind}/{emotion}" for kind in ("precision", "recall", "f1") for emotion in classes}
+    for split in ("val", "test", "train", "val_flip", "test_flip"):
+        assert {key.partition("/")[2] for key in found if key.startswith(f"{split}/")} == names
+        assert found[f"{split}/accuracy_low"] <= found[f"{split}/accuracy"] <= found[f"{split}/accuracy_high"]
+    assert (found["test/n"], found["val/n"], found["train/n"]) == (24, 24, 48)
+    assert found["classes"] == list(classes)
+    assert (found["dataset"], found["augmentation"], found["seed"]) == ("synthetic", "full", 1)
+    assert (found["device"], found["precision"], found["input_size"]) == ("cpu", "32-true", 24)
+    assert {"fer", "python", "torch", "lightning", "numpy"} <= set(found["versions"])
+    assert 0 < found["seconds"] < 600
+    assert not any(isinstance(value, dict) for key, value in found.items() if key != "versions")
+
+
+def test_predictions_are_a_row_for_each_test_face(finished):
+    with (finished / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["index", "target", *class_names(6)]
+    assert len({row["index"] for row in rows}) == len(rows) == 24
+    shares = [[float(row[name]) for name in class_names(6)] for row in rows]
+    assert [sum(row) for row in shares] == pytest.approx([1] * 24, abs=1e-5)
+    hits = [row["target"] == max(class_names(6), key=lambda name, row=row: float(row[name])) for row in rows]
+    assert sum(hits) / 24 == pytest.approx(results(finished)["test/accuracy"])
+
+
+def test_weights_are_those_of_the_best_checkpoint_and_know_their_training(finished):
+    net, header = load_net(finished / "weights.safetensors")
+    best = torch.load(finished / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(tensor, best[f"net.{name}"]) for name, tensor in net.state_dict().items())
+    assert (finished / "checkpoints/last.ckpt").is_file()
+    found = results(finished)
+    assert header.metrics == {key: value for key, value in found.items() if "/" in key}
+    assert (header.training["augmentation"], header.training["seed"]) == ("full", 1)
+    assert (header.classes, header.input_size) == (class_names(6), 24)
+
+
+def test_figures_are_written(finished):
+    names = {f"{split}_{name}.png" for split in ("val", "test") for name in DRAWN}
+    assert {path.name for path in (finished / "figures").iterdir()} == names | {
+        "augmented_batch.png", "learning_curves.png",
+    }  # fmt: skip
+    for path in (finished / "figures").iterdir():
+        height, width = cv2.imread(str(path)).shape[:2]
+        assert width == 1200 and height >= 150
+
+
+def test_the_dashboard_has_curves_and_figures(events):
+    scalars = set(events.Tags()["scalars"])
+    assert {"train/loss", "train/images_per_second", "val/loss", "train/sample_loss", "val/f1/happy"} <= scalars
+    (rate,) = [name for name in scalars if name.startswith("lr") and name.endswith("pg1")]
+    assert len(events.Scalars(rate)) == len(events.Scalars("val/accuracy")) == 3
+    assert all(point.value > 0 for point in events.Scalars("train/images_per_second"))
+    images = set(events.Tags()["images"])
+    assert {"augmented_batch", *(f"val/{name}" for name in DRAWN), *(f"best/test/{name}" for name in DRAWN)} <= images
+    assert [image.step for image in events.Images("val/confusion")] == [1, 2]
+    image = events.Images("val/gradcam")[0]
+    assert (image.width, image.encoded_image_string[:4]) == (1200, b"\x89PNG")
+
+
+def test_the_dashboard_s_table_of_runs_has_settings_and_final_metrics(events, finished):
+    contents = events.PluginTagToContent("hparams")
+    start = HParamsPluginData.FromString(contents["_hparams_/session_start_info"]).session_start_info.hparams
+    assert start["augmentation.name"].string_value == "full"
+    assert start["optimizer.lr"].number_value > 0
+    experiment = HParamsPluginData.FromString(contents["_hparams_/experiment"]).experiment
+    names = {info.name.tag for info in experiment.metric_infos}
+    assert {"final/test/accuracy", "final/val/f1_macro"} <= names
+    value = events.Scalars("final/test/accuracy")[-1].value
+    assert value == pytest.approx(results(finished)["test/accuracy"])
+
+
+def test_a_run_that_may_not_look_at_the_test_split_does_not(tmp_path, quick):
+    run(configure("test=false", "trainer.max_epochs=1"), tmp_path)
+    assert not figures(tmp_path, "test")
+    assert figures(tmp_path, "val/")
+    assert not (tmp_path / "predictions.csv").exists()
+
+
+def test_the_same_seed_ends_the_same_and_another_does_not(tmp_path, quick):
+    for name, words in {"a": (), "b": ("workers=2",), "c": ("seed=2",)}.items():
+        run(configure("trainer.max_epochs=2", "model.dropout=0.2", "mixup=0.2", *words), tmp_path / name)
+    a, b, c = (tensors(tmp_path / name / "weights.safetensors") for name in "abc")
+    assert a == b
+    assert a != c
+    assert figures(tmp_path / "a", "val/", "test/") == figures(tmp_path / "b", "val/", "test/")
+
+
+def test_an_evaluation_repeats_the_training_s_figures(finished, tmp_path, quick):
+    weights = f"weights={finished / 'weights.safetensors'}"
+    run(configure("fit=false", weights, "model=large", "dataset.classes=7", "tta=flip", "seed=5"), tmp_path)
+    judged = ("val/", "test/", "val_flip/", "test_flip/")
+    assert figures(tmp_path, *judged) == figures(finished, *judged)
+    assert (tmp_path / "predictions.csv").read_text() == (finished / "predictions.csv").read_text()
+    assert results(tmp_path)["classes"] == list(class_names(6))
+    assert results(tmp_path)["augmentation"] == "full"  # what the weights were trained with
+    assert not (tmp_path / "weights.safetensors").exists()
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("tta", ["none", "flip", "tencrop"])
+def test_views_have_keys_of_their_own(tta, finished, tmp_path, quick):
+    run(configure("fit=false", f"weights={finished / 'weights.safetensors'}", f"tta={tta}"), tmp_path)
+    assert figures(tmp_path, "val/", "test/") == figures(finished, "val/", "test/")
+    found = {key.partition("/")[0] for key in results(tmp_path) if key.startswith(("val", "test"))}
+    assert found == {"val", "test"} | ({f"val_{tta}", f"test_{tta}"} if tta != "none" else set())
+    if tta == "tencrop":
+        assert results(tmp_path)["val_tencrop/loss"] != results(tmp_path)["val/loss"]
+
+
+def test_seven_classes_are_trained_and_evaluated(tmp_path, quick):
+    run(configure("dataset.classes=7", "trainer.max_epochs=1"), tmp_path / "a")
+    weights = f"weights={tmp_path / 'a' / 'weights.safetensors'}"
+    run(configure("fit=false", weights), tmp_path / "b")
+    assert results(tmp_path / "b")["classes"] == list(class_names(7))
+    assert figures(tmp_path / "b", "val/", "test/") == figures(tmp_path / "a", "val/", "test/")
+
+
+@pytest.mark.parametrize("names", [("happy", "sad"), class_names(8)])
+def test_weights_are_evaluated_on_folders_with_fewer_or_more_classes(names, finished, tmp_path, quick):
+    write_class_folders(tmp_path / "data", names, per_class=3)
+    words = ("dataset=folder", f"dataset.root={tmp_path / 'data'}", f"weights={finished / 'weights.safetensors'}")
+    run(configure("fit=false", *words), tmp_path / "run")
+    assert results(tmp_path / "run")["classes"] == list(class_names(6))
+    assert results(tmp_path / "run")["test/n"] == 3 * len(set(names) & set(class_names(6)))
+
+
+def test_a_folder_s_own_few_classes_are_trained_and_evaluated(tmp_path, quick):
+    write_class_folders(tmp_path / "data", ("sad", "happy", "angry"), per_class=6)
+    words = ("dataset=folder", f"dataset.root={tmp_path / 'data'}", "trainer.max_epochs=1")
+    run(configure(*words), tmp_path / "a")
+    weights = f"weights={tmp_path / 'a' / 'weights.safetensors'}"
+    run(configure("fit=false", weights), tmp_path / "b")
+    run(configure(*words, "fit=false", weights), tmp_path / "c")
+    assert results(tmp_path / "b")["classes"] == ["angry", "happy", "sad"]
+    assert results(tmp_path / "b")["test/n"] == 12  # of the drawn faces, those of these classes
+    assert figures(tmp_path / "c", "test/") == figures(tmp_path / "a", "test/")
+
+
+def test_weights_for_other_classes_than_the_data_s_are_refused(finished, tmp_path, quick):
+    write_class_folders(tmp_path / "data", ("neutral", "contempt"))
+    words = ("fit=false", f"weights={finished / 'weights.safetensors'}")
+    with pytest.raises(UserError, match=r"weights.safetensors: expected faces in train, val and test, but got none"):
+        run(configure(*words, "dataset=folder", f"dataset.root={tmp_path / 'data'}"), tmp_path / "run")
+    run(configure("dataset=folder", f"dataset.root={tmp_path / 'data'}", "trainer.max_epochs=1"), tmp_path / "two")
+    with pytest.raises(UserError, match="tells contempt apart, which synthetic does not label"):
+        run(configure("fit=false", f"weights={tmp_path / 'two' / 'weights.safetensors'}"), tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_a_training_starts_from_weights_and_lists_what_it_could_not_take(finished, tmp_path, quick, capsys):
+    weights = finished / "weights.safetensors"
+    still = ("trainer.max_epochs=1", "optimizer.lr=1e-30", "ema=0", f"weights={weights}")
+    run(configure(*still, "dataset.classes=7"), tmp_path / "seven")
+    said = capsys.readouterr().out
+    assert "the head's rows of neutral: no such class in the file" in said
+    old, new = (read_weights(path)[0] for path in (weights, tmp_path / "seven" / "weights.safetensors"))
+    assert torch.equal(new["stem.0.weight"], old["stem.0.weight"])
+    assert torch.equal(new["head.weight"][:6], old["head.weight"])
+    run(configure(*still, "model.widths=[8,24]"), tmp_path / "wide")
+    assert "head.weight: (6, 24) here, (6, 16) in the file" in capsys.readouterr().out
+
+
+def test_faces_that_were_left_out_are_listed(tmp_path, quick, capsys):
+    write_class_folders(tmp_path / "data", ("happy", "sad"), per_class=3)
+    (tmp_path / "data/train/sad/1.png").write_bytes(b"no image")
+    words = ("dataset=folder", f"dataset.root={tmp_path / 'data'}", "dataset.on_error=skip", "trainer.max_epochs=1")
+    run(configure(*words), tmp_path / "run")
+    assert re.search(r"left out: 1\n  .*1\.png", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("early_stopping=1", "trainer.max_epochs=2", "monitor=val/loss"),
+        ("gradient_clip=0.1", "ema=0", "loss=focal", "loss.weighting=effective"),
+        ("scheduler=plateau", "monitor=val/f1_macro", "optimizer=adamw", "cutmix=1"),
+        ("trainer.precision=bf16-mixed", "loss.weighting=sqrt", "augmentation=none"),
+        ("dataset.train=12", "batch_size=64", "loss.weighting=balanced", "model=base", "model.input_size=17"),
+    ],
+)
+def test_settings_that_few_runs_have_work_too(words, tmp_path, quick):
+    config = configure("trainer.max_epochs=1", *words)
+    assert run(config, tmp_path) == pytest.approx(results(tmp_path)[config.monitor])
+
+
+@pytest.mark.parametrize("words", [("ema=0",), ("ema=0.9", "scheduler=plateau")])
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_good_weights(words, tmp_path, quick):
+    run(configure("trainer.max_epochs=1", *words), tmp_path)
+    (tmp_path / "metrics.json").unlink()
+    diverging = ("trainer.max_epochs=9", "optimizer.lr=1e30", "gradient_clip=0", "scheduler.warmup=0.9")
+    diverging = diverging[:3] if "scheduler=plateau" in words else diverging
+    with pytest.raises(RunError, match="no longer finite in epoch"):
+        run(configure(*words, *diverging), tmp_path / "bad")
+    assert not (tmp_path / "bad" / "metrics.json").exists()
+    for path in (tmp_path / "bad").glob("checkpoints/*.ckpt"):
+        state = torch.load(path, weights_only=True)["state_dict"]
+        assert all(torch.isfinite(tensor).all() for tensor in state.values())
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, quick, monkeypatch):
+    save, room = torch.save, [True] * 3  # for best and last of the first epoch, and one of the second
+
+    def save_until_full(checkpoint, file):
+        if room:
+            room.pop()
+            return save(checkpoint, file)
+        file.write(b"half of it")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(torch, "save", save_until_full)
+    with pytest.raises(RunError, match=r"ckpt could not be written \(.*No space left.*\); the previous checkpoint"):
+        run(configure("trainer.max_epochs=5"), tmp_path)
+    assert torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["epoch"] in (0, 1)
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert not (tmp_path / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("file", ["figures", "weights.safetensors", "predictions.csv", "metrics.json"])
+def test_a_result_that_cannot_be_written_is_one_sentence(file, tmp_path, finished, monkeypatch):
+    monkeypatch.setattr("fer.training.run.draw_evaluation", lambda *_: {})
+    (tmp_path / file).write_text("") if file == "figures" else (tmp_path / file).mkdir()
+    with pytest.raises(RunError, match=rf"{file}.* could not be written|could not be written .*{file}"):
+        run(configure("trainer.max_epochs=1"), tmp_path)
+    assert not (tmp_path / "metrics.json").is_file()
+    assert not list(tmp_path.glob("*.partial"))
+
+
+@pytest.mark.slow
+def test_the_command_leaves_a_whole_folder_and_a_clean_console(tmp_path):
+    folder = tmp_path / "run"
+    code, out, err = command(f"hydra.run.dir={folder}")
+    assert (code, err) == (0, "")
+    assert "Warning" not in out
+    names = {path.name for path in folder.iterdir() if "events" not in path.name}
+    assert names == {
+        ".hydra", "checkpoints", "figures", "hparams.yaml", "metrics.json", "predictions.csv", "weights.safetensors",
+    }  # fmt: skip
+    assert {path.name for path in (folder / ".hydra").iterdir()} == {"config.yaml", "hydra.yaml", "overrides.yaml"}
+
+
+@pytest.mark.slow
+def test_a_diverged_command_fails_with_one_sentence(tmp_path):
+    code, _, err = command("optimizer.lr=1e30", "gradient_clip=0", f"hydra.run.dir={tmp_path}")
+    assert code == 1
+    assert re.fullmatch(r"failed: the loss is no longer finite in epoch \d.*\n", err)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("c++"), reason="torch.compile needs a C++ compiler")
+def test_a_compiled_net_trains_and_is_explained(tmp_path):
+    run(configure("trainer.compile=true", "ema=0.9"), tmp_path)
+    assert (tmp_path / "figures/test_gradcam.png").exists()
+    assert load_net(tmp_path / "weights.safetensors")

@@ -1,0 +1,43 @@
+"""Train a facial-emotion classifier, or evaluate one.
+
+python train.py dataset=synthetic                                try it: built-in faces, 2 minutes, no files
+python train.py dataset.root=DIR                                 train on FER2013
+python train.py experiment=laptop dataset.root=DIR               the best 30 minutes on two CPU cores
+python train.py augmentation=full dataset=ferplus dataset.root=DIR
+python train.py -m augmentation=none,hflip,vflip,mid             one run for each strategy
+python train.py augmentation.transforms.flip.p=0.3               another strength for one transform
+python train.py '~augmentation.transforms.light'                 one transform less
+python train.py fit=false weights=FILE dataset.root=DIR          evaluate a weights file
+python train.py (the same words) resume=RUN_DIR                  go on with an interrupted run
+tensorboard --logdir runs                                        look at all runs
+"""
+
+from pathlib import Path
+from typing import Any
+
+from fer.command import main
+
+
+def schema() -> Any:
+    """Return the schema of conf/train.yaml."""
+    from fer.schema import TrainConfig
+
+    return TrainConfig
+
+
+def check(jobs: list[Any], multirun: bool) -> list[str]:
+    """Check what the schema cannot: data, weights, strategies and folders."""
+    from fer.training.checks import check_training
+
+    return check_training(jobs, multirun)
+
+
+def task(config: Any, folder: Path) -> Any:
+    """Train; the heavy imports happen here."""
+    from fer.training.run import run
+
+    return run(config, folder)
+
+
+if __name__ == "__main__":
+    main(__file__, schema, check, task)
