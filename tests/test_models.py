@@ -45,6 +45,19 @@ def test_each_stage_but_the_first_halves_the_resolution():
     assert [len(stage) for stage in net.stages] == [1, 2, 1]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_narrow_blocks_learn_the_same_in_either_memory_format(dtype):
+    # The gradient of a strided 1x1 convolution from few channels in channels_last is wrong or crashes in oneDNN 3.x.
+    torch.manual_seed(0)
+    block, faces, found = Block(8, 16, 2, 4, 0.0), torch.randn(5, 8, 12, 12), []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        block.zero_grad()
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            block.to(memory_format=layout)(faces.to(memory_format=layout)).square().sum().backward()
+        found.append(torch.cat([weight.grad.flatten() for weight in block.parameters()]))
+    assert (found[0] - found[1]).norm() < (1e-4 if dtype == torch.float32 else 0.05) * found[0].norm()
+
+
 def test_squeeze_and_excitation_scales_each_channel_by_one_gate():
     attention = Block(4, 8, 1, 2, 0.0).attention
     x = torch.rand(2, 8, 5, 5) + 0.1

@@ -2,6 +2,7 @@
 
 He et al., Deep Residual Learning for Image Recognition, 2016 (basic block);
 Hu et al., Squeeze-and-Excitation Networks, 2018 (channel attention after the second convolution);
+He et al., Bag of Tricks for Image Classification, 2019 (average pooling before a halving shortcut);
 Huang et al., Deep Networks with Stochastic Depth, 2016 (`drop_path`).
 
 The net ends in global average pooling and one linear layer, so Grad-CAM on the last stage has a closed form.
@@ -52,9 +53,13 @@ class Block(nn.Module):
         self.norm2 = nn.BatchNorm2d(outputs)
         self.attention = SqueezeExcitation(outputs, reduction)
         self.drop_path = DropPath(drop_path)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        self.shortcut = nn.Sequential()
+        if stride != 1:
+            # A strided 1x1 convolution would drop 3 of 4 pixels, and its gradient is wrong or crashes in oneDNN 3.x
+            # on CPUs for fewer than 16 channels (uxlfoundation/oneDNN#6035).
+            self.shortcut.append(nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False))
+        if inputs != outputs:
+            self.shortcut.append(nn.Conv2d(inputs, outputs, 1, bias=False)).append(nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.norm1(self.conv1(x)), inplace=True)
