@@ -12,13 +12,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from fer.errors import RunError, UserError
+from fer.errors import RunError, Terminated, UserError
 
 DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived; like KeyboardInterrupt, not an Exception."""
 
 
 class JobFailed(RunError):

@@ -1,4 +1,4 @@
-"""The two ways in which a command ends early on purpose; `fer.command` turns them into exit codes."""
+"""The ways in which a command ends early; `fer.command` turns them into exit codes."""
 
 
 class UserError(Exception):
@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class RunError(Exception):
     """The run failed although its input was good (NaN loss, a full disk). Exit code 1."""
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived. Exit code 143; like KeyboardInterrupt, not an Exception."""

@@ -9,15 +9,16 @@ from pathlib import Path
 import yaml
 
 FLAGS = """\
-FLAGS AND FOLDERS
-  -m                      a sweep: key=a,b and group=a,b run once for each combination
+FLAGS
   --cfg job               print the whole configuration, run nothing
-  --config-dir DIR        also take options from DIR/GROUP/OPTION.yaml: DIR/augmentation/mine.yaml is augmentation=mine
+  --config-dir DIR        also take options from DIR/GROUP/OPTION.yaml: DIR/{group}/mine.yaml is {group}=mine"""
+SWEEPS = """\
+  -m                      a sweep: key=a,b and group=a,b run once for each combination
   hydra.run.dir=DIR       the run's folder, in place of a new one in runs/
-  hydra.sweep.dir=DIR     the folder of a sweep's runs, in place of a new one in sweeps/
-
+  hydra.sweep.dir=DIR     the folder of a sweep's runs, in place of a new one in sweeps/"""
+EXITS = """\
 EXIT CODES
-  0 done, 1 a run failed, 2 wrong settings (nothing was done), 130 interrupted, 143 terminated"""
+  0 done, 1 the work failed, 2 wrong settings (nothing was done), 130 interrupted, 143 terminated"""
 
 
 def help_page(script: Path) -> str:
@@ -35,7 +36,10 @@ def help_page(script: Path) -> str:
         f"KEYS (key=value; defaults and meanings, from conf/{script.stem}.yaml)",
         *(f"  {line}" for line in _dotted(keys)),
         "",
-        FLAGS,
+        FLAGS.format(group=defaults[0][0]),
+        *([SWEEPS] if "\n  sweep:" in primary else []),
+        "",
+        EXITS,
     ]
     return "\n".join(lines)
 

@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 import fer.training.run
-from fer.command import Terminated
+from fer.errors import Terminated
 from fer.training.run import run
 from tests.runs import command, configure, start, tensors, wait_until_gone, without_figures
 

@@ -11,13 +11,12 @@ import torch
 from lightning import Trainer, seed_everything
 from matplotlib.figure import Figure
 
-from fer.command import Terminated
 from fer.data.augmentation import build_strategy
 from fer.data.module import FaceData, gray_statistics
 from fer.data.sources import read
 from fer.data.table import Split, Table, require_splits
 from fer.emotions import class_names
-from fer.errors import RunError, UserError
+from fer.errors import RunError, Terminated, UserError
 from fer.evaluation.results import Outputs, split_results, write_json, write_predictions
 from fer.models.se_resnet import SEResNet
 from fer.schema import TrainConfig
