@@ -26,7 +26,7 @@ from fer.errors import UserError
 from fer.mistakes import OPEN, find, mistakes, nearest, sentences, unknown_key
 
 # Their values are taken as typed, since Hydra's grammar trips over blanks, accents, brackets, "=", "?" and ",".
-PATHS = ("dataset.root", "weights", "resume", "hydra.run.dir", "hydra.sweep.dir")
+PATHS = ("dataset.root", "weights", "resume", "hydra.run.dir", "hydra.sweep.dir", "input", "output", "detector.model")
 REFUSALS = (HydraException, OmegaConfBaseException, ValueError, AttributeError)  # what composing raises
 
 
@@ -42,12 +42,13 @@ class Command:
 
     @cached_property
     def options(self) -> dict[str, list[str]]:
-        """The names of each group's options."""
-        groups: dict[str, set[str]] = {}
-        for folder in filter(None, (self.conf, self.config_dir)):
-            for path in folder.glob("*/*.yaml"):
-                groups.setdefault(path.parent.name, set()).add(path.stem)
-        return {group: sorted(names) for group, names in groups.items()}
+        """The names of the options of each group that the primary file's defaults list has."""
+        primary = (self.conf / f"{self.name}.yaml").read_text(encoding="utf-8")
+        folders = [folder for folder in (self.conf, self.config_dir) if folder]
+        return {
+            group: sorted({path.stem for folder in folders for path in folder.glob(f"{group}/*.yaml")})
+            for group in re.findall(r"^  - (\w+): ", primary, re.MULTILINE)
+        }
 
     def shadowed(self) -> list[str]:
         """Say which of the user's own options have the name of one of ours, which Hydra would take."""
