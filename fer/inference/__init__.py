@@ -1,0 +1,1 @@
+"""Frames -> faces -> crops -> probabilities -> tracks -> explanation -> drawing -> files or a window; no training."""

@@ -1,0 +1,44 @@
+"""What is checked before any work beyond the schema of `conf/infer.yaml`."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from fer.config import Job
+from fer.errors import UserError
+
+VIDEO = (".mp4", ".mkv", ".mov")
+
+
+def check_inference(jobs: list[Job], multirun: bool) -> list[str]:
+    """Check the one job and return no further Hydra overrides.
+
+    Raises:
+        UserError: with everything that was found wrong, an argument each.
+    """
+    if multirun:
+        raise UserError("-m: expected one job, since infer.py has no sweeps: leave out -m")
+    errors = [error for job in jobs if job.config for error in _check_places(job.config)]
+    if errors:
+        raise UserError(*errors)
+    return []
+
+
+def _check_places(config: "InferConfig") -> Iterator[str]:  # noqa: F821 (its import costs)
+    output = config.output
+    if output is None:
+        return
+    if config.input and os.path.realpath(output) == os.path.realpath(os.path.expanduser(config.input)):  # noqa: PTH111
+        yield f"output={output}: expected another place than the input, which would be lost: choose a new name"
+    if config.mode in ("video", "webcam") and output.suffix.lower() not in VIDEO:
+        yield f"output={output}: expected a name that ends in {', '.join(VIDEO)}, as mode={config.mode} writes a clip"
+    if not output.parent.is_dir():
+        yield f"output={output}: expected an existing folder to write into, but there is no {output.parent}: make it"
+    elif not os.access(output.parent, os.W_OK):
+        yield f"output={output}: expected a folder that can be written, but {output.parent} is read-only for you"
+
+
+def place_of(path: Path) -> Path:
+    """Return a path as given or, if there is nothing, below the project's folder: for the weights that come with it."""
+    beside = Path(__file__).parents[2] / path
+    return beside if not path.exists() and beside.exists() else path

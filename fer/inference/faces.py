@@ -1,0 +1,70 @@
+"""What the parts of the pipeline hand to each other."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+NOT_SURE = "not sure"  # the answer for a face whose best probability is too low
+
+
+class Frame(NamedTuple):
+    """One picture of a source.
+
+    Attributes:
+        index: from 0, counted over all frames of the source.
+        time: seconds from the first frame.
+        image: (H, W, 3) uint8, blue-green-red as OpenCV has it, turned upright; None if it could not be decoded.
+    """
+
+    index: int
+    time: float
+    image: np.ndarray | None
+
+
+class Face(NamedTuple):
+    """One face in one frame.
+
+    Attributes:
+        box: x, y, width, height in pixels of the frame; may reach beyond its border.
+        score: of the detector, in [0, 1].
+        landmarks: (5, 2) float32 in pixels: right eye, left eye, nose, right and left corner of the mouth, right being
+            the person's own; None if the detector gives none.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    landmarks: np.ndarray | None = None
+
+
+class Region(NamedTuple):
+    """The upright square, perhaps turned, that is cut out for one face.
+
+    Attributes:
+        centre: x, y in pixels of the frame.
+        side: in pixels.
+        angle: degrees by which the face is turned clockwise in the frame.
+    """
+
+    centre: tuple[float, float]
+    side: float
+    angle: float = 0.0
+
+
+class Seen(NamedTuple):
+    """All that is known about one face in one frame: what is drawn and recorded.
+
+    Attributes:
+        face: where it is.
+        region: the square that the net looked at, which the heatmap covers.
+        track: its number from 1, the same while it is in sight; None for single images.
+        probabilities: (C,) float32, in the order of the weights' classes; smoothed over time in a track.
+        emotion: the answer, a class name or `NOT_SURE`.
+        heatmap: (S, S) float32 in [0, 1] over `region`; None without an explainer.
+    """
+
+    face: Face
+    region: Region
+    track: int | None
+    probabilities: np.ndarray
+    emotion: str
+    heatmap: np.ndarray | None

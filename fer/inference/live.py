@@ -1,0 +1,197 @@
+"""A camera or a stream as frames: read in a thread, and when it stops, opened again or ended in order."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from itertools import count
+
+import cv2
+
+from fer.errors import UserError
+from fer.inference.faces import Frame
+from fer.inference.streams import Camera, Lost, Raw, Stream, is_address, shown, to_image
+
+ROOM = 32  # frames that wait for a slow recorder before the reader waits for it
+LONGEST = 8.0  # seconds between two attempts
+
+
+class Live:
+    """A camera or a stream, as a context manager that opens it and an iterable of its frames.
+
+    A thread reads. To watch, only the latest frame is kept; to record, all are, and a slow recorder holds it up.
+    A source that worked and stops is opened again, after growing waits, until a picture comes or `patience` is over;
+    then the frames end. A file on a web server ends where it ends. All frames have the size of the first one.
+
+    Args:
+        source: a camera's number or an address.
+        drop_stale: keep only the latest frame.
+        say: is told, in the reading thread, a sentence when the source stops and one when it is given up.
+        idle: called about every 50 ms while there is no frame; it may call `close`, which ends the frames.
+        timeout: seconds in which a stream has to open, and then to send.
+        patience: seconds for which a source that stopped is tried again.
+        wait: seconds before the first attempt; each further wait is twice as long.
+
+    Attributes:
+        name: of the source in messages, without secrets.
+        duration: seconds, of a file on a server; None if it has no end, or none that is known.
+        rate: frames per second as the source claims; None if it does not. True are the frames' own times.
+        damaged: frames that could not be decoded and were left out; counted when the source has ended.
+
+    Raises:
+        UserError: on entering, if there is no such camera or stream, or no picture comes.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        drop_stale: bool,
+        say: Callable[[str], None],
+        idle: Callable[[], object] = lambda: None,
+        timeout: float = 5.0,
+        patience: float = 30.0,
+        wait: float = 0.5,
+    ) -> None:
+        self.source, self.drop_stale, self.say, self.idle = source, drop_stale, say, idle
+        self.timeout, self.patience, self.wait = timeout, patience, wait
+        self.name = shown(source) if is_address(source) else f"camera {source}"
+        self.duration: float | None = None
+        self.rate: float | None = None
+        self.damaged = 0
+        self._finite = False
+        self._numbers = count()
+        self._start: float | None = None  # by the monotonic clock, as all times here
+        self._deadline: float | None = None  # of the outage, while there is one
+        self._pause = wait
+        self._failure: BaseException | None = None
+        self._begun, self._closed = threading.Event(), threading.Event()
+        self._queue: queue.Queue[tuple[int, float, Raw] | None] = queue.Queue(1 if drop_stale else ROOM)
+        self._thread = threading.Thread(target=self._read, name="live", daemon=True)  # never keeps the process
+
+    def __enter__(self) -> "Live":
+        if not self.source.isdecimal() and not is_address(self.source):
+            raise UserError(f"input={self.source}: expected a camera's number or an address such as rtsp://HOST/PATH")
+        self._thread.start()
+        try:
+            self._wait_for_the_first()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _wait_for_the_first(self) -> None:
+        limit = 3 * self.timeout  # to look up a host has no limit of its own, and neither has a camera
+        end = time.monotonic() + limit
+        while not self._begun.wait(0.05) and not self._closed.is_set():
+            if time.monotonic() > end:
+                raise self._refusal(f"no picture came within {limit:g} s")
+            self.idle()
+        if self._failure:
+            raise self._failure
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the frames and let go of the source; a thread that waits for the network is left behind after 1 s."""
+        self._closed.set()
+        self._thread.join(1.0)
+
+    def __iter__(self) -> Iterator[Frame]:
+        size: tuple[int, int] | None = None  # width, height
+        while (item := self._take()) is not None:
+            image = to_image(item[2])
+            size = size or image.shape[1::-1]
+            if image.shape[1::-1] != size:  # it came back with other settings
+                image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+            yield Frame(item[0], item[1], image)
+        if self._failure:
+            raise self._failure
+
+    def _take(self) -> tuple[int, float, Raw] | None:
+        while not self._closed.is_set():
+            try:
+                return self._queue.get(timeout=0.05)
+            except queue.Empty:
+                self.idle()
+        return None
+
+    def _put(self, item: tuple[int, float, Raw] | None) -> None:
+        if self.drop_stale and item:
+            with suppress(queue.Empty):
+                self._queue.get_nowait()
+        while not self._closed.is_set():
+            with suppress(queue.Full):
+                self._queue.put(item, timeout=0.05)
+                return
+
+    def _read(self) -> None:
+        """Run in the thread: read to the end, through all outages."""
+        try:
+            while (reason := self._read_until_lost()) and self._goes_on(reason):
+                pass
+        except BaseException as error:
+            self._failure = error
+        finally:
+            self._begun.set()
+            self._put(None)
+
+    def _read_until_lost(self) -> str | None:
+        """Open the source and hand its pictures over; return why there are no more, None at its end or when closed."""
+        try:
+            source = Camera(int(self.source)) if self.source.isdecimal() else Stream(self.source, self.timeout)
+            with closing(source):
+                self._pass_on(source)
+        except Lost as error:
+            return None if self._closed.is_set() else str(error)
+        return None
+
+    def _pass_on(self, source: Camera | Stream) -> None:
+        self.rate, self.duration, self._finite = source.rate, source.duration, source.finite
+        try:
+            for raw, at in source:
+                self._hand_over(raw, at)
+                if self._closed.is_set():
+                    break
+        finally:
+            self.damaged += source.damaged
+        if self._start is None:
+            raise Lost("there are no pictures in it")
+
+    def _hand_over(self, raw: Raw, at: float | None) -> None:
+        """Number a picture and give it its time: its own, `at`, in a file, else by the clock."""
+        self._deadline = None
+        self._start = self._start or time.monotonic()
+        now = time.monotonic() - self._start
+        if at is not None and self.drop_stale:
+            self._closed.wait(at - now)  # a file that is watched plays at its own pace
+        self._put((next(self._numbers), now if at is None else at, raw))
+        self._begun.set()
+
+    def _goes_on(self, reason: str) -> bool:
+        """Wait before the next attempt; tell whether there is to be one.
+
+        Raises:
+            UserError: if there never was a picture.
+        """
+        if self._start is None:
+            raise self._refusal(reason)
+        now = time.monotonic()
+        if self._finite:
+            self.say(f"{self.name}: {reason}; it ends here")
+            return False
+        if self._deadline is None:
+            self._deadline, self._pause = now + self.patience, self.wait
+            self.say(f"{self.name}: {reason}; trying again for {self.patience:g} s")
+        if now >= self._deadline:
+            self.say(f"{self.name}: it did not come back within {self.patience:g} s; it ends here")
+            return False
+        closed = self._closed.wait(min(self._pause, self._deadline - now))
+        self._pause = min(2 * self._pause, LONGEST)
+        return not closed
+
+    def _refusal(self, reason: str) -> UserError:
+        if is_address(self.source):
+            return UserError(f"input={self.name}: expected a video stream, but {reason}: check the address")
+        return UserError(f"input={self.source}: expected a camera, but {reason}")

@@ -1,0 +1,81 @@
+"""The typed schema of `conf/infer.yaml`; meanings and units stand in the YAML files, next to the defaults."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from fer.emotions import EMOTIONS
+from fer.schema import NotNegative, Place, Section
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class YuNet(Section):
+    """conf/detector/auto.yaml and yunet.yaml."""
+
+    name: Literal["auto", "yunet"]
+    model: Place | None
+    score: Share
+    min_size: PositiveInt
+    width: Annotated[int, Field(ge=32)]
+    every: PositiveInt
+
+
+class Haar(Section):
+    """conf/detector/haar.yaml."""
+
+    name: Literal["haar"]
+    min_size: PositiveInt
+    width: Annotated[int, Field(ge=32)]
+    every: PositiveInt
+
+
+class NoDetector(Section):
+    """conf/detector/none.yaml."""
+
+    name: Literal["none"]
+
+
+class Heatmap(Section):
+    """How an explanation is drawn."""
+
+    target: Literal[EMOTIONS] | None
+    alpha: Share
+    colormap: Literal["turbo", "jet", "viridis", "inferno", "magma"]
+
+
+class Crop(Section):
+    """What part of a frame a face's box stands for."""
+
+    margin: Annotated[float, Field(gt=0.2, le=4)]
+    shift: Annotated[float, Field(ge=-1, le=1)]
+    rotate: bool
+
+
+Detector = Annotated[YuNet | Haar | NoDetector, Field(discriminator="name")]
+
+
+class InferConfig(Section):
+    """conf/infer.yaml."""
+
+    detector: Detector
+    mode: Literal["webcam", "video", "image", "crop"]
+    input: str | None
+    output: Place | None
+    weights: Place
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    show: bool
+    format: Literal["jsonl", "csv"]
+    not_sure: Annotated[float, Field(ge=0, lt=1)]
+    smoothing: NotNegative
+    explainer: Literal["gradcam", "gradcam++", "layercam", "eigencam", "none"]
+    heatmap: Heatmap
+    crop: Crop
+
+    @model_validator(mode="after")
+    def _choices_agree(self) -> "InferConfig":
+        if self.input in (None, "") and self.mode != "webcam":
+            raise ValueError(f"mode={self.mode}: expected an input, but input is null: add input=FILE")
+        if self.mode == "webcam" and not self.show and self.output is None:
+            raise ValueError("show=false: expected an output to record to, but output is null: add output=FILE.mp4")
+        return self

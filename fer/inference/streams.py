@@ -1,0 +1,166 @@
+"""The two live sources, one attempt each: a camera (OpenCV), a network stream or a file on a web server (PyAV).
+
+Why PyAV for streams: it says why one does not open, where OpenCV says nothing, and its time limits hold (a silent
+server with a limit of 1 s: back after 1.0 to 1.1 s).
+"""
+
+import os
+import re
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import av
+import cv2
+import numpy as np
+
+BACKENDS = {"linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUNDATION, "win32": cv2.CAP_DSHOW}  # the quickest to open
+ENDLESS = ("mpjpeg", "hls", "dash")  # formats whose answers may name a size and yet go on for ever
+Raw = np.ndarray | av.VideoFrame  # before conversion, which frames that nobody looks at are spared
+
+
+class Lost(Exception):
+    """A source does not open, or has stopped; says why in a few words."""
+
+
+def is_address(input: str) -> bool:
+    """Tell whether an input is an address (rtsp://, http://, ...) and no file."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", input) is not None
+
+
+def shown(address: str) -> str:
+    """Return an address without its secrets: user and password, and the query, where many cameras have theirs."""
+    return re.sub(r"\?.*", "?...", re.sub(r"://.*@", "://***@", address))
+
+
+def to_image(raw: Raw) -> np.ndarray:
+    """Return a picture of either source as (H, W, 3) uint8, blue-green-red, upright."""
+    if isinstance(raw, np.ndarray):
+        return raw
+    image = raw.to_ndarray(format="bgr24")
+    return np.ascontiguousarray(np.rot90(image, raw.rotation // 90)) if raw.rotation else image
+
+
+class Camera:
+    """An opened camera; iterating gives its pictures, without times.
+
+    Attributes:
+        rate: frames per second as it claims; None if it does not.
+
+    Raises:
+        Lost: if it does not open, and when it stops.
+    """
+
+    finite, duration, damaged = False, None, 0
+
+    def __init__(self, number: int) -> None:
+        cv2.utils.logging.setLogLevel(0)  # what is wrong is said in a sentence of our own
+        self._capture = cv2.VideoCapture(number, BACKENDS.get(sys.platform, cv2.CAP_ANY))
+        if not self._capture.isOpened():
+            raise Lost(_missing(number))
+        self.rate = self._capture.get(cv2.CAP_PROP_FPS) or None
+
+    def __iter__(self) -> Iterator[tuple[Raw, None]]:
+        while True:
+            good, image = self._capture.read()
+            if not good:
+                raise Lost("it gives no pictures (unplugged, or used by another program?)")
+            yield image, None
+
+    def close(self) -> None:
+        """Let go of the camera."""
+        self._capture.release()
+
+
+class Stream:
+    """An opened stream; iterating gives its pictures, with times in seconds from the first one if it has an end.
+
+    Args:
+        address: rtsp://..., http://..., ...
+        timeout: seconds in which it has to open, and then to send.
+
+    Attributes:
+        finite: whether it has an end; otherwise the end is an outage.
+        duration: seconds; None if unknown.
+        rate: frames per second as it claims; None if it does not.
+        damaged: frames so far that could not be decoded.
+
+    Raises:
+        Lost: if it does not open, and when it stops before its end.
+    """
+
+    def __init__(self, address: str, timeout: float) -> None:
+        self._address, self._timeout, self.damaged = address, timeout, 0
+        options = {"rtsp_transport": "tcp", "analyzeduration": str(int(timeout * 5e5))}  # UDP tears pictures; in us
+        try:
+            self._container = av.open(address, options=options, timeout=timeout, metadata_errors="replace")
+        except (av.FFmpegError, OSError) as error:
+            raise Lost(_reason(error, address, timeout)) from None
+        if not self._container.streams.video or self._container.format.name == "tty":  # which draws text
+            self.close()
+            raise Lost("there are no pictures in it")
+        self._stream = self._container.streams.video[0]
+        self.rate = float(self._stream.average_rate) if self._stream.average_rate else None
+        self.duration = self._container.duration / av.time_base if self._container.duration else None
+        sized = self._container.size > 0 and self._container.format.name not in ENDLESS
+        self.finite = self.duration is not None or sized
+
+    def __iter__(self) -> Iterator[tuple[Raw, float | None]]:
+        first = None
+        try:
+            for packet in self._container.demux(self._stream):
+                for frame in self._decode(packet):
+                    first = frame.time if first is None else first
+                    yield frame, frame.time - first if self.finite and frame.time is not None else None
+        except (av.FFmpegError, OSError) as error:
+            raise Lost(_reason(error, self._address, self._timeout)) from None
+        if not self.finite:
+            raise Lost("it stopped")
+
+    def _decode(self, packet: av.Packet) -> list[av.VideoFrame]:
+        try:
+            return packet.decode()
+        except av.FFmpegError:  # the decoder goes on with the next packet
+            self.damaged += 1
+            return []
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._container.close()
+
+
+def _missing(number: int) -> str:
+    """Say why a camera does not open, and on Linux which ones there are."""
+    if sys.platform != "linux":
+        return "it does not open (unplugged, used by another program, or forbidden in the system's settings?)"
+    device = Path(f"/dev/video{number}")
+    if not device.exists():
+        found = sorted(int(path.name[5:]) for path in device.parent.glob("video[0-9]*"))
+        return f"there is none of this number (found: {', '.join(map(str, found)) or 'no camera'})"
+    if not os.access(device, os.R_OK | os.W_OK):
+        return f"you may not open {device} (become a member of its group, often video)"
+    return f"{device} does not open (used by another program?)"
+
+
+def _reason(error: Exception, address: str, timeout: float) -> str:
+    """Say in a few words why a stream does not open or stops; never its address, which may hold a password."""
+    match error:
+        case av.error.HTTPNotFoundError():
+            return "the server has nothing there (404)"
+        case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
+            return "the server asks for a right user and password (rtsp://USER:PASSWORD@HOST/PATH)"
+        case av.error.ConnectionRefusedError():
+            return "the server refuses the connection"
+        case av.error.ExitError() | av.error.TimeoutError():
+            return f"nothing came for {timeout:g} s"
+        case av.error.InvalidDataError():
+            return "what comes is no video"
+        case av.error.ProtocolNotFoundError():
+            return f"{address.partition(':')[0]}:// is no known kind of address"
+    try:
+        socket.getaddrinfo(urlsplit(address).hostname, None)
+    except (OSError, ValueError):
+        return "there is no such host"
+    return f"the connection broke ({(error.strerror or 'unknown error').lower()})"

@@ -1,0 +1,454 @@
+"""Cameras and streams: a server on loopback sends numbered pictures, is cut, stalls, and comes back."""
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice, pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fer.errors import UserError
+from fer.inference.faces import Frame
+from fer.inference.live import Live
+from fer.inference.streams import is_address
+
+FPS = 60
+PLAIN_AND_TURNED = (65536, 0, 0, 0, 65536, 0), (0, 65536, 0, -65536, 0, 0)  # an MP4 track's matrix, but for its end
+USER = "Basic dXNlcjpwYTU1"  # user:pa55
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answer by path: a stream, a file, text, or nothing."""
+
+    def log_message(self, *_) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        server, path = self.server.owner, self.path.partition("?")[0]
+        server.requests.append(time.monotonic())
+        if path == "/private" and self.headers.get("Authorization") != USER:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+            self.end_headers()
+        elif path in ("/live", "/private") and not server.gone:
+            self.stream(server)
+        elif path.endswith(".mp4"):
+            self.file(server.file, cut=path == "/half.mp4")
+        elif path == "/talk":
+            self.reply(200, "text/html", b"<html>" + b"Nothing to see. " * 500)
+        elif path == "/silent":
+            server.over.wait(5)
+        else:
+            self.reply(404, "text/html", b"")
+
+    def reply(self, code: int, kind: str, body: bytes) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def stream(self, server: "Server") -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        chunked = server.chunked
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with suppress(OSError):
+            while not server.gone:
+                if not server.stalled:
+                    data = cv2.imencode(".jpg", np.full((*server.size, 3), server.number % 250, np.uint8))[1].tobytes()
+                    server.number += 1
+                    head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                    data = head.encode() + data + b"\r\n"
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data) if chunked else data)
+                server.over.wait(1 / FPS)
+
+    def file(self, data: bytes, cut: bool) -> None:
+        begin = int(self.headers.get("Range", "bytes=0-").split("=")[1].split("-")[0])
+        self.send_response(206)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
+        self.send_header("Content-Length", str(len(data) - begin))
+        self.end_headers()
+        end = len(data) * 2 // 3 if cut and begin < len(data) // 2 else len(data)
+        with suppress(OSError):
+            self.wfile.write(data[begin:end])
+
+
+class Server:
+    """An MJPEG camera; picture n is gray of level n, modulo 250."""
+
+    def __init__(self) -> None:
+        self.number, self.size = 0, (48, 64)
+        self.gone = self.stalled = False
+        self.chunked = False  # a stream that ends then looks like a file's end, else like a broken connection
+        self.over = threading.Event()
+        self.requests: list[float] = []
+        self.file = b""
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.owner, self.http.daemon_threads = self, True
+        self.place = f"127.0.0.1:{self.http.server_port}"
+        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def close(self) -> None:
+        self.gone = True
+        self.over.set()
+        self.http.shutdown()
+        self.http.server_close()
+
+
+@pytest.fixture
+def server(monkeypatch) -> Iterator[Server]:
+    monkeypatch.setenv("no_proxy", "*")
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+def watch(server: Server, say: Callable[[str], None], drop_stale: bool = False, path: str = "live", **times) -> Live:
+    return Live(f"http://{server.place}/{path}", drop_stale, say, **{"timeout": 2, "patience": 1, "wait": 0.05} | times)
+
+
+def level(image: np.ndarray) -> int:
+    return round(float(image.mean()))
+
+
+def until(stream: Iterator[Frame], number: int) -> list[Frame]:
+    """Return the next frames, up to the server's picture of this number."""
+    frames = []
+    for frame in stream:
+        frames.append(frame)
+        if level(frame.image) >= number:
+            break
+    return frames
+
+
+def test_recording_gets_every_picture_also_when_it_is_slow(server, said):
+    with watch(server, said.append) as live:
+        time.sleep(0.8)  # more than waits in the queue
+        frames = list(islice(live, 80))
+    assert [frame.index for frame in frames] == list(range(80))
+    levels = [level(frame.image) for frame in frames]
+    assert levels == list(range(levels[0], levels[0] + 80))
+    assert frames[0].image.shape == (48, 64, 3)
+    assert frames[0].image.dtype == np.uint8
+    assert frames[0].time < 0.1
+    assert all(a.time < b.time for a, b in pairwise(frames))
+    assert live.duration is None
+    assert said == []
+
+
+def test_watching_gives_the_latest_picture(server, said):
+    with watch(server, said.append, drop_stale=True) as live:
+        stream = iter(live)
+        first = next(stream)
+        while server.number < 25:
+            time.sleep(0.02)
+        server.stalled = True
+        time.sleep(0.3)  # for what is on its way
+        second = next(stream)
+        server.stalled = False
+    assert server.number - level(second.image) <= 3  # the decoder may keep some
+    assert second.index - first.index >= 10
+    assert second.time - first.time > 0.1
+    assert said == []
+
+
+def test_stream_that_is_cut_and_comes_back_goes_on(server, said):
+    def come_back(sentence: str) -> None:
+        said.append(sentence)
+        server.size, server.number, server.chunked, server.gone = (96, 128), server.number + 20, True, False
+
+    with watch(server, come_back) as live:
+        stream = iter(live)
+        frames = list(islice(stream, 5))
+        for outages in (1, 2):
+            server.gone = True
+            while len(said) < outages:
+                frames.append(next(stream))
+            frames += until(stream, server.number)
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    assert {frame.image.shape for frame in frames} == {(48, 64, 3)}  # of the first, although it is larger now
+    jumps = [b.time - a.time for a, b in pairwise(frames) if level(b.image) - level(a.image) >= 20]
+    assert len(jumps) == 2
+    assert min(jumps) > 0.05
+    assert len(said) == 2  # each outage once
+    assert f"{server.place}/live: the connection broke" in said[0]
+    assert f"{server.place}/live: it stopped" in said[1]
+    assert "trying again for 1 s" in said[0]
+
+
+def test_stream_that_stays_away_ends_in_order_after_growing_waits(server, said):
+    with watch(server, said.append, patience=1.5, wait=0.1) as live:
+        stream = iter(live)
+        next(stream)
+        server.requests.clear()
+        server.gone = True
+        start = time.monotonic()
+        rest = list(stream)
+        assert 1.4 < time.monotonic() - start < 5
+    assert [frame.index for frame in rest] == list(range(1, len(rest) + 1))
+    assert 2 <= len(server.requests) <= 5  # after 0.1, 0.2, 0.4 and 0.8 s; equal waits would be 15
+    assert len(said) == 2
+    assert "did not come back within 1.5 s" in said[1]
+
+
+def test_stream_that_stalls_is_opened_again(server, said):
+    def come_back(sentence: str) -> None:
+        said.append(sentence)
+        server.stalled = False
+
+    with watch(server, come_back, timeout=0.5) as live:
+        stream = iter(live)
+        next(stream)
+        server.stalled = True
+        frames = until(stream, server.number + 1)
+    assert max(frame.time for frame in frames) > 0.5
+    assert "nothing came for 0.5 s; trying again" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("none", r"nothing there \(404\)"),
+        ("private", "asks for a right user and password"),
+        ("talk", "no video"),
+        ("silent", "nothing came for 0.5 s"),
+    ],
+)
+def test_stream_that_does_not_open_is_refused_at_once(server, said, path, message):
+    start = time.monotonic()
+    with pytest.raises(
+        UserError, match=f"input=http://{server.place}/{path}: expected a video stream, but .*{message}"
+    ):
+        watch(server, said.append, path=path, timeout=0.5).__enter__()
+    assert time.monotonic() - start < 5
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("rtsp://me:sec@ret@127.0.0.1:{port}/a?key=secret", r"rtsp://\*\*\*@127.*/a\?\.\.\.: .*refuses the connection"),
+        ("http://me:secret@nowhere.invalid/a", r"http://\*\*\*@nowhere\.invalid/a: .*no such host"),
+        ("htp://me:secret@127.0.0.1/a", "htp:// is no known kind of address"),
+        ("clip.avi", "expected a camera's number or an address"),
+    ],
+)
+def test_wrong_address_is_refused_without_its_secrets(monkeypatch, said, address, message):
+    monkeypatch.setenv("no_proxy", "*")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = address.format(port=free.getsockname()[1])
+    with pytest.raises(UserError, match=f"input=.*{message}") as error:
+        Live(address, True, said.append).__enter__()
+    assert "sec" not in str(error.value)
+
+
+def test_password_is_used_and_never_said(server, said):
+    address = f"http://user:pa55@{server.place}/private?token=hidden"
+    with Live(address, True, said.append, timeout=2, patience=0.1) as live:
+        server.gone = True
+        list(live)
+    assert len(said) == 2
+    assert "pa55" not in "".join([live.name, *said])
+    assert "hidden" not in "".join([live.name, *said])
+
+
+@pytest.fixture
+def clip(server, tmp_path) -> Server:
+    """Let the server have a file of 12 frames, one second, whose index is at its end."""
+    writer = cv2.VideoWriter(str(tmp_path / "a.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 12, (320, 240))
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        image = rng.integers(0, 256, (240, 320, 3), np.uint8)
+        image[:120] = 20 * number
+        writer.write(image)
+    writer.release()
+    server.file = (tmp_path / "a.mp4").read_bytes()
+    return server
+
+
+def test_file_on_a_server_ends_where_it_ends(clip, said):
+    with watch(clip, said.append, path="file.mp4") as live:
+        frames = list(islice(live, 50))
+    assert [frame.index for frame in frames] == list(range(12))
+    assert [frame.time for frame in frames] == pytest.approx(np.arange(12) / 12)
+    assert [level(frame.image[:112]) for frame in frames] == pytest.approx(np.arange(12) * 20, abs=8)
+    assert (live.duration, live.rate) == (1.0, 12.0)
+    assert said == []
+
+
+def test_file_of_a_turned_phone_is_upright(clip, said):
+    plain, turned = (struct.pack(">9i", *values, 0, 0, 1 << 30) for values in PLAIN_AND_TURNED)
+    track = clip.file.index(b"tkhd")
+    clip.file = clip.file[:track] + clip.file[track:].replace(plain, turned, 1)
+    with watch(clip, said.append, path="file.mp4") as live:
+        image = next(iter(live)).image
+    assert image.shape == (320, 240, 3)
+    assert image[:, 130:].max() < 30  # the black upper half has come to the right: turned clockwise
+    assert image[:, :110].mean() > 100
+
+
+def test_file_that_is_watched_plays_at_its_own_pace(clip, said):
+    start = time.monotonic()
+    with watch(clip, said.append, drop_stale=True, path="file.mp4") as live:
+        assert list(live)[-1].index == 11
+    assert time.monotonic() - start > 0.8
+
+
+def test_file_whose_server_breaks_off_is_kept_so_far(clip, said):
+    with watch(clip, said.append, path="half.mp4") as live:
+        frames = list(islice(live, 50))
+    assert 3 < len(frames) < 12
+    assert len(said) == 1
+    assert said[0].endswith("it ends here")
+
+
+def test_closing_while_waiting_ends_the_frames(server, said):
+    lives: list[Live] = []
+    calls: list[float] = []
+
+    def idle() -> None:
+        calls.append(time.monotonic())
+        if server.gone and len(calls) > 3:
+            lives[0].close()
+
+    lives.append(watch(server, said.append, patience=30, wait=10))
+    lives[0].idle = idle
+    with lives[0] as live:
+        next(iter(live))
+        calls.clear()
+        server.gone = True
+        start = time.monotonic()
+        list(live)
+        assert time.monotonic() - start < 5
+    assert len(calls) >= 4
+    assert len(said) == 1
+
+
+def test_nobody_waits_for_a_stalled_stream_at_the_end(server, said):
+    live = watch(server, said.append, timeout=10).__enter__()
+    server.stalled = True
+    time.sleep(0.1)
+    start = time.monotonic()
+    live.close()
+    assert time.monotonic() - start < 4
+    assert list(live) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends Ctrl-C to one process")
+def test_ctrl_c_ends_the_process_during_an_outage(server):
+    script = (
+        "import signal\nfrom fer.inference.live import Live\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs inherit that it is ignored
+        f"with Live('http://{server.place}/live', False, print, wait=20) as live:\n"
+        "    for frame in live: print(frame.index, flush=True)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline() == "0\n"
+        server.gone = True
+        time.sleep(0.4)
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=15)
+        assert time.monotonic() - start < 10
+        assert errors.rstrip().endswith("KeyboardInterrupt")
+    finally:
+        process.kill()
+
+
+class Capture:
+    """Stands in for cv2.VideoCapture: each opening takes the next of `scripts`, a list of pictures or None."""
+
+    scripts: list[list[np.ndarray] | None]
+
+    def __init__(self, number: int, backend: int) -> None:
+        script = self.scripts.pop(0) if self.scripts else None
+        self.opened, self.pictures = script is not None, iter(script or ())
+
+    def isOpened(self) -> bool:
+        return self.opened
+
+    def get(self, key: int) -> float:
+        return 30.0 if key == cv2.CAP_PROP_FPS else 0.0
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        image = next(self.pictures, None)
+        return image is not None, image
+
+    def release(self) -> None:
+        self.opened = False
+
+
+@pytest.fixture
+def capture(monkeypatch) -> type[Capture]:
+    monkeypatch.setattr("cv2.VideoCapture", Capture)
+    monkeypatch.setattr(Capture, "scripts", [], raising=False)
+    return Capture
+
+
+def test_absent_camera_is_said_at_once_and_nothing_else_is(capfd, said):
+    start = time.monotonic()
+    with pytest.raises(UserError, match=r"input=99: expected a camera, but ") as error:
+        Live("99", True, said.append).__enter__()
+    assert time.monotonic() - start < 5
+    if sys.platform == "linux":
+        found = [path.name for path in Path("/dev").glob("video*")]
+        assert all(name[5:] in str(error.value) for name in found)
+        assert found or "found: no camera" in str(error.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_camera_that_is_unplugged_and_comes_back_goes_on(capture, said):
+    small, large = (np.full((side, side, 3), side, np.uint8) for side in (24, 48))
+    capture.scripts += [[small] * 3, None, None, [large] * 2]
+    with Live("0", False, said.append, patience=0.3, wait=0.02) as live:
+        frames = list(live)
+    assert [frame.index for frame in frames] == list(range(5))
+    assert [level(frame.image) for frame in frames] == [24] * 3 + [48] * 2
+    assert {frame.image.shape for frame in frames} == {(24, 24, 3)}
+    assert live.rate == 30
+    assert len(said) == 3  # two outages, and the end
+    assert all(sentence.startswith("camera 0: ") for sentence in said)
+    assert "did not come back" in said[2]
+
+
+def test_busy_camera_is_refused_at_once(capture, said):
+    capture.scripts += [[]]
+    with pytest.raises(UserError, match=r"input=0: expected a camera, but it gives no pictures .*another program"):
+        Live("0", True, said.append).__enter__()
+    assert said == []
+
+
+def test_camera_that_hangs_is_refused(capture, monkeypatch, said):
+    capture.scripts += [[]]
+    monkeypatch.setattr(capture, "read", lambda self: time.sleep(0.5) or (False, None))
+    with pytest.raises(UserError, match=r"input=0: expected a camera, but no picture came within 0\.3 s"):
+        Live("0", True, said.append, timeout=0.1).__enter__()
+
+
+def test_addresses_are_told_from_files():
+    assert all(map(is_address, ("rtsp://a/b", "HTTP://a/b", "rtmps://a", "srt://a:1")))
+    assert not any(map(is_address, ("a.mp4", "C:/a.mp4", "C://a.mp4", "/dev/video0", "0", "a/b://c", "a:b.mp4")))
