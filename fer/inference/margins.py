@@ -1,0 +1,135 @@
+"""How a detector's boxes lie in FER2013's images: what `crop.margin` and `crop.shift` have to be.
+
+    python -m fer.inference.margins DIR
+    python -m fer.inference.margins DIR --detector haar
+    python -m fer.inference.margins DIR --weights FILE
+
+Each image is enlarged, framed in gray so that a box may reach beyond it, and searched. Margin is the image's side over
+the longer side of the box; shift is how far the image's middle lies below, or to the right of, the box's, in heights of
+the box. With --weights, PublicTest is scored as it is and after each of its faces was found and cut out anew.
+"""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from fer.data.fer2013 import read_fer2013
+from fer.data.table import Split, Table
+from fer.errors import UserError
+from fer.inference.crops import cut, region, whole
+from fer.inference.detectors import Detector, make_detector
+from fer.inference.faces import Face
+from fer.inference.schema import Haar, YuNet
+from fer.models.inputs import normalise
+from fer.weights import load_net
+
+SIDE = 48  # pixels of FER2013's images
+ENLARGED = 4 * SIDE
+FRAME = ENLARGED // 2  # pixels of gray on each side
+SCORE = 0.7  # as in conf/detector
+BATCH = 256
+
+
+def framed(image: np.ndarray) -> np.ndarray:
+    """Return a gray image (48, 48) enlarged within a gray frame, (384, 384, 3)."""
+    large = cv2.resize(image, (ENLARGED, ENLARGED), interpolation=cv2.INTER_CUBIC)
+    large = cv2.copyMakeBorder(large, *(FRAME,) * 4, cv2.BORDER_CONSTANT, value=128)
+    return cv2.cvtColor(large, cv2.COLOR_GRAY2BGR)
+
+
+def find_faces(images: Iterable[np.ndarray], detector: Detector) -> list[Face | None]:
+    """Return the surest face of each image (48, 48), in pixels of the framed image."""
+    found = (detector.find(framed(image)) for image in images)
+    return [max(faces, key=lambda face: face.score, default=None) for faces in found]
+
+
+def measure(faces: Iterable[Face]) -> np.ndarray:
+    """Return margin, shift down and shift to the right for each of N faces, (N, 3)."""
+    boxes = np.array([face.box for face in faces])
+    size, height = boxes[:, 2:], boxes[:, 3:]
+    off = (FRAME + ENLARGED / 2 - boxes[:, :2] - size / 2) / height  # (N, 2): x, y
+    return np.column_stack((ENLARGED / size.max(1), off[:, 1], off[:, 0]))
+
+
+def score(table: Table, faces: Sequence[Face | None], margin: float, shift: float, weights: Path) -> Iterable[str]:
+    """Yield a line for each way of cutting the found faces out: the accuracy of the net.
+
+    Raises:
+        UserError: if the weights know other emotions than the table.
+    """
+    net, header = load_net(weights)
+    if header.classes != table.classes:
+        raise UserError(f"--weights={weights}: expected the emotions {table.classes}, but it knows {header.classes}")
+    chosen = np.array([face is not None for face in faces])
+    images, labels = table.images[chosen], table.labels[chosen]
+    found = [face for face in faces if face is not None]
+
+    def accuracy(crops: Iterable[np.ndarray]) -> float:
+        inputs = normalise(torch.from_numpy(np.stack(list(crops))), header.mean, header.std)
+        with torch.inference_mode():
+            answers = torch.cat([net(batch).argmax(1) for batch in inputs.split(BATCH)])
+        return 100 * float((answers.numpy() == labels).mean())
+
+    def anew(margin: float, rotate: bool) -> Iterable[np.ndarray]:
+        for image, face in zip(images, found, strict=True):
+            yield cut(framed(image), region(face, margin, shift, rotate), header.input_size)
+
+    size = header.input_size
+    yield f"accuracy on the {len(found):,} of {len(table):,} PublicTest images with a face, shift {shift:.2f}"
+    yield f"{'as they are':24}{accuracy(cut(image, whole(image), size) for image in images):.1f} %"
+    for factor in (0.8, 0.9, 1, 1.1, 1.2):
+        yield f"{f'margin {factor * margin:.2f}':24}{accuracy(anew(factor * margin, rotate=False)):.1f} %"
+    yield f"{f'margin {margin:.2f}, upright':24}{accuracy(anew(margin, rotate=True)):.1f} %"
+
+
+def report(folder: Path, config: YuNet | Haar, n: int, weights: Path | None) -> None:
+    """Print the figures.
+
+    Raises:
+        UserError: if files are missing or not as they should be, or no face is found.
+    """
+    detector = make_detector(config, print)
+    table = read_fer2013(folder, SIDE)
+    train = table.part(Split.TRAIN)
+    order = np.random.default_rng(0).permutation(len(train))[:n]
+    faces = [face for face in find_faces(train.images[order], detector) if face]
+    if not faces:
+        raise UserError(f"{folder}: expected images of faces, but in {len(order)} of them none was found")
+    values = measure(faces)
+    print(f"{config.name}: a face in {len(faces)} of {len(order)} training images, {len(faces) / len(order):.1%}")
+    for name, column in zip(("margin", "shift", "shift right"), values.T, strict=True):
+        low, middle, high = np.percentile(column, (25, 50, 75))
+        print(f"{name:12}{middle:6.3f} (quartiles {low:.3f} and {high:.3f})", flush=True)
+    if weights:
+        public = table.part(Split.VAL)
+        margin, shift, _ = np.median(values, 0)
+        for line in score(public, find_faces(public.images, detector), margin, shift, weights):
+            print(line, flush=True)
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m fer.inference.margins", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder with fer2013.csv, as downloaded")
+    parser.add_argument("--detector", choices=("yunet", "haar"), default="yunet")
+    parser.add_argument("--model", type=Path, metavar="FILE", help="YuNet's; left out: looked for, and fetched once")
+    parser.add_argument("--n", type=int, default=2000, help="training images")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="score these weights, too")
+    asked = parser.parse_args(words)
+    fixed = {"min_size": SIDE, "width": ENLARGED + 2 * FRAME, "every": 1}
+    if asked.detector == "haar":
+        config = Haar(name="haar", **fixed)
+    else:
+        config = YuNet(name="yunet", model=asked.model, score=SCORE, **fixed)
+    try:
+        report(asked.folder, config, asked.n, asked.weights)
+    except UserError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()
