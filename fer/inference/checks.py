@@ -7,8 +7,6 @@ from pathlib import Path
 from fer.config import Job
 from fer.errors import UserError
 
-VIDEO = (".mp4", ".mkv", ".mov")
-
 
 def check_inference(jobs: list[Job], multirun: bool) -> list[str]:
     """Check the one job and return no further Hydra overrides.
@@ -30,8 +28,8 @@ def _check_places(config: "InferConfig") -> Iterator[str]:  # noqa: F821 (its im
         return
     if config.input and os.path.realpath(output) == os.path.realpath(os.path.expanduser(config.input)):  # noqa: PTH111
         yield f"output={output}: expected another place than the input, which would be lost: choose a new name"
-    if config.mode in ("video", "webcam") and output.suffix.lower() not in VIDEO:
-        yield f"output={output}: expected a name that ends in {', '.join(VIDEO)}, as mode={config.mode} writes a clip"
+    if config.mode in ("video", "webcam") and output.suffix.lower() not in (".mp4", ".mov", ".mkv"):
+        yield f"output={output}: expected a name that ends in .mp4, .mov or .mkv, as mode={config.mode} writes a clip"
     if not output.parent.is_dir():
         yield f"output={output}: expected an existing folder to write into, but there is no {output.parent}: make it"
     elif not os.access(output.parent, os.W_OK):

@@ -121,6 +121,13 @@ class SEResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
+    def features(self, x: Tensor) -> Tensor:
+        """Return the last stage's output (B, C, h, w), never below zero: what the explainers look at."""
+        return self.stages(self.stem(x))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Return the logits (B, classes) of a last stage's output."""
+        return self.head(self.dropout(features.mean((2, 3))))
+
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stages(self.stem(x))  # (B, C, h, w)
-        return self.head(self.dropout(x.mean((2, 3))))
+        return self.classify(self.features(x))

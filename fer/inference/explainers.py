@@ -1,0 +1,101 @@
+"""Where a face speaks for an emotion: class activation maps of the net's last stage, a whole batch at once.
+
+All of them start from features that a forward pass has made already, so that one pass gives answers and explanations.
+
+Grad-CAM (Selvaraju et al., 2017) weighs each channel A_c of the features (h x w) by the mean over its pixels of
+d logit_k / d A_c, sums, and cuts off what is negative. Our net ends in global average pooling and one linear layer:
+
+    logit_k = b_k + sum_c W[k, c] * mean_ij A_c[i, j],   hence   d logit_k / d A_c[i, j] = W[k, c] / (h * w)
+
+at every pixel, whatever the face. Their mean is the same, so the map is relu(sum_c W[k, c] A_c) / (h * w), without a
+backward pass. This holds if the features are those that are pooled (no earlier stage), if nothing but dropout, which is
+off, stands between them and the logits, and if the explainer averages plain gradients. The others therefore go through
+the grad-cam package, which is given the net's end alone: its backward pass stops at the features.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fer.models.se_resnet import SEResNet
+
+EXPLAINERS = ("gradcam", "gradcam++", "layercam", "eigencam")
+EPSILON = 1e-7  # the package's: a map of zeros stays one
+
+
+def explain(explainer: str, net: SEResNet, features: Tensor, targets: Tensor) -> Tensor:
+    """Return where each face speaks for its target class, at the resolution of the features, not scaled yet.
+
+    Works inside `no_grad` and `inference_mode` and from several threads, and leaves the net as it was.
+
+    Args:
+        explainer: one of `EXPLAINERS`.
+        net: in eval mode, its weights frozen.
+        features: (B, C, h, w), what `net.features` returned; B at least 1.
+        targets: (B,) int64; eigencam knows no classes and passes over them.
+
+    Returns:
+        (B, h, w) on the features' device, for `finish`.
+    """
+    if explainer == "gradcam":
+        return grad_cam(net, features, targets)
+    maps = _eigen_cam(features) if explainer == "eigencam" else _by_gradients(explainer, net, features, targets)
+    return torch.from_numpy(maps).to(features.device)
+
+
+def grad_cam(net: SEResNet, features: Tensor, targets: Tensor) -> Tensor:
+    """Return Grad-CAM's maps (B, h, w) in closed form; the mathematics stand at the top of this file."""
+    weights = net.head.weight[targets] / features[0, 0].numel()  # (B, C)
+    return torch.einsum("bc,bchw->bhw", weights, features)
+
+
+def finish(maps: Tensor, size: int) -> np.ndarray:
+    """Bring maps (B, h, w) to (B, size, size) float32 in [0, 1], each scaled to its own range.
+
+    In the package's order: cut off what is negative, scale, enlarge, scale. A map without a positive value is all 0.
+    """
+    maps = _scaled(maps.relu())
+    maps = F.interpolate(maps[:, None], (size, size), mode="bilinear", align_corners=False)[:, 0]
+    return _scaled(maps).cpu().numpy()
+
+
+def _scaled(maps: Tensor) -> Tensor:
+    maps = maps - maps.amin((1, 2), keepdim=True)
+    return maps / (EPSILON + maps.amax((1, 2), keepdim=True))
+
+
+class _Head(nn.Module):
+    """The net behind its features, with a layer of its own for the package's hooks."""
+
+    def __init__(self, net: SEResNet) -> None:
+        super().__init__()
+        self.features, self.net = nn.Identity(), net
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net.classify(self.features(x))
+
+
+def _by_gradients(explainer: str, net: SEResNet, features: Tensor, targets: Tensor) -> np.ndarray:
+    from pytorch_grad_cam import GradCAMPlusPlus, LayerCAM  # seconds
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    with torch.inference_mode(False), torch.enable_grad():
+        head = _Head(net)
+        cam = {"gradcam++": GradCAMPlusPlus, "layercam": LayerCAM}[explainer](head, [head.features])
+        leaf = features.detach().clone().requires_grad_()  # a clone, as inference tensors have no gradients
+        return cam(leaf, [ClassifierOutputTarget(label) for label in targets.tolist()])
+
+
+def _eigen_cam(features: Tensor) -> np.ndarray:
+    """Project each face's features on their first principal component (Muhammad and Yeasin, Eigen-CAM, 2020).
+
+    A component's sign is arbitrary, and the wrong one would light up the background: here it is the one with which the
+    map is bright where the features are strong.
+    """
+    from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection  # seconds
+
+    strength = features.mean(1).cpu().numpy()  # (B, h, w)
+    maps = get_2d_projection(features.cpu().numpy())  # (B, h, w), each of mean 0
+    wrong = (maps * strength).sum((1, 2), keepdims=True) < 0
+    return np.where(wrong, -maps, maps)

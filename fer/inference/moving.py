@@ -1,0 +1,124 @@
+"""Clips, streams and cameras: recorded (mode=video) or watched in a window (mode=webcam)."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import cv2
+import numpy as np
+
+from fer.inference.clip_sink import ClipWriter
+from fer.inference.clip_source import Clip
+from fer.inference.drawing import Style, draw
+from fer.inference.faces import Frame, Seen
+from fer.inference.live import Live
+from fer.inference.photos import save_photo
+from fer.inference.pipeline import Pipeline
+from fer.inference.places import output_file, records_of
+from fer.inference.progress import progress
+from fer.inference.records import Records
+from fer.inference.schema import InferConfig
+from fer.inference.streams import is_address
+from fer.inference.timeline import Timeline, summary
+
+AHEAD = 4  # frames that are decoded while an earlier one is looked at
+
+
+def record(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
+    """Look at every frame of a clip, stream or camera and write the drawn clip, its records and its timeline.
+
+    An interruption leaves what there is so far as whole files.
+
+    Raises:
+        UserError: if the input cannot be read or the output not be written.
+        RunError: if writing fails later.
+    """
+    with _open(config.input or "0") as source:
+        clip = source if isinstance(source, Clip) else None
+        frames = ahead(source)
+        first = next(frames)
+        path = output_file(config, f"{clip.path.stem if clip else 'stream'}.mp4")
+        size = (clip.width, clip.height) if clip else first.image.shape[1::-1]
+        with Recording(path, size, config.format, pipeline, clip) as recording:
+            for frame in progress(chain([first], frames), clip and clip.count, "frames"):
+                seen = pipeline.frame(frame)
+                image = None if frame.image is None else draw(frame.image, seen, pipeline.predictor.classes, style)
+                recording.add(frame, seen, image)
+    if clip and clip.skipped + clip.missing:
+        print(f"{clip.skipped} frames could not be decoded, and {clip.missing} are missing at the end")
+
+
+class Recording:
+    """A drawn clip, its records and its timeline, within a `with` block; an interruption leaves all three whole.
+
+    Args:
+        path: of the clip; the others get its stem.
+        size: width and height of the pictures.
+        kind: of the records, "jsonl" or "csv".
+        pipeline: knows the classes and how much the answers flicker.
+        clip: where the pictures come from; None for a live source.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], kind: str, pipeline: Pipeline, clip: Clip | None) -> None:
+        self.path, self.pipeline, self.begun = path, pipeline, time.monotonic()
+        self.timeline = Timeline(pipeline.predictor.classes)
+        with ExitStack() as stack:
+            self.records = stack.enter_context(Records(records_of(path, kind), pipeline.predictor.classes, kind))
+            self.writer = stack.enter_context(ClipWriter(path, *size, clip))
+            self.files = stack.pop_all()
+        if any(self.writer.padded):
+            width, height = (side + more for side, more in zip(size, self.writer.padded, strict=True))
+            print(f"H.264 needs even sizes: {size[0]}x{size[1]} becomes {width}x{height} by repeating the border")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, frame: Frame, seen: list[Seen], image: np.ndarray | None) -> None:
+        """Add a frame: what is seen in it, and as it was drawn."""
+        self.records.frame(frame, seen)
+        self.timeline.add(frame.time, seen)
+        self.writer.write(image, frame.time)
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.files.__exit__(kind, error, trace)
+        if kind is not None and issubclass(kind, Exception):  # interruptions are none
+            print(f"what there is so far: {self.writer.partial}, {self.records.partial}", flush=True)
+            return
+        from rich.console import Console
+
+        flicker = self.pipeline.smoother.flicker
+        Console().print(summary(self.timeline, flicker, time.monotonic() - self.begun))
+        print(f"{self.path}, {self.records.path.name}, {self._draw().name}", flush=True)
+
+    def _draw(self) -> Path:
+        """Write the timeline as a picture."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        from fer.inference.timeline_figure import timeline_figure
+
+        canvas = FigureCanvasAgg(timeline_figure(self.timeline, self.path.name))
+        canvas.draw()
+        picture = cv2.cvtColor(np.asarray(canvas.buffer_rgba()), cv2.COLOR_RGBA2BGR)
+        return save_photo(self.path.with_name(f"{self.path.stem}_timeline.png"), picture)
+
+
+def ahead(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Yield frames, the next ones being decoded in a thread."""
+    source = iter(frames)
+    with ThreadPoolExecutor(1, "decoder") as thread:
+        waiting = deque(thread.submit(next, source, None) for _ in range(AHEAD))
+        while (frame := waiting.popleft().result()) is not None:
+            waiting.append(thread.submit(next, source, None))
+            yield frame
+
+
+def _open(source: str) -> Clip | Live:
+    if is_address(source) or source.isdecimal():
+        return Live(source, drop_stale=False, say=print)
+    return Clip(Path(source).expanduser())

@@ -1,0 +1,33 @@
+"""What `infer.py` runs: the net, the detector, and one of the four modes."""
+
+import numpy as np
+
+from fer.inference.checks import place_of
+from fer.inference.detectors import make_detector
+from fer.inference.drawing import Style
+from fer.inference.pipeline import Pipeline
+from fer.inference.predictor import Predictor
+from fer.inference.schema import InferConfig
+from fer.inference.stills import cut_faces, draw_photos
+
+
+def run(config: InferConfig) -> None:
+    """Look at the input by a checked configuration, and leave the results.
+
+    Raises:
+        UserError: if weights, detector or input cannot be used.
+        RunError: if a result could not be written.
+    """
+    predictor = Predictor.load(place_of(config.weights), config.device)
+    nobody = np.empty((0, predictor.input_size, predictor.input_size), np.uint8)
+    predictor.look(nobody, config.explainer, config.heatmap.target)  # finds a wrong target before any work
+    pipeline = Pipeline(config, predictor, make_detector(config.detector, print))
+    style = Style(heatmap=config.explainer != "none", alpha=config.heatmap.alpha, colormap=config.heatmap.colormap)
+    if config.mode == "image":
+        draw_photos(config, pipeline, style)
+    elif config.mode == "crop":
+        cut_faces(config, pipeline)
+    else:
+        from fer.inference.moving import record  # video's libraries cost photos time
+
+        record(config, pipeline, style)

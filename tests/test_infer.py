@@ -1,0 +1,235 @@
+"""The command `infer.py`: photos, crops and clips of drawn faces in, pictures, records and clips out."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import infer
+from fer.command import main
+from fer.data.images import read_folder
+from fer.data.synthetic import draw_faces
+from fer.emotions import class_names
+from fer.models.se_resnet import SEResNet
+from fer.weights import Header, save_weights
+from tests.clips import read_clip, write_clip
+from tests.conftest import Result
+from tests.runs import ROOT
+
+PLACES = ((30, 40, 170), (280, 100, 160))  # left, top and side of the drawn faces in a scene
+ARCHITECTURE = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2}
+HAAR = "detector=haar"  # needs no file
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    header = Header(class_names(6), 24, 0.5, 0.25, ARCHITECTURE)
+    save_weights(path, SEResNet(6, **ARCHITECTURE).state_dict(), header)
+    return path
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys, weights):
+    """Return a function that runs `python infer.py ...` within this process, in an empty folder, on a tiny net."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def call(*words: str) -> Result:
+        chosen = [] if any(word.startswith("weights=") for word in words) else [f"weights={weights}"]
+        monkeypatch.setattr(sys, "argv", ["infer.py", *chosen, *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main(infer.__file__, infer.schema, infer.check, infer.task)
+        return Result(end.value.code, *capsys.readouterr())
+
+    yield call
+    signal.signal(signal.SIGTERM, handler)
+
+
+def scene(step: int = 0, places=PLACES) -> np.ndarray:
+    """Return a picture of 480x320 with drawn faces, moved to the right by `step` pixels."""
+    picture = np.full((320, 480), 128, np.uint8)
+    for left, top, side in places:
+        face = draw_faces(1, side, seed=3)[0][0]
+        part = picture[top : top + side, left + step : left + step + side]
+        part[:] = face[:, : part.shape[1]]
+    return cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+
+
+def write_scene(path: Path, places=PLACES) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imencode(path.suffix, scene(places=places))[1].tofile(path)
+    return path
+
+
+def records(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def assert_places(faces, step=0):
+    """Check that each drawn face has a record with its box."""
+    found = sorted(face["box"] for face in faces)
+    assert len(found) == len(PLACES)
+    for (x, y, width, height), (left, top, side) in zip(found, PLACES, strict=True):
+        assert abs(x + width / 2 - left - step - side / 2) < 0.1 * side
+        assert abs(y + height / 2 - top - side / 2) < 0.15 * side
+
+
+def test_one_photo_gives_a_picture_and_its_records(run, tmp_path):
+    write_scene(tmp_path / "my photo (1), a=b.jpg")
+    result = run("mode=image", "input=my photo (1), a=b.jpg", "output=two faces.png", HAAR)
+    assert result.code == 0, result.err
+    [record] = records(tmp_path / "two faces.jsonl")
+    assert_places(record["faces"])
+    for face in record["faces"]:
+        assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+        assert face["emotion"] == max(face["probabilities"], key=face["probabilities"].get)
+    drawn, before = cv2.imread(str(tmp_path / "two faces.png")), cv2.imread(str(tmp_path / "my photo (1), a=b.jpg"))
+    assert drawn.shape == before.shape
+    assert (drawn != before).any(2).mean() > 0.05
+
+
+def test_without_an_output_results_go_to_a_folder_that_is_named(run, tmp_path):
+    write_scene(tmp_path / "a.png")
+    result = run("mode=image", "input=a.png", HAAR)
+    [folder] = (tmp_path / "results").iterdir()
+    assert folder.name in result.out
+    assert sorted(path.name for path in folder.iterdir()) == ["a.jsonl", "a.png"]
+
+
+def test_a_folder_of_photos_keeps_its_names_and_counts_what_it_skips(run, tmp_path):
+    for name in ("photos/a.jpg", "photos/more/b.png"):
+        write_scene(tmp_path / name)
+    (tmp_path / "photos/broken.png").write_bytes(b"no image")
+    result = run("mode=image", "input=photos", "output=out", HAAR)
+    assert result.code == 0, result.err
+    names = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
+    assert names == ["a.jpg", "more/b.png", "records.jsonl"]
+    assert [record["file"] for record in records(tmp_path / "out/records.jsonl")] == ["a.jpg", "more/b.png"]
+    assert "skipped 1" in result.out
+    assert "broken.png" in result.out
+
+
+def test_images_that_are_faces_already_need_no_detector(run, tmp_path):
+    cv2.imwrite(str(tmp_path / "face.png"), draw_faces(1, 48, seed=3)[0][0])
+    assert run("mode=image", "input=face.png", "output=out.png", "detector=none", "explainer=none").code == 0
+    [record] = records(tmp_path / "out.jsonl")
+    assert [face["box"] for face in record["faces"]] == [[0, 0, 48, 48]]
+
+
+def test_an_answer_can_be_not_sure(run, tmp_path):
+    write_scene(tmp_path / "a.png")
+    run("mode=image", "input=a.png", "output=out.png", "not_sure=0.99", HAAR)
+    [record] = records(tmp_path / "out.jsonl")
+    assert {face["emotion"] for face in record["faces"]} == {"not sure"}
+
+
+def test_records_can_be_a_table(run, tmp_path):
+    write_scene(tmp_path / "a.png")
+    run("mode=image", "input=a.png", "output=out.png", "format=csv", HAAR)
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2
+    assert {"file", "x", "y", "w", "h", "emotion", *class_names(6)} <= set(rows[0])
+
+
+def test_faces_are_cut_out_into_their_class_folders_ready_for_training(run, tmp_path):
+    for split in ("train", "val", "test"):
+        for emotion in ("happy", "sad"):
+            write_scene(tmp_path / "photos" / split / emotion / "a.jpg")
+    write_scene(tmp_path / "photos/train/sad/nobody.jpg", places=())
+    result = run("mode=crop", "input=photos", "output=faces", HAAR)
+    assert result.code == 0, result.err
+    assert "nobody.jpg" in result.out
+    table = read_folder(tmp_path / "faces", 48)
+    assert len(table.images) == 12
+    assert table.classes == ("happy", "sad")
+    drawn = cv2.resize(draw_faces(1, 160, seed=3)[0][0], (48, 48), interpolation=cv2.INTER_AREA)
+    likeness = [np.corrcoef(image.ravel(), drawn.ravel())[0, 1] for image in table.images]
+    assert min(likeness) > 0.6
+
+
+def test_a_clip_keeps_its_frames_and_its_sound_and_each_frame_has_a_record(run, tmp_path):
+    clip = write_clip(tmp_path / "a.mp4", 8, picture=lambda index: scene(2 * index), sound="aac")
+    result = run("mode=video", "input=a.mp4", "output=b.mp4", HAAR)
+    assert result.code == 0, result.err
+    before, after = read_clip(clip), read_clip(tmp_path / "b.mp4")
+    assert after.video == "h264"
+    assert after.times == pytest.approx(before.times, abs=1e-3)
+    assert [data for _, data in after.sound] == [data for _, data in before.sound]
+    found = records(tmp_path / "b.jsonl")
+    assert [record["frame"] for record in found] == list(range(8))
+    for index, record in enumerate(found):
+        assert_places(record["faces"], 2 * index)
+        assert sorted(face["track"] for face in record["faces"]) == [1, 2]
+    assert cv2.imread(str(tmp_path / "b_timeline.png")) is not None
+    assert "smoothed" in result.out
+
+
+def test_faces_are_followed_between_searches(run, tmp_path):
+    write_clip(tmp_path / "a.mp4", 9, picture=lambda index: scene(2 * index))
+    run("mode=video", "input=a.mp4", "output=b.mp4", HAAR, "detector.every=4")
+    for index, record in enumerate(records(tmp_path / "b.jsonl")):
+        assert_places(record["faces"], 2 * index)
+
+
+MISTAKES = {
+    "no input": (["mode=image"], "input"),
+    "no such file": (["mode=image", "input=nowhere.jpg"], "nowhere.jpg"),
+    "no such clip": (["mode=video", "input=nowhere.mp4"], "nowhere.mp4"),
+    "no clip": (["mode=video", "input=text.mp4"], "text.mp4"),
+    "no image": (["mode=image", "input=text.png"], "text.png"),
+    "onto itself": (["mode=image", "input=a.png", "output=a.png"], "another place"),
+    "no folder": (["mode=image", "input=a.png", "output=no/where/b.png"], "no/where"),
+    "no weights": (["mode=image", "input=a.png", "weights=no.safetensors"], "no.safetensors"),
+    "a pickle": (["mode=image", "input=a.png", "weights=net.pt"], "pickle"),
+    "unknown emotion": (["mode=image", "input=a.png", "heatmap.target=contempt"], "contempt"),
+    "no detector": (["mode=image", "input=a.png", "detector=yunet", "detector.model=text.png"], "text.png"),
+    "wrong suffix": (["mode=video", "input=a.png", "output=b.avi"], ".mp4"),
+    "no camera": (["mode=webcam", "input=77", "show=false", "output=b.mp4"], "camera"),
+    "nowhere to record to": (["mode=webcam", "show=false"], "output"),
+}
+
+
+@pytest.mark.parametrize(("words", "named"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_sentence_and_leaves_nothing(run, tmp_path, words, named):
+    write_scene(tmp_path / "a.png")
+    for name in ("text.png", "text.mp4"):
+        (tmp_path / name).write_text("no picture")
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "net.pt")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    result = run(*words)
+    assert result.code == 2
+    assert named in result.err
+    assert "Traceback" not in result.err
+    assert len(result.err.strip().splitlines()) == 1
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert after == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_clip_is_whole_up_to_there(tmp_path, weights, number, code):
+    write_clip(tmp_path / "a.mp4", 1500, picture=lambda index: scene(index % 100))
+    words = ["mode=video", "input=a.mp4", "output=b.mp4", HAAR, f"weights={weights}"]
+    command = [sys.executable, str(ROOT / "infer.py"), *words]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    partial = tmp_path / "b.partial.jsonl"
+    while not (partial.exists() and len(partial.read_bytes().splitlines()) > 20):
+        assert process.poll() is None
+    process.send_signal(number)
+    assert "Traceback" not in process.communicate(timeout=60)[1]
+    assert process.returncode == code
+    found = records(tmp_path / "b.jsonl")
+    assert 20 < len(found) < 1500
+    assert abs(len(read_clip(tmp_path / "b.mp4").times) - len(found)) <= 1
