@@ -2,6 +2,7 @@ import math
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -246,10 +247,8 @@ def step_answer(tau, fps, change=3.0, seconds=6.0):
 @pytest.mark.parametrize("tau", [0.1, 0.4, 1.0])
 def test_smoothing_is_the_same_at_any_frame_rate(tau):
     slow, fast = step_answer(tau, 10)[1], step_answer(tau, 60)[1]
-    # The first value after a change counts for the interval before it, so the curves differ by up to one frame.
-    late, early = fast[:-6:6], fast[5::6][: len(slow) - 1]
-    assert (slow[:-1, 1] >= np.minimum(late, early)[:, 1] - 1e-3).all()
-    assert np.abs(slow[:-1] - early).max() < 1e-3
+    # A value counts for the interval before it: a slow frame knows what comes up to five fast ones later.
+    assert np.abs(slow - fast[5::6]).max() < 1e-5
 
 
 @pytest.mark.parametrize("fps", [10, 30, 60])
@@ -282,8 +281,8 @@ def test_flicker_is_counted_and_lowered_by_smoothing():
         raw.append(int(noisy.argmax()))
         smooth.append(int(smoother(7, (noisy / noisy.sum()).astype(np.float32), time).argmax()))
     flicker = smoother.flicker[7]
-    assert flicker.raw == sum(one != other for one, other in zip(raw, raw[1:], strict=False))
-    assert flicker.smooth == sum(one != other for one, other in zip(smooth, smooth[1:], strict=False))
+    assert flicker.raw == sum(one != other for one, other in pairwise(raw))
+    assert flicker.smooth == sum(one != other for one, other in pairwise(smooth))
     assert flicker.seconds == pytest.approx(10 - 1 / 30)
     assert flicker.rates[0] == pytest.approx(flicker.raw / flicker.seconds)
     assert 1 <= flicker.smooth < flicker.raw / 5
@@ -298,7 +297,7 @@ def test_flicker_of_all_tracks_adds_up_and_their_memory_is_bounded():
             smoother(track, values[index % 2], track + index / 10)
     assert smoother.total.raw == smoother.total.smooth == 4000 * 3 + 1000 * 5
     assert smoother.total.rates[0] == pytest.approx(10)
-    assert len(smoother.flicker) < 2 * Smoother.KEPT
+    assert len(smoother.flicker) <= 2 * Smoother.KEPT
     assert len(smoother._states) < 100
     longest = [track for track in smoother.flicker if track % 5 == 0 and track < 4000]
     assert len(longest) > 700  # of 800: the long ones are kept
@@ -340,7 +339,7 @@ def test_real_faces_are_followed_as_if_every_frame_was_searched(name):
 
 @pytest.mark.real
 @pytest.mark.skipif(not MEDIA.is_dir(), reason="FER_MEDIA names no folder")
-@pytest.mark.parametrize(("name", "cuts"), zip(CLIPS, ([], [20, 82, 211]), strict=True))
+@pytest.mark.parametrize(("name", "cuts"), [(CLIPS[0], []), (CLIPS[1], [20, 82, 211])])
 def test_real_cuts_are_found(name, cuts):
     scenes = Cuts()
     assert [index for index, image in enumerate(read_clip(name)[0]) if scenes.begins(image)] == cuts

@@ -27,6 +27,10 @@ def run(config: InferConfig) -> None:
         draw_photos(config, pipeline, style)
     elif config.mode == "crop":
         cut_faces(config, pipeline)
+    elif config.mode == "webcam" and config.show:
+        from fer.inference.watching import watch
+
+        watch(config, pipeline, style)
     else:
         from fer.inference.moving import record  # video's libraries cost photos time
 

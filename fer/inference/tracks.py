@@ -181,8 +181,8 @@ class Smoother:
         passed = max(time - state.time, 0.0)
         weight = 1 - math.exp(-passed / self.tau) if self.tau > 0 else 1.0
         raw = int(probabilities.argmax())
-        smooth = (state.smooth + weight * (probabilities - state.smooth)).astype(probabilities.dtype)
-        changes = raw != state.raw, smooth.argmax() != state.smooth.argmax()
+        smooth = weight * probabilities + (1 - weight) * state.smooth
+        changes = raw != state.raw, bool(smooth.argmax() != state.smooth.argmax())
         for flicker in (self.total, self.flicker.setdefault(track, Flicker())):
             flicker.add(passed, *changes)
         self._states[track] = _State(time, raw, smooth)

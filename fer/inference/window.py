@@ -52,7 +52,7 @@ def key_of(code: int) -> str:
     Caps Lock and the like.
     """
     code &= 0xFFFF
-    return chr(code).lower() if code < 0x80 else ""
+    return chr(code).lower() if 0 < code < 0x80 else ""
 
 
 def after(view: View, key: str) -> View:
@@ -110,7 +110,7 @@ class Window:
         self.title, self.folder, self.view = title, folder, view
         self.size = (0, 0)  # of the window's inside, in pixels; none before the first picture
         self.message = ""
-        self.until = {"help": time.monotonic() + BRIEFLY, "message": 0.0}  # when they vanish
+        self.until = {"help": 0.0, "message": 0.0}  # when they vanish
         os.environ["QT_QPA_PLATFORM"] = "xcb"  # the wheel has no other; Qt would abort where a desktop asks for wayland
         try:
             cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL)
@@ -134,17 +134,27 @@ class Window:
         if self.size == (0, 0):
             self.size = opening_size(image.shape[1], image.shape[0])
             cv2.resizeWindow(self.title, *self.size)
+            self.until["help"] = time.monotonic() + BRIEFLY
         cv2.imshow(self.title, self._dressed(image))
         wait = IDLE if self.view.paused else 1
         while (code := cv2.waitKeyEx(wait)) != -1 and not self.view.quit:
             self._press(key_of(code), image)
             wait = 1
-        if cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1:
+        if self._closed():
             self.view = replace(self.view, quit=True)
-        else:
-            _, _, width, height = cv2.getWindowImageRect(self.title)
-            self.size = max(width, 1), max(height, 1)
         return self.view
+
+    def _closed(self) -> bool:
+        """Tell whether the user has closed the window, and note its size if not."""
+        try:
+            if cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1:
+                return True
+            _, _, width, height = cv2.getWindowImageRect(self.title)
+        except cv2.error:  # Qt forgets even that there was one
+            return True
+        if min(width, height) > 0:  # not where it is an icon
+            self.size = width, height
+        return False
 
     def _press(self, key: str, image: np.ndarray) -> None:
         if key == "s":

@@ -1,0 +1,120 @@
+"""A camera or a stream in a window (mode=webcam)."""
+
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from fer.errors import UserError
+from fer.inference.drawing import Style, draw
+from fer.inference.faces import Frame, Seen
+from fer.inference.live import Live
+from fer.inference.moving import Recording
+from fer.inference.pipeline import Pipeline
+from fer.inference.schema import InferConfig
+from fer.inference.window import View, Window, why_no_window
+
+STEADY = 0.5  # seconds, time constant of the frames per second that are shown
+
+
+def watch(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
+    """Show a camera or a stream with what is seen in it, until the user quits; record it from the start or at a key.
+
+    Raises:
+        UserError: if there is no camera, no stream or no display.
+    """
+    if reason := why_no_window():
+        raise UserError(f"mode=webcam: expected a display, but {reason}; to record instead: show=false output=FILE.mp4")
+    folder = config.output.parent if config.output else Path("results")
+    view = View(heatmap=style.heatmap, mirror=not config.input, recording=config.output is not None)
+    with Window("fer", folder, view) as window, ExitStack() as stack:
+        screen = Screen(window)
+        live = Live(config.input or "0", drop_stale=True, say=print, idle=lambda: screen.again() or live.close())
+        stack.enter_context(live)
+        tape, clock = stack.enter_context(Tape(config, pipeline, folder)), Clock()
+        for frame in live:
+            view = window.view
+            pipeline.heatmaps = view.heatmap
+            seen = pipeline.frame(frame)
+            now = replace(style, heatmap=view.heatmap, bars=view.bars)
+            tape.add(frame, seen, now, view.recording)
+            live_style = replace(now, mirror=view.mirror, fps=clock.tick())
+            if not screen.show(draw(frame.image, seen, pipeline.predictor.classes, live_style)):
+                break
+
+
+class Screen:
+    """The window's latest picture, which stays while nothing new comes."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self.picture: np.ndarray | None = None
+
+    def show(self, picture: np.ndarray) -> bool:
+        """Show a picture, for as long as the user pauses; tell whether to go on."""
+        self.picture = picture
+        while (view := self.window.show(picture)).paused and not view.quit:
+            pass
+        return not view.quit
+
+    def again(self) -> bool:
+        """Show the latest picture once more; tell whether to go on."""
+        return self.picture is None or not self.window.show(self.picture).quit
+
+
+class Tape:
+    """What is recorded while somebody watches, within a `with` block: a clip for each time that it is switched on.
+
+    Args:
+        config: names the first clip by its output.
+        pipeline: as for `Recording`.
+        folder: of all other clips.
+    """
+
+    def __init__(self, config: InferConfig, pipeline: Pipeline, folder: Path) -> None:
+        self.config, self.pipeline, self.folder = config, pipeline, folder
+        self.path = config.output
+        self.recording: Recording | None = None
+        self.start = 0.0
+
+    def __enter__(self) -> "Tape":
+        return self
+
+    def add(self, frame: Frame, seen: list[Seen], style: Style, on: bool) -> None:
+        """Record a frame if recording is on; begin and end clips as it changes."""
+        if not on:
+            self.__exit__(None, None, None)
+            return
+        if self.recording is None:
+            self._begin(frame.image)
+            self.start = frame.time
+        moved = frame._replace(index=self.recording.timeline.frames, time=frame.time - self.start)
+        self.recording.add(moved, seen, draw(frame.image, seen, self.pipeline.predictor.classes, style))
+
+    def _begin(self, image: np.ndarray) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.path or self.folder / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_webcam.mp4"
+        self.path = None  # the next clip gets a name of its own
+        self.recording = Recording(path, image.shape[1::-1], self.config.format, self.pipeline, None)
+
+    def __exit__(self, *error: object) -> None:
+        if self.recording:
+            self.recording.__exit__(*error)
+            self.recording = None
+
+
+class Clock:
+    """Frames per second, smoothed."""
+
+    def __init__(self) -> None:
+        self.last, self.step = time.monotonic(), 0.0
+
+    def tick(self) -> str:
+        """Count one frame and return the rate, to be shown."""
+        now = time.monotonic()
+        passed, self.last = now - self.last, now
+        self.step += (passed - self.step) * (min(passed / STEADY, 1.0) if self.step else 1.0)
+        return f"{1 / max(self.step, 1e-3):.0f} fps"

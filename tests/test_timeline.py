@@ -1,0 +1,181 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from fer.emotions import EMOTIONS, class_names
+from fer.errors import RunError
+from fer.inference import timeline as module
+from fer.inference.faces import NOT_SURE, Face, Region, Seen
+from fer.inference.palette import COLOURS
+from fer.inference.timeline import Timeline, clock, summary
+from fer.inference.timeline_figure import save_timeline, timeline_figure
+from fer.inference.tracks import Flicker
+
+CLASSES = class_names(6)
+
+
+def seen(track, emotion, sure=True):
+    """A face of which the net says one emotion with 0.75."""
+    probabilities = np.full(6, 0.05, np.float32)
+    probabilities[CLASSES.index(emotion)] = 0.75
+    face = Face((0.0, 0.0, 9.0, 9.0), 1.0)
+    return Seen(face, Region((4.5, 4.5), 9.0), track, probabilities, emotion if sure else NOT_SURE, None)
+
+
+def clip(seconds, tracks, fps=25, start=0.0):
+    """A timeline of faces, each (track, emotion, from, to) or with a fifth entry, whether the answer is sure."""
+    timeline = Timeline(CLASSES)
+    for index in range(round(seconds * fps)):
+        time = index / fps
+        faces = [seen(track, emotion, *sure) for track, emotion, first, last, *sure in tracks if first <= time < last]
+        timeline.add(start + time, faces)
+    return timeline
+
+
+def text(grid):
+    console = Console(file=io.StringIO(), width=120)
+    console.print(grid)
+    return console.file.getvalue()
+
+
+def picture(timeline, title="clip.mp4"):
+    file = io.BytesIO()
+    timeline_figure(timeline, title).savefig(file, format="png")
+    return np.asarray(Image.open(file).convert("RGB")).astype(int)
+
+
+def where(image, colour):
+    """(H, W) bool: the pixels of a colour."""
+    return (np.abs(image - colour).max(2) <= 2) if isinstance(colour, tuple) else image == colour
+
+
+def row(image):
+    """The part of a picture with the rows' areas and strips."""
+    return image[135:, 233:1163]
+
+
+def test_every_emotion_has_a_colour_of_its_own():
+    assert set(COLOURS) == {*EMOTIONS, NOT_SURE}
+    colours = np.array(list(COLOURS.values()))
+    apart = np.abs(colours[:, None] - colours).sum(2)
+    assert apart[~np.eye(len(colours), dtype=bool)].min() > 60
+
+
+def test_memory_is_bounded_and_nothing_is_lost_in_bins():
+    timeline, happy, sad = Timeline(CLASSES), [seen(1, "happy")], [seen(1, "sad")]
+    for index in range(100_000):
+        timeline.add(index / 25, happy if index < 50_000 else sad)
+    (record,) = timeline.longest
+    assert len(record.bins) <= module.BINS
+    assert max(record.bins) < module.BINS
+    assert sum(sums[-1] for sums in record.bins.values()) == 100_000
+    places = sorted(record.bins)
+    means = np.stack([record.bins[place][:6] / record.bins[place][-1] for place in places])
+    halfway = 2000 / timeline.width
+    assert (means[: int(halfway)].argmax(1) == CLASSES.index("happy")).all()
+    assert (means[int(halfway) + 1 :].argmax(1) == CLASSES.index("sad")).all()
+    assert np.allclose(means.sum(1), 1, atol=1e-5)
+    assert record.seconds == pytest.approx(4000, rel=1e-3)
+    assert record.shares() == [("happy", 0.5), ("sad", 0.5)]
+
+
+def test_long_gap_in_time_is_no_trouble():
+    timeline = Timeline(CLASSES)
+    timeline.add(0.0, [seen(1, "happy")])
+    timeline.add(1e7, [seen(2, "sad")])
+    assert [len(record.bins) for record in timeline.longest] == [1, 1]
+    assert max(timeline.longest[1].bins) < module.BINS
+    assert timeline.longest[1].seconds == 0
+
+
+def test_many_short_tracks_are_counted_and_forgotten():
+    timeline = Timeline(CLASSES)
+    for index in range(6000):
+        guests = [seen(10 + index // 2, "happy")]
+        timeline.add(index / 10, [*guests, seen(2, "sad")] if 1000 < index < 1100 else guests)
+    assert len(timeline._records) <= 2 * module.KEPT + 10 * module.ENDED
+    assert 2 in [record.number for record in timeline.longest]
+    assert timeline.left_out == 3001 - module.SHOWN
+
+
+def test_time_in_sight_leaves_absences_out():
+    timeline = clip(10, [(3, "happy", 1, 4), (3, "sad", 7, 9)])
+    (record,) = timeline.longest
+    assert record.seconds == pytest.approx(5, abs=0.1)
+    assert (record.start, record.end) == pytest.approx((1, 9), abs=0.05)
+    assert record.shares() == [("happy", 0.6), ("sad", 0.4)]
+    assert (timeline.frames, timeline.with_faces) == (250, 125)
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03")])
+def test_clock(seconds, shown):
+    assert clock(seconds) == shown
+
+
+def test_summary_states_frames_speed_shares_and_flicker():
+    timeline = clip(10, [(3, "happy", 1, 4), (3, "sad", 4, 5), (8, "fear", 0, 2, False)])
+    shown = text(summary(timeline, {3: Flicker(4.0, 10, 2)}, elapsed=5.0))
+    assert "250 frames in 5.0 s (50.0 a second), 125 of them with faces" in shown
+    third, eighth = (next(line for line in shown.splitlines() if f" {n} │" in line) for n in (3, 8))
+    for part in ("0:01", "0:05", "4.0 s", "happy 75%, sad 25%", "2.5, smoothed 0.5"):
+        assert part in third
+    assert "not sure 100%" in eighth
+    assert "more track" not in shown
+
+
+def test_summary_of_many_tracks_and_of_none():
+    many = clip(4, [(track, "happy", 0, 4 - track / 5) for track in range(1, 13)])
+    shown = text(summary(many, {}, 1.0))
+    assert "and 4 more tracks, in sight for less time" in shown
+    assert [record.number for record in many.longest] == list(range(1, 9))
+    assert "0 frames" in text(summary(Timeline(CLASSES), {}, 0.0))
+
+
+@pytest.mark.parametrize("tracks", [0, 1, 8, 9])
+def test_picture_has_a_row_for_each_of_the_longest_tracks(tracks):
+    figure = timeline_figure(clip(2, [(track, "happy", 0, 2) for track in range(tracks)]), "a $x_1$ clip")
+    assert len(figure.axes) == min(tracks, 8)
+    texts = [text.get_text() for text in figure.texts]
+    assert ("no faces" in texts) == (tracks == 0)
+    assert ("and 1 more track, in sight for less time" in texts) == (tracks == 9)
+    assert [label.get_text() for label in figure.legends[0].get_texts()] == list(CLASSES)
+
+
+@pytest.mark.parametrize(("seconds", "fps", "start"), [(10, 25, 0.0), (10, 1, 0.0), (7200, 1, 40.0)])
+def test_picture_shows_each_emotion_when_it_was(seconds, fps, start):
+    half, rest = seconds / 2, 0.8 * seconds
+    image = row(picture(clip(seconds, [(1, "happy", 0, half), (1, "sad", rest, seconds)], fps, start)))
+    width = image.shape[1]
+    happy, sad = (where(image, COLOURS[name]).sum(0) for name in ("happy", "sad"))
+    assert (happy[20 : int(0.42 * width)] > 60).all()
+    assert (sad[int(0.86 * width) : -20] > 60).all()
+    assert (happy[int(0.62 * width) :] < 20).all()
+    absent = image[:110, int(0.62 * width) : int(0.72 * width)]
+    assert (absent > 200).all()  # white, or a line of the grid
+
+
+def test_faces_without_a_sure_answer_are_marked():
+    sure, unsure = (picture(clip(4, [(1, "happy", 0, 4, flag)])) for flag in (True, False))
+    assert not where(row(sure), COLOURS[NOT_SURE]).any()
+    assert where(row(unsure), COLOURS[NOT_SURE]).sum() > 5000
+    assert where(row(unsure), COLOURS["happy"]).sum() > 20_000  # what the net said all the same
+
+
+def test_brief_track_can_be_seen_in_a_long_clip():
+    timeline = clip(3600, [(1, "happy", 0, 3600), (2, "sad", 1800, 1801)], fps=2)
+    assert where(row(picture(timeline)), COLOURS["sad"]).sum() > 60
+
+
+def test_one_frame_makes_a_picture(tmp_path):
+    timeline = Timeline(CLASSES)
+    timeline.add(5.0, [seen(1, "happy")])
+    save_timeline(timeline, "表情 😀.mp4", tmp_path / "one.png")
+    assert np.asarray(Image.open(tmp_path / "one.png")).shape[1] == 1200
+
+
+def test_picture_that_cannot_be_written_is_said(tmp_path):
+    with pytest.raises(RunError, match=r"one\.png: expected to write the timeline"):
+        save_timeline(Timeline(CLASSES), "clip.mp4", tmp_path / "nowhere" / "one.png")
