@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from fer.config import Command, check_jobs, quote_path
+from fer.inference.checks import check_inference
+from fer.inference.schema import InferConfig
 from fer.schema import TrainConfig
 from fer.training.checks import check_training
 from tests.data import write_class_folders, write_ferplus_csv
@@ -18,6 +20,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINES = [line for line in re.findall(r"^    (\S.*)$", README, re.M) if re.match(r"python |tensorboard ", line)]
 COMMANDS = [part.strip() for line in LINES for part in line.split("&&")]
 TRAININGS = [line for line in COMMANDS if line.startswith("python train.py") and "--help" not in line]
+INFERENCES = [line for line in COMMANDS if line.startswith("python infer.py") and "--help" not in line]
 MODULES = [shlex.split(line)[2] for line in COMMANDS if line.startswith("python -m fer")]
 
 SHORT = ["trainer.max_epochs=1", "batch_size=8", "model.widths=[8,16]", "model.depths=[1,1]", "model.input_size=24"]
@@ -42,6 +45,7 @@ def test_set_up_is_the_first_two_lines_and_the_powers_are_shown():
     assert LINES[0].endswith("python train.py dataset=synthetic")
     assert LINES[1].endswith("python -m pytest")
     assert len(TRAININGS) >= 12
+    assert len(INFERENCES) >= 6
     assert "tensorboard --logdir runs" in LINES
 
 
@@ -51,6 +55,13 @@ def test_trainings_pass_all_checks(line: str, data: Path, tmp_path: Path):
     overrides = [quote_path(word) for word in words if word != "-m"]
     jobs = check_jobs(Command(ROOT / "conf", "train", overrides, "-m" in words), TrainConfig)
     assert check_training(jobs, "-m" in words) == []
+
+
+@pytest.mark.parametrize("line", INFERENCES)
+def test_inferences_pass_all_checks(line: str):
+    overrides = [quote_path(word) for word in shlex.split(line)[2:]]
+    jobs = check_jobs(Command(ROOT / "conf", "infer", overrides), InferConfig)
+    assert check_inference(jobs, multirun=False) == []
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -49,7 +49,7 @@ def draw_bars(image: np.ndarray, cards: Sequence[Card], classes: Sequence[str], 
         taken: what else must stay free.
     """
     for share, percents, own in FORMS:
-        tables = [_table(tuple(classes), max(round(share * card.size), SMALLEST), percents) for card in cards]
+        tables = [_table(classes, max(round(share * card.size), SMALLEST), percents) for card in cards]
         spots = _spots(cards, tables, image.shape[1::-1], taken, own)
         if all(spots):
             break

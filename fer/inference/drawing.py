@@ -1,5 +1,6 @@
 """What is seen in a frame, drawn onto it: heatmap, box, label and probability bars of every face."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -108,8 +109,9 @@ def _pixels(one: Seen, image: np.ndarray, mirror: bool) -> Rectangle:
 
 def _letters(image: np.ndarray, height: float) -> int:
     """Return the size of the letters, in pixels, at a face of that height: both the picture and the face count."""
-    side = min(image.shape[:2])
-    return max(round(min(max(0.1 * height, 0.015 * side), 0.03 * side)), stamps.SMALLEST)
+    largest = 0.03 * min(image.shape[:2])
+    steps = round(math.log(largest / (0.1 * height), 1.25))  # of a quarter: the text must not tremble with the box
+    return max(round(largest / 1.25 ** min(max(steps, 0), 3)), stamps.SMALLEST)
 
 
 def _words(one: Seen, classes: Sequence[str]) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """Detection on every n-th frame only: between, the faces are followed by optical flow, at a tenth of the cost.
 
-On two film clips with YuNet, boxes that were followed for up to three frames have a mean IoU of 0.95 and 0.93 with
-those that detection finds on the same frames. A change of scale that is read from the flow made them worse.
+With YuNet on every third frame, the boxes between have a mean IoU of 0.96 and 0.90 on two film clips with those that it
+finds on the same frames; a face that appears between counts as 0 (without: 0.94). A change of scale that is read from
+the flow made them worse.
 """
 
 from collections.abc import Callable, Sequence

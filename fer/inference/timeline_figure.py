@@ -5,12 +5,10 @@ It is made without pyplot: no global state, no display, any thread. matplotlib i
 
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer.errors import RunError
 from fer.inference.faces import NOT_SURE
 from fer.inference.palette import COLOURS
 from fer.inference.timeline import Record, Timeline, clock, left_out
@@ -55,19 +53,15 @@ def timeline_figure(timeline: Timeline, title: str) -> "Figure":
     return figure
 
 
-def save_timeline(timeline: Timeline, title: str, path: Path) -> None:
-    """Write the picture as a PNG file.
+def timeline_picture(timeline: Timeline, title: str) -> np.ndarray:
+    """Return `timeline_figure` as a picture (H, W, 3) uint8, blue-green-red."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    Raises:
-        RunError: if the file cannot be written.
-    """
-    figure = timeline_figure(timeline, title)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph")  # of a title in a script that the font lacks
-            figure.savefig(path, format="png")
-    except OSError as error:
-        raise RunError(f"{path}: expected to write the timeline, but {error.strerror or error}") from error
+    canvas = FigureCanvasAgg(timeline_figure(timeline, title))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # of a title in a script that the font lacks
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., 2::-1].copy()
 
 
 def _head(figure: "Figure", timeline: Timeline, title: str, height: float) -> None:
@@ -117,7 +111,7 @@ def _stretches(timeline: Timeline, record: Record) -> Iterator[tuple[np.ndarray,
     times = timeline.start + (places + 0.5) * timeline.width
     breaks = np.flatnonzero(np.diff(times) > max(GAP, 2.5 * interval, 1.5 * timeline.width)) + 1
     # No stretch is so short that it would not be seen.
-    half = max(interval, timeline.width, (timeline.end - timeline.start) / 800) / 2
+    half = max(interval, timeline.width, (timeline.end - timeline.start) / 400) / 2
     for part in np.split(np.arange(len(places)), breaks):
         middles = (times[part][1:] + times[part][:-1]) / 2
         edges = np.concatenate(([times[part[0]] - half], middles, [times[part[-1]] + half]))

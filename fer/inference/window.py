@@ -89,9 +89,10 @@ def _why_no_qt() -> str | None:
         return f"a library for windows is missing ({error})"
     xcb.xcb_connect.restype = ctypes.c_void_p
     connection = ctypes.c_void_p(xcb.xcb_connect(None, None))
-    refused = xcb.xcb_connection_has_error(connection)
-    xcb.xcb_disconnect(connection)
-    return f"the display {display} does not answer or refuses us" if refused else None
+    if xcb.xcb_connection_has_error(connection):
+        xcb.xcb_disconnect(connection)
+        return f"the display {display} does not answer or refuses us"
+    return None  # and stay connected: a bare server starts anew when its last client leaves, and refuses Qt meanwhile
 
 
 class Window:
