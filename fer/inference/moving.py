@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import cv2
 import numpy as np
 
 from fer.inference.clip_sink import ClipWriter
@@ -98,13 +97,9 @@ class Recording:
 
     def _draw(self) -> Path:
         """Write the timeline as a picture."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from fer.inference.timeline_figure import timeline_picture  # matplotlib
 
-        from fer.inference.timeline_figure import timeline_figure
-
-        canvas = FigureCanvasAgg(timeline_figure(self.timeline, self.path.name))
-        canvas.draw()
-        picture = cv2.cvtColor(np.asarray(canvas.buffer_rgba()), cv2.COLOR_RGBA2BGR)
+        picture = timeline_picture(self.timeline, self.path.name)
         return save_photo(self.path.with_name(f"{self.path.stem}_timeline.png"), picture)
 
 
