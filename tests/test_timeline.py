@@ -163,7 +163,8 @@ def test_faces_without_a_sure_answer_are_marked():
 
 def test_brief_track_can_be_seen_in_a_long_clip():
     timeline = clip(3900, [(1, "happy", 0, 3900), (2, "sad", 1800, 1800.4)], fps=2)
-    assert where(row(picture(timeline)), COLOURS["sad"]).sum() > 60
+    columns = where(row(picture(timeline)), COLOURS["sad"]).sum(0)
+    assert 1 <= (columns > 60).sum() <= 4
 
 
 @pytest.mark.parametrize(("seconds", "fps"), [(60, 1), (5000, 1)])
