@@ -174,11 +174,13 @@ def test_loaders_work_where_processes_are_spawned(monkeypatch):
     assert epoch_of(loader, 1) == epoch_of(make_data().train_dataloader(), 1)
 
 
-def test_workers_are_started_only_for_faces_that_are_augmented():
+def test_workers_are_started_only_for_faces_that_are_augmented(monkeypatch):
     assert make_data(workers=2).train_dataloader().num_workers == 2
     assert make_data(workers=2).test_dataloader().num_workers == 0
     assert make_data(workers=2, name="none").train_dataloader().num_workers == 0
-    assert make_data(workers="auto").train_dataloader().num_workers == 0  # on a CPU
+    for cores, chosen in ((1, 0), (2, 1), (16, 1)):  # on a CPU
+        monkeypatch.setattr("fer.data.module._cores", lambda cores=cores: cores)
+        assert make_data(workers="auto").train_dataloader().num_workers == chosen
 
 
 def test_gray_statistics_are_those_of_the_training_split():

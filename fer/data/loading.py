@@ -28,6 +28,17 @@ class Batch(NamedTuple):
     targets: Tensor
     rows: Tensor
 
+    def __reduce__(self) -> tuple[Callable[..., "Batch"], tuple[Tensor, bytes, bytes]]:
+        """Come from a worker as one tensor and two short strings: every tensor needs a handshake of its own."""
+        return _arrived, (self.images, self.targets.numpy().tobytes(), self.rows.numpy().tobytes())
+
+
+def _arrived(images: Tensor, targets: bytes, rows: bytes) -> Batch:
+    """Undo `Batch.__reduce__`."""
+    kinds = (targets, torch.float32), (rows, torch.int64)
+    parts = [torch.frombuffer(bytearray(part), dtype=kind) for part, kind in kinds]
+    return Batch(images, parts[0].view(len(images), -1), parts[1])
+
 
 class BatchKey(NamedTuple):
     """What a batch is made from: its epoch, its number over all processes, and (B,) indices into the table."""

@@ -21,7 +21,7 @@ class FaceData(LightningDataModule):
         table: faces of all splits, at the net's input size.
         transform: what training faces go through; None leaves them as they are.
         batch_size: faces a step and process.
-        workers: loader processes, or "auto": none on a CPU, up to `MOST_WORKERS` beside a GPU.
+        workers: loader processes, or "auto": one beside a CPU of several cores, up to `MOST_WORKERS` beside a GPU.
         seed: of shuffling and augmentation.
         draw_labels: draw a label from each training target whenever it is seen.
     """
@@ -85,7 +85,9 @@ class FaceData(LightningDataModule):
     def _workers(self, on_gpu: bool) -> int:
         if self.workers != "auto":
             return int(self.workers)
-        return min(MOST_WORKERS, max(_cores() - 1, 1)) if on_gpu else 0
+        spare = _cores() - 1
+        # One already hides the augmentation behind a CPU's training; more take cores away from it.
+        return min(MOST_WORKERS, max(spare, 1)) if on_gpu else min(spare, 1)
 
 
 def gray_statistics(table: Table) -> tuple[float, float]:
