@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -26,7 +26,9 @@ from fer.inference.schema import InferConfig
 from fer.inference.streams import is_address
 from fer.inference.timeline import Timeline, summary
 
-AHEAD = 4  # frames that are decoded while an earlier one is looked at
+AHEAD = 4  # frames that are decoded, and as many that are searched, while an earlier one is looked at
+
+Item = TypeVar("Item")
 
 
 def record(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
@@ -45,8 +47,9 @@ def record(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
         path = output_file(config, f"{clip.path.stem if clip else 'stream'}.mp4")
         size = (clip.width, clip.height) if clip else first.image.shape[1::-1]
         with Recording(path, size, config.format, pipeline, clip) as recording:
-            for frame in progress(chain([first], frames), clip and clip.count, "frames"):
-                seen = pipeline.frame(frame)
+            found = ahead((frame, pipeline.find(frame)) for frame in chain([first], frames))
+            for frame, faces in progress(found, clip and clip.count, "frames"):
+                seen = pipeline.look(frame, faces)
                 image = None if frame.image is None else draw(frame.image, seen, pipeline.predictor.classes, style)
                 recording.add(frame, seen, image)
     if clip and clip.skipped + clip.missing:
@@ -103,14 +106,14 @@ class Recording:
         return save_photo(self.path.with_name(f"{self.path.stem}_timeline.png"), picture)
 
 
-def ahead(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Yield frames, the next ones being decoded in a thread."""
-    source = iter(frames)
-    with ThreadPoolExecutor(1, "decoder") as thread:
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield items, the next ones being made in a thread."""
+    source = iter(items)
+    with ThreadPoolExecutor(1) as thread:
         waiting = deque(thread.submit(next, source, None) for _ in range(AHEAD))
-        while (frame := waiting.popleft().result()) is not None:
+        while (item := waiting.popleft().result()) is not None:
             waiting.append(thread.submit(next, source, None))
-            yield frame
+            yield item
 
 
 def _open(source: str) -> Clip | Live:

@@ -1,6 +1,6 @@
 """From one picture to what is seen in it: find, cut, classify and explain all faces at once, and follow them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -35,19 +35,23 @@ class Pipeline:
     def photo(self, image: np.ndarray) -> list[Seen]:
         """Return what is seen in a picture (H, W, 3) that has no neighbours in time."""
         faces = self.detector.find(image)
-        regions = self.regions(image, faces)
-        return self._seen(faces, regions, [None] * len(faces), *self._look(image, regions))
+        return self._look(image, faces, [None] * len(faces))
 
-    def frame(self, frame: Frame) -> list[Seen]:
-        """Return what is seen in the next frame of a clip; nothing in one that could not be decoded."""
+    def find(self, frame: Frame) -> list[Face]:
+        """Return the faces of the next frame of a clip; none in one that could not be decoded."""
+        return [] if frame.image is None else self.follower.find(frame.image)
+
+    def look(self, frame: Frame, faces: list[Face]) -> list[Seen]:
+        """Return what is seen in the next frame of a clip, whose faces `find` has found."""
         if frame.image is None:
             return []
-        faces = self.follower.find(frame.image)
         tracks = self.tracker.update(faces, frame.time)
-        regions = self.regions(frame.image, faces)
-        raw, heatmaps = self._look(frame.image, regions)
-        smooth = [self.smoother(track, values, frame.time) for track, values in zip(tracks, raw, strict=True)]
-        return self._seen(faces, regions, tracks, smooth, heatmaps)
+        names = iter(tracks)
+
+        def smooth(answers: np.ndarray) -> np.ndarray:  # (B, C)
+            return np.stack([self.smoother(next(names), values, frame.time) for values in answers])
+
+        return self._look(frame.image, faces, tracks, smooth)
 
     def regions(self, image: np.ndarray, faces: list[Face]) -> list[Region]:
         """Return the square to be cut out for each face."""
@@ -56,23 +60,20 @@ class Pipeline:
         crop = self.config.crop
         return [region(face, crop.margin, crop.shift, crop.rotate) for face in faces]
 
-    def _look(self, image: np.ndarray, regions: list[Region]) -> tuple[np.ndarray, np.ndarray | None]:
-        size = self.predictor.input_size
+    def _look(
+        self,
+        image: np.ndarray,
+        faces: list[Face],
+        tracks: Sequence[int | None],
+        settle: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> list[Seen]:
+        regions, size = self.regions(image, faces), self.predictor.input_size
         crops = [cut(image, region, size) for region in regions]
         stacked = np.stack(crops) if crops else np.empty((0, size, size), np.uint8)
         explainer = self.config.explainer if self.heatmaps else "none"
-        return self.predictor.look(stacked, explainer, self.config.heatmap.target)
-
-    def _seen(
-        self,
-        faces: list[Face],
-        regions: list[Region],
-        tracks: Sequence[int | None],
-        probabilities: Sequence[np.ndarray],
-        heatmaps: np.ndarray | None,
-    ) -> list[Seen]:
+        answers, heatmaps = self.predictor.look(stacked, explainer, self.config.heatmap.target, settle)
         seen = []
-        for index, values in enumerate(probabilities):
+        for index, values in enumerate(answers):
             sure = values.max() >= self.config.not_sure
             emotion = self.predictor.classes[int(values.argmax())] if sure else NOT_SURE
             heatmap = None if heatmaps is None else heatmaps[index]

@@ -1,7 +1,7 @@
 """A trained net for use from Python and in the pipeline: faces in, probabilities and heatmaps out."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,11 @@ class Predictor:
 
     @torch.inference_mode()
     def look(
-        self, crops: np.ndarray, explainer: str = "none", target: str | None = None
+        self,
+        crops: np.ndarray,
+        explainer: str = "none",
+        target: str | None = None,
+        settle: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Answer and explain all faces of a frame in one pass.
 
@@ -114,6 +118,8 @@ class Predictor:
             crops: (N, S, S) uint8 gray, N from 0.
             explainer: as for `explain`, or "none".
             target: as for `explain`.
+            settle: makes answers of probabilities (B, C), for some faces after the other, such as by smoothing over
+                time; what is explained and returned are these.
 
         Returns:
             Probabilities (N, C) float32, and heatmaps (N, S, S) float32 in [0, 1], None without an explainer.
@@ -130,9 +136,12 @@ class Predictor:
             faces = torch.tensor(crops[part]).to(self.device)
             features = self.net.features(normalise(faces, self.header.mean, self.header.std))
             logits = self.net.classify(features)  # (B, C)
-            probabilities[part] = (logits / self.header.temperature).softmax(1).cpu()
+            answers = (logits / self.header.temperature).softmax(1).cpu().numpy()
+            probabilities[part] = answers = settle(answers) if settle else answers
             if heatmaps is not None:
-                labels = logits.argmax(1) if chosen is None else logits.new_full((len(faces),), chosen).long()
+                labels = torch.from_numpy(answers.argmax(1)).to(self.device)
+                if chosen is not None:
+                    labels = torch.full_like(labels, chosen)
                 heatmaps[part] = finish(explain(explainer, self.net, features, labels), self.input_size)
         return probabilities, heatmaps
 

@@ -38,7 +38,7 @@ def watch(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
         for frame in live:
             view = window.view
             pipeline.heatmaps = view.heatmap
-            seen = pipeline.frame(frame)
+            seen = pipeline.look(frame, pipeline.find(frame))
             now = replace(style, heatmap=view.heatmap, bars=view.bars)
             tape.add(frame, seen, now, view.recording)
             live_style = replace(now, mirror=view.mirror, fps=clock.tick())
