@@ -1,13 +1,16 @@
 """The benchmark commands run and print every row with its ratio. How large a ratio is depends on the machine."""
 
 import re
+import sys
 
 import cv2
 import pytest
 import torch
 
 from fer.data import benchmark as loading
+from fer.inference import benchmark as inference
 from fer.training import benchmark as training
+from tests.clips import write_clip
 
 SPREAD = r"(\S+) \((\S+) to (\S+)\)"  # median, lowest, highest
 
@@ -73,3 +76,41 @@ def test_training_names_a_wrong_word(capsys):
     with pytest.raises(SystemExit, match="2"):
         training.main(["modle=laptop"])
     assert "modle" in capsys.readouterr().err
+
+
+@pytest.fixture
+def clip(tmp_path):
+    path = tmp_path / "a.mp4"
+    write_clip(path, frames=8)
+    return path
+
+
+@pytest.mark.slow
+def test_inference_prints_frames_stages_faces_and_start(clip, capsys):
+    inference.main([str(clip), "--frames", "6", "--turns", "1", "detector=haar"])
+    text = capsys.readouterr().out
+    assert "6 frames; HaarDetector, explainer gradcam; 1 turns" in text
+    rate, stages, whole, crowd, start = (
+        re.search(pattern, text)
+        for pattern in (
+            r"frames a second +([\d.]+)",
+            r"one stage after the other: decode ([\d.]+), detect ([\d.]+), crop [\d.]+, forward ([\d.]+)",
+            r"the whole, .*: ([\d.]+), [\d.]+ times decode \+ detect \+ forward \(([\d.]+)\)",
+            r"faces in the frame: 1: ([\d.]+), 4: ([\d.]+), 16: ([\d.]+)",
+            r"to its first frame: ([\d.]+) s",
+        )
+    )
+    assert float(rate[1]) == pytest.approx(1e3 / float(whole[1]), rel=0.05)
+    assert sum(map(float, stages.groups())) == pytest.approx(float(whole[2]), abs=0.2)
+    assert float(crowd[1]) > 0 < float(start[1])
+
+
+def test_inference_names_what_it_cannot_measure(clip, tmp_path, capsys):
+    for words, named in (
+        ([str(tmp_path / "none.mp4")], "none.mp4"),
+        ([str(clip), "detectr=haar"], "detectr"),
+        ([str(clip), "detector=haar", "--peer", sys.executable], "--peer"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            inference.main(words)
+        assert named in capsys.readouterr().err

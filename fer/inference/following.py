@@ -1,8 +1,8 @@
 """Detection on every n-th frame only: between, the faces are followed by optical flow, at a tenth of the cost.
 
-With YuNet on every third frame, the boxes between have a mean IoU of 0.96 and 0.90 on two film clips with those that it
-finds on the same frames; a face that appears between counts as 0 (without: 0.94). A change of scale that is read from
-the flow made them worse.
+With YuNet on every third frame, the default, the boxes have a mean IoU of 0.97 and 0.94 on two film clips (115 and 631
+faces) with those that it finds on every frame, a face that is not there yet counting as 0; on every second frame 0.98
+and 0.96, on every fifth 0.96 and 0.89. A change of scale that is read from the flow made them worse.
 """
 
 from collections.abc import Callable, Sequence

@@ -47,13 +47,21 @@ def record(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
         path = output_file(config, f"{clip.path.stem if clip else 'stream'}.mp4")
         size = (clip.width, clip.height) if clip else first.image.shape[1::-1]
         with Recording(path, size, config.format, pipeline, clip) as recording:
-            found = ahead((frame, pipeline.find(frame)) for frame in chain([first], frames))
-            for frame, faces in progress(found, clip and clip.count, "frames"):
-                seen = pipeline.look(frame, faces)
-                image = None if frame.image is None else draw(frame.image, seen, pipeline.predictor.classes, style)
+            looked = looked_at(chain([first], frames), pipeline, style)
+            for frame, seen, image in progress(looked, clip and clip.count, "frames"):
                 recording.add(frame, seen, image)
     if clip and clip.skipped + clip.missing:
         print(f"{clip.skipped} frames could not be decoded, and {clip.missing} are missing at the end")
+
+
+def looked_at(
+    frames: Iterable[Frame], pipeline: Pipeline, style: Style
+) -> Iterator[tuple[Frame, list[Seen], np.ndarray | None]]:
+    """Yield every frame, what is seen in it, and as it is drawn; the faces of the next ones are sought in a thread."""
+    for frame, faces in ahead((frame, pipeline.find(frame)) for frame in frames):
+        seen = pipeline.look(frame, faces)
+        image = None if frame.image is None else draw(frame.image, seen, pipeline.predictor.classes, style)
+        yield frame, seen, image
 
 
 class Recording:

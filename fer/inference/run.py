@@ -20,15 +20,12 @@ def run(config: InferConfig) -> None:
         UserError: if weights, detector or input cannot be used.
         RunError: if a result could not be written.
     """
-    # Decoding, search, net and encoding each have a thread of their own: threads within them got in each other's way
-    # (a frame took 29 ms instead of 17 to search and classify on two cores).
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    one_thread_each()
     predictor = Predictor.load(place_of(config.weights), config.device)
     nobody = np.empty((0, predictor.input_size, predictor.input_size), np.uint8)
     predictor.look(nobody, config.explainer, config.heatmap.target)  # finds a wrong target before any work
     pipeline = Pipeline(config, predictor, make_detector(config.detector, print))
-    style = Style(heatmap=config.explainer != "none", alpha=config.heatmap.alpha, colormap=config.heatmap.colormap)
+    style = make_style(config)
     if config.mode == "image":
         draw_photos(config, pipeline, style)
     elif config.mode == "crop":
@@ -41,3 +38,17 @@ def run(config: InferConfig) -> None:
         from fer.inference.moving import record  # video's libraries cost photos time
 
         record(config, pipeline, style)
+
+
+def one_thread_each() -> None:
+    """Let the libraries use one thread: decoding, search, net and encoding each run in one of their own already.
+
+    With two in each they waited for each other: 26 ms instead of 17 to search and classify a frame on two cores.
+    """
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def make_style(config: InferConfig) -> Style:
+    """Return how faces are drawn."""
+    return Style(heatmap=config.explainer != "none", alpha=config.heatmap.alpha, colormap=config.heatmap.colormap)
