@@ -18,6 +18,7 @@ from fer.config import leaves
 from fer.data.module import FaceData
 from fer.data.table import Split, Table
 from fer.evaluation import figures
+from fer.evaluation.heatmaps import grad_cam
 from fer.evaluation.metrics import confusion, evaluate
 from fer.schema import TrainConfig
 from fer.training.callbacks import History
@@ -90,8 +91,6 @@ def draw_history(history: History) -> dict[str, Figure]:
 
 def _draw_heatmaps(module: EmotionModule, images: np.ndarray, logits: Tensor, targets: Tensor, title: str) -> Figure:
     """Explain the called class of a few faces of each class, picked evenly over the split."""
-    from fer.evaluation.heatmaps import grad_cam  # its import takes seconds
-
     order = torch.argsort(targets, stable=True)
     chosen = order[torch.linspace(0, len(order) - 1, min(EXPLAINED, len(order))).long()]
     inputs = module.inputs(torch.from_numpy(images[chosen.numpy()]).to(module.device))
