@@ -45,7 +45,7 @@ class Pipeline:
         """Return what is seen in the next frame of a clip, whose faces `find` has found."""
         if frame.image is None:
             return []
-        tracks = self.tracker.update(faces, frame.time)
+        tracks = self.tracker.update(faces, frame.time, frame.image)
         names = iter(tracks)
 
         def smooth(answers: np.ndarray) -> np.ndarray:  # (B, C)

@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor
 
-CROP = 7 / 8  # side of ten-crop's views over the face's: 42 of 48, as 40 and 44 of 48 are usual on FER2013
+# Side of ten-crop's views over the face's. On PublicTest (n = 2,982), with the weights of experiment=laptop, 40, 42, 44,
+# 46 and 47 of 48 pixels score 69.9, 70.9, 71.8, 72.2 and 72.1 %; the faces alone 71.6 and with their mirror images 72.0.
+CROP = 46 / 48
 
 
 def normalise(images: Tensor, mean: float, std: float) -> Tensor:
@@ -24,7 +26,7 @@ def views(inputs: Tensor, tta: str) -> list[Tensor]:
     if tta == "flip":
         return [inputs, inputs.flip(3)]
     height, width = inputs.shape[2:]
-    side = round(CROP * height)
+    side = min(round(CROP * height), height - 1)
     y, x = height - side, width - side
     corners = [(0, 0), (0, x), (y, 0), (y, x), (y // 2, x // 2)]
     crops = [inputs[:, :, top : top + side, left : left + side] for top, left in corners]
