@@ -1,4 +1,5 @@
-"""What all tests share: a cache of their own, one thread each when several run at once, and `train.py` with a stub."""
+"""What tests share: a cache of their own, one thread each when several run at once, `train.py` with a stub, a tiny net,
+a camera and a display."""
 
 import logging
 import os
@@ -11,9 +12,13 @@ from typing import NamedTuple
 import pytest
 
 from fer.command import main
+from fer.emotions import class_names
 from fer.schema import TrainConfig
 from fer.training.checks import check_training
+from tests.camera import Server
+from tests.display import Display
 
+ARCHITECTURE = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2}
 EASY = ("dataset=synthetic", "augmentation=none")  # passes all checks, and quickly
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -24,6 +29,37 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the tests, and the processes that they start, out of the user's cache."""
     os.environ["FER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the weights file of a tiny net that has learned nothing."""
+    import torch
+
+    from fer.models.se_resnet import SEResNet
+    from fer.weights import Header, save_weights
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    header = Header(class_names(6), 24, 0.5, 0.25, ARCHITECTURE)
+    save_weights(path, SEResNet(6, **ARCHITECTURE).state_dict(), header)
+    return path
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Yield a camera on loopback."""
+    monkeypatch.setenv("no_proxy", "*")
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[Display]:
+    """Yield a virtual display."""
+    with Display() as display:
+        yield display
 
 
 class Result(NamedTuple):

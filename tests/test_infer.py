@@ -1,7 +1,6 @@
 """The command `infer.py`: photos, crops and clips of drawn faces in, pictures, records and clips out."""
 
 import csv
-import json
 import signal
 import subprocess
 import sys
@@ -17,24 +16,12 @@ from fer.command import main
 from fer.data.images import read_folder
 from fer.data.synthetic import draw_faces
 from fer.emotions import class_names
-from fer.models.se_resnet import SEResNet
-from fer.weights import Header, save_weights
 from tests.clips import read_clip, write_clip
 from tests.conftest import Result
 from tests.runs import ROOT
+from tests.scenes import PLACES, records, scene
 
-PLACES = ((30, 40, 170), (280, 100, 160))  # left, top and side of the drawn faces in a scene
-ARCHITECTURE = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2}
 HAAR = "detector=haar"  # needs no file
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    header = Header(class_names(6), 24, 0.5, 0.25, ARCHITECTURE)
-    save_weights(path, SEResNet(6, **ARCHITECTURE).state_dict(), header)
-    return path
 
 
 @pytest.fixture
@@ -56,24 +43,10 @@ def run(tmp_path, monkeypatch, capsys, weights):
     signal.signal(signal.SIGTERM, handler)
 
 
-def scene(step: int = 0, places=PLACES) -> np.ndarray:
-    """Return a picture of 480x320 with drawn faces, moved to the right by `step` pixels."""
-    picture = np.full((320, 480), 128, np.uint8)
-    for left, top, side in places:
-        face = draw_faces(1, side, seed=3)[0][0]
-        part = picture[top : top + side, left + step : left + step + side]
-        part[:] = face[:, : part.shape[1]]
-    return cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
-
-
 def write_scene(path: Path, places=PLACES) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imencode(path.suffix, scene(places=places))[1].tofile(path)
     return path
-
-
-def records(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def assert_places(faces, step=0):

@@ -6,11 +6,8 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -22,100 +19,9 @@ from fer.errors import UserError
 from fer.inference.faces import Frame
 from fer.inference.live import Live
 from fer.inference.streams import is_address
+from tests.camera import Server
 
-FPS = 60
 PLAIN_AND_TURNED = (65536, 0, 0, 0, 65536, 0), (0, 65536, 0, -65536, 0, 0)  # an MP4 track's matrix, but for its end
-USER = "Basic dXNlcjpwYTU1"  # user:pa55
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answer by path: a stream, a file, text, or nothing."""
-
-    def log_message(self, *_) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        server, path = self.server.owner, self.path.partition("?")[0]
-        server.requests.append(time.monotonic())
-        if path == "/private" and self.headers.get("Authorization") != USER:
-            self.send_response(401)
-            self.send_header("WWW-Authenticate", 'Basic realm="camera"')
-            self.end_headers()
-        elif path in ("/live", "/private") and not server.gone:
-            self.stream(server)
-        elif path.endswith(".mp4"):
-            self.file(server.file, cut=path == "/half.mp4")
-        elif path == "/talk":
-            self.reply(200, "text/html", b"<html>" + b"Nothing to see. " * 500)
-        elif path == "/silent":
-            server.over.wait(5)
-        else:
-            self.reply(404, "text/html", b"")
-
-    def reply(self, code: int, kind: str, body: bytes) -> None:
-        self.send_response(code)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def stream(self, server: "Server") -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        chunked = server.chunked
-        if chunked:
-            self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        with suppress(OSError):
-            while not server.gone:
-                if not server.stalled:
-                    data = cv2.imencode(".jpg", np.full((*server.size, 3), server.number % 250, np.uint8))[1].tobytes()
-                    server.number += 1
-                    head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
-                    data = head.encode() + data + b"\r\n"
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data) if chunked else data)
-                server.over.wait(1 / FPS)
-
-    def file(self, data: bytes, cut: bool) -> None:
-        begin = int(self.headers.get("Range", "bytes=0-").split("=")[1].split("-")[0])
-        self.send_response(206)
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
-        self.send_header("Content-Length", str(len(data) - begin))
-        self.end_headers()
-        end = len(data) * 2 // 3 if cut and begin < len(data) // 2 else len(data)
-        with suppress(OSError):
-            self.wfile.write(data[begin:end])
-
-
-class Server:
-    """An MJPEG camera; picture n is gray of level n, modulo 250."""
-
-    def __init__(self) -> None:
-        self.number, self.size = 0, (48, 64)
-        self.gone = self.stalled = False
-        self.chunked = False  # a stream that ends then looks like a file's end, else like a broken connection
-        self.over = threading.Event()
-        self.requests: list[float] = []
-        self.file = b""
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.owner, self.http.daemon_threads = self, True
-        self.place = f"127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-    def close(self) -> None:
-        self.gone = True
-        self.over.set()
-        self.http.shutdown()
-        self.http.server_close()
-
-
-@pytest.fixture
-def server(monkeypatch) -> Iterator[Server]:
-    monkeypatch.setenv("no_proxy", "*")
-    server = Server()
-    yield server
-    server.close()
 
 
 @pytest.fixture

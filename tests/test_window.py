@@ -1,8 +1,6 @@
 """The window: what keys do, what is shown in which size, and, on a virtual display, all of it with real key presses."""
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ import pytest
 from fer.errors import UserError
 from fer.inference import window as module
 from fer.inference.window import View, Window, after, fitted, key_of, opening_size, why_no_window
+from tests.display import Display, needs_display, wait
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
 
@@ -231,59 +230,39 @@ with Window("fer under test", Path(sys.argv[1]), View()) as window:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (shutil.which("Xvfb") and shutil.which("xdotool")), reason="needs Xvfb and xdotool")
+@needs_display
 @pytest.mark.parametrize("end", ["q", "Escape"])
-def test_real_keys_on_a_virtual_display(end, tmp_path):
-    with (
-        subprocess.Popen(["Xvfb", "-displayfd", "1", "-screen", "0", "1366x768x24"], stdout=subprocess.PIPE) as server,
-        (tmp_path / "out.txt").open("w") as out,
-    ):
+def test_real_keys_on_a_virtual_display(end, display, tmp_path):
+    environment = {**display.environment, "QT_QPA_PLATFORM": "wayland"}
+    command = [sys.executable, "-c", CHILD, str(tmp_path / "results")]
+    with (tmp_path / "out.txt").open("w") as out, subprocess.Popen(command, env=environment, stdout=out) as child:
         try:
-            environment = {**os.environ, "DISPLAY": f":{int(server.stdout.readline())}", "QT_QPA_PLATFORM": "wayland"}
-            command = [sys.executable, "-c", CHILD, str(tmp_path / "results")]
-            with subprocess.Popen(command, env=environment, stdout=out) as child:
-                try:
-                    press_keys(tmp_path, environment, end)
-                    assert child.wait(20) == 0
-                finally:
-                    child.kill()
+            press_keys(tmp_path, display, end)
+            assert child.wait(20) == 0
         finally:
-            server.kill()
+            child.kill()
 
 
-def press_keys(folder: Path, environment: dict[str, str], end: str) -> None:
+def press_keys(folder: Path, display: Display, end: str) -> None:
     """Press one key after the other and wait for what each should do."""
-
-    def xdotool(*words: str) -> str:
-        return subprocess.run(
-            ["xdotool", *words], env=environment, check=True, stdout=subprocess.PIPE, text=True
-        ).stdout
 
     def last() -> dict:
         lines = (folder / "out.txt").read_text().splitlines()
         return json.loads(lines[-1]) if lines else {}
 
     wait(lambda: last().get("size") == [640, 480])
-    window = xdotool("search", "--sync", "--onlyvisible", "--name", "^fer under test$").split()[0]
-    xdotool("windowfocus", "--sync", window)
+    window = display.focus("fer under test")
     for key, name in {"g": "heatmap", "b": "bars", "m": "mirror", "r": "recording", "space": "paused"}.items():
         before = last()[name]
-        xdotool("key", key)
+        display.xdotool("key", key)
         wait(lambda name=name, before=before: last()[name] is not before)
-    xdotool("key", "s")
+    display.xdotool("key", "s")
     wait(lambda: list((folder / "results").glob("*.png")))
-    xdotool("windowsize", window, "500", "300", "key", "Left", "key", "Up", "key", "b")
+    display.xdotool("windowsize", window, "500", "300", "key", "Left", "key", "Up", "key", "b")
     wait(lambda: last()["bars"])
     assert not last()["quit"]
-    xdotool("key", "g")
+    display.xdotool("key", "g")
     wait(lambda: last()["heatmap"])
     assert last()["size"] == [500, 300]
-    xdotool("key", end)
+    display.xdotool("key", end)
     wait(lambda: last()["quit"])
-
-
-def wait(true) -> None:
-    until = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.02)

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import chain
@@ -47,7 +47,7 @@ def record(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
         path = output_file(config, f"{clip.path.stem if clip else 'stream'}.mp4")
         size = (clip.width, clip.height) if clip else first.image.shape[1::-1]
         with Recording(path, size, config.format, pipeline, clip) as recording:
-            looked = looked_at(chain([first], frames), pipeline, style)
+            looked = looked_at(chain([first], frames), pipeline, style, source.close if clip is None else None)
             for frame, seen, image in progress(looked, clip and clip.count, "frames"):
                 recording.add(frame, seen, image)
     if clip and clip.skipped + clip.missing:
@@ -55,10 +55,13 @@ def record(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
 
 
 def looked_at(
-    frames: Iterable[Frame], pipeline: Pipeline, style: Style
+    frames: Iterable[Frame], pipeline: Pipeline, style: Style, end: Callable[[], None] | None = None
 ) -> Iterator[tuple[Frame, list[Seen], np.ndarray | None]]:
-    """Yield every frame, what is seen in it, and as it is drawn; the faces of the next ones are sought in a thread."""
-    for frame, faces in ahead((frame, pipeline.find(frame)) for frame in frames):
+    """Yield every frame, what is seen in it, and as it is drawn; the faces of the next ones are sought in a thread.
+
+    `end` is for frames that may not come for long: it ends them, as for `ahead`.
+    """
+    for frame, faces in ahead(((frame, pipeline.find(frame)) for frame in frames), end):
         seen = pipeline.look(frame, faces)
         image = None if frame.image is None else draw(frame.image, seen, pipeline.predictor.classes, style)
         yield frame, seen, image
@@ -114,17 +117,31 @@ class Recording:
         return save_photo(self.path.with_name(f"{self.path.stem}_timeline.png"), picture)
 
 
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """Yield items, the next ones being made in a thread."""
+def ahead(items: Iterable[Item], end: Callable[[], None] | None = None) -> Iterator[Item]:
+    """Yield items, the next ones being made in a thread.
+
+    Args:
+        items: what to go through.
+        end: makes them end at once; without it an interruption has to wait for the next item.
+    """
     source = iter(items)
     with ThreadPoolExecutor(1) as thread:
-        waiting = deque(thread.submit(next, source, None) for _ in range(AHEAD))
-        while (item := waiting.popleft().result()) is not None:
-            waiting.append(thread.submit(next, source, None))
-            yield item
+        try:
+            waiting = deque(thread.submit(next, source, None) for _ in range(AHEAD))
+            while (item := waiting.popleft().result()) is not None:
+                waiting.append(thread.submit(next, source, None))
+                yield item
+        finally:
+            if end:
+                end()
 
 
 def _open(source: str) -> Clip | Live:
     if is_address(source) or source.isdecimal():
-        return Live(source, drop_stale=False, say=print)
+        return Live(source, drop_stale=False, say=say)
     return Clip(Path(source).expanduser())
+
+
+def say(sentence: str) -> None:
+    """Say at once what has happened, also into a file or a pipe."""
+    print(sentence, flush=True)

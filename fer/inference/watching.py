@@ -12,7 +12,7 @@ from fer.errors import UserError
 from fer.inference.drawing import Style, draw
 from fer.inference.faces import Frame, Seen
 from fer.inference.live import Live
-from fer.inference.moving import Recording
+from fer.inference.moving import Recording, say
 from fer.inference.pipeline import Pipeline
 from fer.inference.schema import InferConfig
 from fer.inference.window import View, Window, why_no_window
@@ -32,7 +32,7 @@ def watch(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
     view = View(heatmap=style.heatmap, mirror=not config.input, recording=config.output is not None)
     with Window("fer", folder, view) as window, ExitStack() as stack:
         screen = Screen(window)
-        live = Live(config.input or "0", drop_stale=True, say=print, idle=lambda: screen.again() or live.close())
+        live = Live(config.input or "0", drop_stale=True, say=say, idle=lambda: screen.again() or live.close())
         stack.enter_context(live)
         tape, clock = stack.enter_context(Tape(config, pipeline, folder)), Clock()
         for frame in live:
@@ -96,7 +96,7 @@ class Tape:
 
     def _begin(self, image: np.ndarray) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.path or self.folder / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_webcam.mp4"
+        path = self.path or self.folder / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}_webcam.mp4"
         self.path = None  # the next clip gets a name of its own
         self.recording = Recording(path, image.shape[1::-1], self.config.format, self.pipeline, None)
 

@@ -1,0 +1,262 @@
+"""A stream that is watched or recorded by `python infer.py`, on a virtual display, with real keys and real signals.
+
+The camera is a server on loopback: it sends drawn faces, is cut, stalls and comes back, or does not.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fer.inference.window import opening_size
+from tests.clips import read_clip
+from tests.display import Display, needs_display, wait
+from tests.runs import ROOT
+from tests.scenes import PLACES, records, scene
+
+# What has no setting: how long a stream may be silent, and how long one that is gone is tried again, in seconds.
+IMPATIENT = """
+import runpy, sys
+from functools import partial
+import fer.inference.run  # OpenCV before PyAV, as in infer.py
+from fer.inference import moving, watching
+watching.Live = moving.Live = partial(moving.Live, timeout=2, patience={patience})
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+LEFT, TOP, SIDE = PLACES[0]
+FACE = np.s_[TOP + SIDE // 3 : TOP + SIDE * 2 // 3, LEFT + SIDE // 3 : LEFT + SIDE * 2 // 3]  # its middle
+BELOW = np.s_[TOP + SIDE + 20 : TOP + SIDE + 70, LEFT + 40 : LEFT + 140]
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+class Running:
+    """A command that runs, in a folder; what it says goes to files, as in a service."""
+
+    def __init__(self, process: subprocess.Popen, folder: Path, display: Display | None) -> None:
+        self.process, self.folder, self.display = process, folder, display
+
+    def said(self, stream: str = "out") -> str:
+        return (self.folder / f"{stream}.txt").read_text()
+
+    def until(self, true) -> None:
+        """Wait until something is true, unless the command ends before."""
+
+        def alive_and_true() -> bool:
+            assert self.process.poll() is None, self.said("err") + self.said()
+            return true()
+
+        wait(alive_and_true)
+
+    def press(self, key: str) -> None:
+        """Press a key; before the next one, wait for what it does: of two at once, OpenCV's windows tell one."""
+        self.display.xdotool("key", key)
+
+    def shown(self) -> np.ndarray:
+        """Return the picture in the window, in the size of a scene."""
+        size = scene().shape[1::-1]
+        width, height = opening_size(*size)
+        return cv2.resize(self.display.picture()[:height, :width], size)
+
+    def snapshot(self) -> np.ndarray:
+        """Press s and return the snapshot that it leaves."""
+        before = set(self.folder.glob("**/*.png"))
+        self.press("s")
+        self.until(lambda: set(self.folder.glob("**/*.png")) - before)
+        [path] = set(self.folder.glob("**/*.png")) - before
+        return cv2.imread(str(path))
+
+    def frames(self, name: str = "b") -> int:
+        """Return how many frames are recorded so far."""
+        path = self.folder / f"{name}.partial.jsonl"
+        return path.read_bytes().count(b"\n") if path.exists() else 0
+
+    def ends(self, code: int, seconds: float = 20) -> None:
+        """Check that it ends in time, with an exit code, and without a traceback."""
+        assert self.process.wait(seconds) == code, self.said("err")
+        assert "Traceback" not in self.said("err")
+
+
+@pytest.fixture
+def start(server, tmp_path, weights):
+    """Return a function that starts `python infer.py ...` on the camera."""
+
+    @contextmanager
+    def starting(display: Display | None, *words: str, patience: float | None = None) -> Iterator[Running]:
+        server.picture, server.rate = lambda _: scene(), 20
+        words = (f"weights={weights}", f"input=http://{server.place}/live", *words)
+        environment = dict(display.environment if display else os.environ)
+        environment.pop("PYTHONUNBUFFERED", None)
+        if not display:
+            environment.pop("DISPLAY", None)
+        script = [] if patience is None else ["-c", IMPATIENT.format(patience=patience)]
+        command = [sys.executable, *script, str(ROOT / "infer.py"), *words]
+        with (
+            (tmp_path / "out.txt").open("w") as out,
+            (tmp_path / "err.txt").open("w") as err,
+            subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=out, stderr=err) as process,
+        ):
+            try:
+                yield Running(process, tmp_path, display)
+            finally:
+                process.kill()
+
+    return starting
+
+
+def assert_whole(path: Path, least: int) -> list[dict]:
+    """Check that a clip plays, that its records and timeline belong to it, and that nothing is left half done."""
+    found, clip = records(path.with_suffix(".jsonl")), read_clip(path)
+    assert [record["frame"] for record in found] == list(range(len(found)))
+    assert len(found) >= least
+    assert abs(len(clip.times) - len(found)) <= 1  # an interruption may come between the two
+    both = min(len(clip.times), len(found))
+    assert clip.times[:both] == pytest.approx([record["time"] for record in found[:both]], abs=2e-3)
+    assert cv2.imread(str(path.with_name(f"{path.stem}_timeline.png"))) is not None
+    assert not list(path.parent.glob("*partial*"))
+    return found
+
+
+def colour(image: np.ndarray) -> float:
+    """Return how colourful the middle of the first face is, which the camera sees in gray."""
+    return float(np.ptp(image[FACE], axis=2).mean())
+
+
+def changed(image: np.ndarray, other: np.ndarray) -> float:
+    """Return the share of the pixels that differ by more than JPEG makes them."""
+    return float((np.abs(image - other.astype(int)).max(2) > 40).mean())
+
+
+@pytest.mark.slow
+@needs_display
+def test_keys_do_what_they_say(start, server, display, tmp_path):
+    with start(display, "mode=webcam", "detector=haar") as command:
+        display.focus("fer")
+        command.until(lambda: colour(command.shown()) > 20)  # the heatmap
+        command.press("g")
+        command.until(lambda: colour(command.shown()) < 5)
+        assert changed(command.shown()[BELOW], scene()[BELOW]) > 0.5  # the bars
+        command.press("b")
+        command.until(lambda: changed(command.shown()[BELOW], scene()[BELOW]) < 0.01)
+        command.press("m")
+        command.until(lambda: changed(command.shown()[:, ::-1][FACE], scene()[FACE]) < 0.01)
+        command.press("m")
+        command.until(lambda: changed(command.shown()[FACE], scene()[FACE]) < 0.01)
+        command.press("space")
+        command.until(lambda: changed(command.shown()[:30, -120:], scene()[:30, -120:]) > 0.1)  # "paused"
+        server.picture = lambda _: np.full_like(scene(), 250)
+        number = server.number
+        command.until(lambda: server.number > number + 20)
+        paused = command.snapshot()
+        assert paused.shape == scene().shape
+        assert changed(paused[FACE], scene()[FACE]) < 0.01
+        command.press("space")
+        command.until(lambda: command.shown()[FACE].min() > 200)
+        assert not list(tmp_path.glob("results/*.mp4"))
+        command.press("q")
+        command.ends(0)
+
+
+@pytest.mark.slow
+@needs_display
+def test_key_starts_and_stops_recordings_also_in_the_same_second(start, display, tmp_path):
+    with start(display, "mode=webcam", "detector=haar") as command:
+        display.focus("fer")
+        for number in (1, 2):
+            command.press("r")
+            command.until(lambda: any(map(command.frames, names(tmp_path, "partial.jsonl"))))
+            [name] = names(tmp_path, "partial.jsonl")
+            command.until(lambda name=name: command.frames(name) > 3)
+            command.press("r")
+            command.until(lambda number=number: command.said().count("_timeline.png") == number)
+        command.press("q")
+        command.ends(0)
+    clips = sorted(tmp_path.glob("results/*.mp4"))
+    assert len(clips) == 2
+    for clip in clips:
+        found = assert_whole(clip, least=4)
+        assert found[0]["time"] == 0
+        assert all(len(record["faces"]) == 2 for record in found)
+        assert clip.name in command.said()
+
+
+def names(folder: Path, suffix: str) -> list[str]:
+    """Return the recordings that have a file of a suffix, each as a place without it."""
+    return [str(path.relative_to(folder))[: -len(suffix) - 1] for path in folder.glob(f"results/*.{suffix}")]
+
+
+@pytest.mark.slow
+@needs_display
+def test_cut_or_stalled_stream_that_comes_back_goes_on_into_the_same_clip(start, server, display, tmp_path):
+    with start(display, "mode=webcam", "output=b.mp4", "detector=none", patience=30) as command:
+        display.focus("fer")
+        command.until(lambda: command.frames() > 10)
+        for number, reason in enumerate(("the connection broke", "nothing came for 2 s"), 1):
+            server.gone, server.stalled = number == 1, number == 2
+            command.until(lambda reason=reason: f"{server.place}/live: {reason}" in command.said())
+            assert command.said().count("trying again for 30 s") == number
+            command.snapshot()  # keys work meanwhile
+            recorded = command.frames()
+            server.gone = server.stalled = False
+            command.until(lambda recorded=recorded: command.frames() > recorded + 10)
+        command.press("q")
+        command.ends(0)
+    found = assert_whole(tmp_path / "b.mp4", least=30)
+    gaps = np.diff([record["time"] for record in found])
+    assert gaps.min() > 0
+    assert gaps.max() > 2  # time went on while the stream stalled
+
+
+@pytest.mark.slow
+@needs_display
+@pytest.mark.parametrize("mode", ["webcam", "video"])
+def test_stream_that_is_cut_for_good_ends_in_order(start, server, display, tmp_path, mode):
+    with start(display, f"mode={mode}", "output=b.mp4", "detector=none", patience=1) as command:
+        command.until(lambda: command.frames() > 10)
+        server.gone = True
+        command.ends(0)
+    assert "it did not come back within 1 s; it ends here" in command.said()
+    assert_whole(tmp_path / "b.mp4", least=11)
+
+
+@pytest.mark.slow
+@needs_display
+@pytest.mark.skipif(os.name == "nt", reason="sends signals")
+@pytest.mark.parametrize(
+    ("mode", "state", "number"),
+    [
+        ("video", "flows", signal.SIGINT),
+        ("video", "stalls", signal.SIGTERM),
+        ("video", "is gone", signal.SIGINT),
+        ("webcam", "flows", signal.SIGTERM),
+        ("webcam", "stalls", signal.SIGINT),
+    ],
+)
+def test_interrupted_recording_of_a_stream_is_whole(start, server, display, tmp_path, mode, state, number):
+    with start(display, f"mode={mode}", "output=b.mp4", "detector=none", patience=600) as command:
+        command.until(lambda: command.frames() > 10)
+        server.stalled, server.gone = state == "stalls", state == "is gone"
+        if state != "flows":
+            command.until(lambda: "trying again for 600 s" in command.said())
+        begin = time.monotonic()
+        command.process.send_signal(number)
+        command.ends(CODES[number])
+        assert time.monotonic() - begin < 10
+    assert_whole(tmp_path / "b.mp4", least=11)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="X11")
+def test_missing_display_is_one_sentence(start, server):
+    with start(None, "mode=webcam", "detector=none") as command:
+        command.ends(2, seconds=60)
+    assert command.said("err").startswith("error: mode=webcam: expected a display, but there is no display")
+    assert len(command.said("err").splitlines()) == 1
+    assert not server.requests
