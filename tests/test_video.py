@@ -472,3 +472,16 @@ def test_real_clips_keep_frames_times_and_sound(tmp_path, name):
         assert new.times[0] - new.sound[0][0] == pytest.approx(old.times[0] - old.sound[0][0], abs=0.001)
     rates = [read(path)[0].rate for path in (MEDIA / name, tmp_path / "b.mp4")]
     assert rates[0] == pytest.approx(rates[1], rel=0.001)
+
+
+@pytest.mark.parametrize("frames", [26, 27, 51])  # the encoder puts the last picture before others
+def test_the_last_picture_is_shown(tmp_path, frames):
+    def picture(index):
+        image = np.full((48, 64, 3), 40 + 5 * (index % 40), np.uint8)
+        image[10:30, 2 * index % 40 : 2 * index % 40 + 20] = 200
+        return image
+
+    with ClipWriter(tmp_path / "b.mp4", 64, 48) as writer:
+        for index in range(frames):
+            writer.write(picture(index), index / 25)
+    assert len(read_clip(tmp_path / "b.mp4").images) == frames
