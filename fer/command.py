@@ -182,3 +182,6 @@ def _terminate_loudly() -> None:
         raise Terminated
 
     signal.signal(signal.SIGTERM, terminate)
+    closed = getattr(signal, "SIGHUP", None)  # the terminal; not on Windows
+    if closed and signal.getsignal(closed) is signal.SIG_DFL:  # nohup has it ignored
+        signal.signal(closed, terminate)

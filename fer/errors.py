@@ -10,4 +10,4 @@ class RunError(Exception):
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived. Exit code 143; like KeyboardInterrupt, not an Exception."""
+    """SIGTERM arrived, or the terminal was closed. Exit code 143; like KeyboardInterrupt, not an Exception."""

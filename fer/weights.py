@@ -82,7 +82,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], Header]:
         UserError: if the file is missing, no safetensors file (a pickle is never opened), damaged, or not one of ours.
     """
     if not path.is_file():
-        raise UserError(f"weights={path}: expected a .safetensors file, but there is no such file")
+        found = "it is a folder" if path.is_dir() else "there is no such file"
+        raise UserError(f"weights={path}: expected a .safetensors file, but {found}")
     try:
         with safe_open(path, framework="pt") as file:
             texts = file.metadata() or {}
@@ -91,6 +92,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], Header]:
         raise UserError(f"weights={path}: expected a safetensors file, but {_what_is(path)} ({error})") from error
     if texts.get("format") != FORMAT:
         raise UserError(f"weights={path}: expected weights written by train.py, but the file has no header of theirs")
+    if wrong := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
+        raise UserError(f"weights={path}: expected finite numbers, but {wrong[0]} holds others: train again")
     return state, _read_header(texts, path)
 
 
@@ -117,7 +120,7 @@ def load_net(path: Path) -> tuple[SEResNet, Header]:
         net = SEResNet(len(header.classes), **header.architecture)
         net.load_state_dict(state)
     except (TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:400]
         raise UserError(f"weights={path}: the tensors do not fit the architecture in its header ({reason})") from error
     return net.eval(), header
 

@@ -163,6 +163,8 @@ MISTAKES = {
     "no clip": (["mode=video", "input=text.mp4"], "text.mp4"),
     "no image": (["mode=image", "input=text.png"], "text.png"),
     "onto itself": (["mode=image", "input=a.png", "output=a.png"], "another place"),
+    "into itself": (["mode=image", "input=photos", "output=photos/out"], "outside the input"),
+    "crops among others": (["mode=crop", "input=a.png", "output=photos"], "empty folder"),
     "no folder": (["mode=image", "input=a.png", "output=no/where/b.png"], "no/where"),
     "no weights": (["mode=image", "input=a.png", "weights=no.safetensors"], "no.safetensors"),
     "a pickle": (["mode=image", "input=a.png", "weights=net.pt"], "pickle"),
@@ -180,7 +182,8 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(run, tmp_path, words, name
     for name in ("text.png", "text.mp4"):
         (tmp_path / name).write_text("no picture")
     torch.save({"weight": torch.zeros(1)}, tmp_path / "net.pt")
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    write_scene(tmp_path / "photos/b.png")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     result = run(*words)
     assert result.code == 2
     assert named in result.err
@@ -191,7 +194,7 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(run, tmp_path, words, name
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (getattr(signal, "SIGHUP", signal.SIGTERM), 143)])
 def test_an_interrupted_clip_is_whole_up_to_there(tmp_path, weights, number, code):
     write_clip(tmp_path / "a.mp4", 1500, picture=lambda index: scene(index % 100))
     words = ["mode=video", "input=a.mp4", "output=b.mp4", HAAR, f"weights={weights}"]

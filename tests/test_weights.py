@@ -103,7 +103,7 @@ def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing(path, net, mon
 
 def test_a_missing_file_is_named(tmp_path):
     assert "no such file" in refusal(tmp_path / "none.safetensors")
-    assert "no such file" in refusal(tmp_path)
+    assert "it is a folder" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(("size", "said"), [(0, "empty"), (5, "cut short"), (300, "cut short"), (-9, "cut short")])
@@ -128,6 +128,14 @@ def test_a_pickle_is_refused_without_being_opened(tmp_path):
         write({"head.weight": Bomb(tmp_path / "exploded")}, path)
         assert "pickle" in refusal(path)
     assert not (tmp_path / "exploded").exists()
+
+
+def test_numbers_that_are_none_are_refused(tmp_path, net):
+    state = net.state_dict()
+    state["head.bias"] = torch.full_like(state["head.bias"], float("nan"))
+    save_weights(tmp_path / "nan.safetensors", state, HEADER)
+    with pytest.raises(UserError, match=r"nan\.safetensors: expected finite numbers, but head\.bias"):
+        read_weights(tmp_path / "nan.safetensors")
 
 
 def test_somebody_else_s_safetensors_are_refused(tmp_path, net):

@@ -26,8 +26,14 @@ def _check_places(config: "InferConfig") -> Iterator[str]:  # noqa: F821 (its im
     output = config.output
     if output is None:
         return
-    if config.input and os.path.realpath(output) == os.path.realpath(os.path.expanduser(config.input)):  # noqa: PTH111
+    source = Path(os.path.realpath(os.path.expanduser(config.input or "/")))  # noqa: PTH111
+    target = Path(os.path.realpath(output))
+    if config.input and target == source:
         yield f"output={output}: expected another place than the input, which would be lost: choose a new name"
+    elif config.input and source in target.parents and source.is_dir():
+        yield f"output={output}: expected a place outside the input, of which it would become a part: choose another"
+    if config.mode == "crop" and output.is_dir() and any(output.iterdir()):
+        yield f"output={output}: expected a new or empty folder, as the faces in this one would stay: choose another"
     if config.mode in ("video", "webcam") and output.suffix.lower() not in (".mp4", ".mov", ".mkv"):
         yield f"output={output}: expected a name that ends in .mp4, .mov or .mkv, as mode={config.mode} writes a clip"
     if not output.parent.is_dir():

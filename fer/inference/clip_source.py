@@ -101,6 +101,8 @@ class Clip:
             raise UserError(f"input={self.path}: expected a video, but not one frame of it could be decoded")
         self.height, self.width = self._head[-1].image.shape[:2]
         self.start = max(self._first * self.time_base - self.zero, Fraction(0))
+        if self.duration and not self.stream.frames and not self.stream.duration:  # known is only the whole file's
+            self.count = round((self.duration - self.start) * self.rate)
 
     def _decode(self) -> Iterator[Frame]:
         for packet in self._packets():

@@ -50,8 +50,10 @@ def record(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
             looked = looked_at(chain([first], frames), pipeline, style, source.close if clip is None else None)
             for frame, seen, image in progress(looked, clip and clip.count, "frames"):
                 recording.add(frame, seen, image)
-    if clip and clip.skipped + clip.missing:
-        print(f"{clip.skipped} frames could not be decoded, and {clip.missing} are missing at the end")
+    if clip and clip.skipped:
+        print(f"frames that could not be decoded: {clip.skipped}")
+    if clip and clip.missing:
+        print(f"frames that are missing, as the file was cut off or damaged: {clip.missing}")
 
 
 def looked_at(
