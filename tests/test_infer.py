@@ -194,8 +194,8 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(run, tmp_path, words, name
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (getattr(signal, "SIGHUP", signal.SIGTERM), 143)])
-def test_an_interrupted_clip_is_whole_up_to_there(tmp_path, weights, number, code):
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 143)])
+def test_an_interrupted_clip_is_whole_up_to_there(tmp_path, weights, name, code):
     write_clip(tmp_path / "a.mp4", 1500, picture=lambda index: scene(index % 100))
     words = ["mode=video", "input=a.mp4", "output=b.mp4", HAAR, f"weights={weights}"]
     command = [sys.executable, str(ROOT / "infer.py"), *words]
@@ -203,7 +203,7 @@ def test_an_interrupted_clip_is_whole_up_to_there(tmp_path, weights, number, cod
     partial = tmp_path / "b.partial.jsonl"
     while not (partial.exists() and len(partial.read_bytes().splitlines()) > 20):
         assert process.poll() is None
-    process.send_signal(number)
+    process.send_signal(getattr(signal, name))
     assert "Traceback" not in process.communicate(timeout=60)[1]
     assert process.returncode == code
     found = records(tmp_path / "b.jsonl")

@@ -16,9 +16,9 @@ def region(face: Face, margin: float, shift: float, rotate: bool) -> Region:
         YuNet  96 % found  margin 0.98 (0.88 to 1.07)  shift -0.01 (-0.04 to 0.02)
         Haar   78 % found  margin 0.95 (0.89 to 1.03)  shift -0.02 (-0.03 to 0.00)
 
-    FER2013's crops are that uneven: no margin fits all. Scored with `--weights weights/fer2013.safetensors` on the 2,882
-    images of PublicTest in which YuNet finds a face, 72.0 % became 69.0 at the median, 69.3 at 0.88, 67.6 at 1.08 and
-    63.8 at 1.17: rather too tight than too loose.
+    FER2013's crops are that uneven: no margin fits all. Scored with `--weights weights/fer2013.safetensors` on the
+    2,882 images of PublicTest in which YuNet finds a face, 72.0 % became 69.0 at the median, 69.3 at 0.88, 67.6 at 1.08
+    and 63.8 at 1.17: rather too tight than too loose.
 
     Args:
         face: a box, with landmarks if it is to be turned.
