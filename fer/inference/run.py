@@ -26,6 +26,8 @@ def run(config: InferConfig) -> None:
     predictor.look(nobody, config.explainer, config.heatmap.target)  # finds a wrong target before any work
     pipeline = Pipeline(config, predictor, make_detector(config.detector, print))
     style = make_style(config)
+    if config.heatmap.target and config.mode != "crop":
+        print(f"heatmaps show what speaks for {config.heatmap.target}, whatever the label says")
     if config.mode == "image":
         draw_photos(config, pipeline, style)
     elif config.mode == "crop":

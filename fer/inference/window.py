@@ -128,7 +128,7 @@ class Window:
         cv2.waitKey(1)  # else some systems leave it on the screen
 
     def show(self, image: np.ndarray) -> View:
-        """Show a picture (H, W, 3) uint8, do what the keys say that were pressed meanwhile, and return what is on now.
+        """Show a picture (H, W, 3) uint8, do what the keys say that OpenCV tells of, and return what is on now.
 
         While paused, this waits a little: the same picture can be shown again and again.
         """
