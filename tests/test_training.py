@@ -131,6 +131,12 @@ def test_the_dashboard_s_table_of_runs_has_settings_and_final_metrics(events, fi
     assert value == pytest.approx(results(finished)["test/accuracy"])
 
 
+def test_a_folder_s_name_is_printed_as_it_is(tmp_path, quick, capsys):
+    folder = tmp_path / "run é [a], b=1"
+    run(configure("test=false", "trainer.max_epochs=1"), folder)
+    assert capsys.readouterr().out.count(str(folder)) == 2  # at the start and at the end
+
+
 def test_a_run_that_may_not_look_at_the_test_split_does_not(tmp_path, quick):
     run(configure("test=false", "trainer.max_epochs=1"), tmp_path)
     assert not figures(tmp_path, "test")

@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning import Trainer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as Grid
 
 import fer
@@ -54,7 +55,7 @@ def print_start(config: TrainConfig, folder: Path, table: Table, net: SEResNet, 
     }
     for name, fact in facts.items():
         if config.fit or name != "training":
-            console.print(f"[bold]{name:9}[/bold] {fact}", soft_wrap=True)
+            console.print(f"[bold]{name:9}[/bold] {escape(fact)}", soft_wrap=True)
 
 
 def print_some(heading: str, sentences: Sequence[str]) -> None:
@@ -107,7 +108,7 @@ def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[st
             name, *(f"{100 * results[f'{final}/{kind}/{name}']:.1f}" for kind in ("precision", "recall", "f1"))
         )
     console.print(grid)
-    console.print(f"[bold]done in {results['seconds']:.0f} s:[/bold] {shown(folder)}", soft_wrap=True)
+    console.print(f"[bold]done in {results['seconds']:.0f} s:[/bold] {escape(shown(folder))}", soft_wrap=True)
 
 
 def _cell(results: dict[str, Any], key: str, interval: bool) -> str:
