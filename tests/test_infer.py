@@ -156,6 +156,15 @@ def test_faces_are_followed_between_searches(run, tmp_path):
         assert_places(record["faces"], 2 * index)
 
 
+def test_behind_a_cut_nobody_keeps_a_number(run, tmp_path):
+    first, second = (np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8) for seed in (1, 2))
+    scenes = [cv2.resize(colours, (64, 48), interpolation=cv2.INTER_NEAREST) for colours in (first, second)]
+    write_clip(tmp_path / "a.mp4", 20, picture=lambda index: scenes[index >= 12])
+    assert run("mode=video", "input=a.mp4", "output=b.mp4", "detector=none").code == 0
+    tracks = [record["faces"][0]["track"] for record in records(tmp_path / "b.jsonl")]
+    assert tracks == [1] * 12 + [2] * 8
+
+
 MISTAKES = {
     "no input": (["mode=image"], "input"),
     "no such file": (["mode=image", "input=nowhere.jpg"], "nowhere.jpg"),
