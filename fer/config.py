@@ -50,6 +50,12 @@ class Command:
             for group in re.findall(r"^  - (\w+): ", primary, re.MULTILINE)
         }
 
+    def fixed(self) -> list[str]:
+        """Return the keys that are the same in all jobs of a sweep, and so need not be in their folders' names."""
+        parsed = [OverridesParser.create().parse_override(word) for word in self.overrides]
+        swept = [override.key_or_group for override in parsed if override.is_sweep_override()]
+        return [key for override in parsed if swept and (key := override.key_or_group) not in swept]
+
     def shadowed(self) -> list[str]:
         """Say which of the user's own options have the name of one of ours, which Hydra would take."""
         own = self.config_dir.glob("*/*.yaml") if self.config_dir else ()
@@ -74,7 +80,7 @@ class Job:
     plain: dict[str, Any]
     schema: type[BaseModel]
     config: Any = None  # the checked model, if nothing is wrong
-    folder: Path | None = None  # likewise; in a sweep, the folder of all its jobs
+    folder: Path | None = None  # likewise
 
     def part(self, name: str) -> Any:
         """Return the checked value of one key or section; None if it is wrong, whatever the others are."""

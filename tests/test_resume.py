@@ -66,13 +66,13 @@ def kept(folder, name="last"):
 def outcome(folder):
     """Return all that must be equal to the last bit; not the time, and the paths."""
     results = json.loads((folder / "metrics.json").read_text())
-    del results["seconds"]
+    del results["seconds"], results["images_per_second"]
     last = kept(folder)
     history = last["callbacks"]["Record"]["history"]
     del history["train/images_per_second"]
     return {
         "results": results,
-        "predictions": (folder / "predictions.csv").read_text(),
+        "predictions": [(folder / f"predictions{end}.csv").read_text() for end in ("", "_val")],
         "weights": tensors(folder / "weights.safetensors"),
         "history": history,
         "training": plain([last[key] for key in ("epoch", "state_dict", "optimizer_states", "lr_schedulers")]),

@@ -74,15 +74,27 @@ def test_metrics_are_flat_and_complete(finished):
     assert not any(isinstance(value, dict) for key, value in found.items() if key != "versions")
 
 
-def test_predictions_are_a_row_for_each_test_face(finished):
-    with (finished / "predictions.csv").open() as file:
-        rows = list(csv.DictReader(file))
+@pytest.mark.parametrize(("split", "file"), [("test", "predictions.csv"), ("val", "predictions_val.csv")])
+def test_predictions_are_a_row_for_each_face(finished, split, file):
+    with (finished / file).open() as opened:
+        rows = list(csv.DictReader(opened))
     assert list(rows[0]) == ["index", "target", *class_names(6)]
     assert len({row["index"] for row in rows}) == len(rows) == 24
     shares = [[float(row[name]) for name in class_names(6)] for row in rows]
     assert [sum(row) for row in shares] == pytest.approx([1] * 24, abs=1e-5)
     hits = [row["target"] == max(class_names(6), key=lambda name, row=row: float(row[name])) for row in rows]
-    assert sum(hits) / 24 == pytest.approx(results(finished)["test/accuracy"])
+    assert sum(hits) / 24 == pytest.approx(results(finished)[f"{split}/accuracy"])
+
+
+def test_the_history_is_a_row_for_each_epoch(finished, events):
+    with (finished / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    logged = [point.value for point in events.Scalars("val/accuracy")]
+    assert [float(row["val/accuracy"]) for row in rows] == pytest.approx(logged)
+    found = results(finished)
+    assert (found["epochs"], found["best_epoch"]) == (3, 1 + logged.index(max(logged)))
+    assert found["images_per_second"] > 0
 
 
 def test_weights_are_those_of_the_best_checkpoint_and_know_their_training(finished):
@@ -301,7 +313,8 @@ def test_the_command_leaves_a_whole_folder_and_a_clean_console(tmp_path):
     assert "Warning" not in out
     names = {path.name for path in folder.iterdir() if "events" not in path.name}
     assert names == {
-        ".hydra", "checkpoints", "figures", "hparams.yaml", "metrics.json", "predictions.csv", "weights.safetensors",
+        ".hydra", "checkpoints", "figures", "history.csv", "hparams.yaml", "metrics.json", "predictions.csv",
+        "predictions_val.csv", "weights.safetensors",
     }  # fmt: skip
     assert {path.name for path in (folder / ".hydra").iterdir()} == {"config.yaml", "hydra.yaml", "overrides.yaml"}
 

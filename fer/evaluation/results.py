@@ -16,6 +16,7 @@ from fer.evaluation.intervals import bootstrap
 from fer.evaluation.metrics import evaluate
 
 Outputs = tuple[Tensor, Tensor, Tensor]  # logits (N, C), targets (N,), rows (N,)
+History = dict[str, list[tuple[int, float]]]  # key -> [(epoch, value), ...], epochs counted from 1
 
 
 def split_results(outputs: dict[str, Outputs], classes: tuple[str, ...]) -> dict[str, float]:
@@ -51,6 +52,18 @@ def write_predictions(path: Path, outputs: Outputs, table: Table) -> None:
         probabilities = np.char.mod("%.6f", logits.softmax(1).double().numpy())
         for row, target, shares in zip(rows.tolist(), targets.tolist(), probabilities.tolist(), strict=True):
             writer.writerow([row, table.classes[target], *shares, *([files[row]] if files else [])])
+
+
+def write_history(path: Path, history: History) -> None:
+    """Write a row of figures for each epoch."""
+    rows: dict[int, dict[str, float]] = {}
+    for key, points in history.items():
+        for epoch, value in points:
+            rows.setdefault(epoch, {})[key] = value
+    with whole_file(path) as file:
+        writer = csv.DictWriter(file, ["epoch", *history], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({"epoch": epoch, **figures} for epoch, figures in sorted(rows.items()))
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

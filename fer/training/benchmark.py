@@ -154,7 +154,7 @@ def measure(config: TrainConfig, folder: Path) -> tuple[Turns, Trainer]:
     table, net, header = prepare(config)
     data = make_data(config, table)
     turns = Turns(data)
-    trainer = make_trainer(config, folder, [turns, Record(), Dashboard(data)])
+    trainer = make_trainer(config, folder, [turns, Record(folder), Dashboard(data)])
     module = EmotionModule(net, header, make_loss(config.loss, table.counts()[Split.TRAIN]), config)
     trainer.fit(module, datamodule=data)
     return turns, trainer

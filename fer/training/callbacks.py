@@ -1,8 +1,10 @@
 """What watches a training: the console line of each epoch, the history, the speed, and the guard against NaN."""
 
+import statistics
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,9 +13,8 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
 
 from fer.data.loading import Batch
+from fer.evaluation.results import History, write_history
 from fer.training.module import not_finite
-
-History = dict[str, list[tuple[int, float]]]  # key -> [(epoch, value), ...], epochs counted from 1
 
 CHECK_EVERY = 50  # steps; looking at the loss makes a GPU wait
 
@@ -43,13 +44,17 @@ class Patience(EarlyStopping):
 
 
 class Record(Callback):
-    """Keep every epoch's figures and the time spent, over interruptions too, and print a line an epoch.
+    """Keep every epoch's figures and the time spent, over interruptions too; write and print a line an epoch.
+
+    Args:
+        folder: takes history.csv.
 
     Attributes:
         history: every epoch's figures.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.history: History = {}
         self.faces = 0
         self.began = self.epoch_began = time.perf_counter()
@@ -58,6 +63,14 @@ class Record(Callback):
     def seconds(self) -> float:
         """Return the seconds that the run has taken, reading included; what an interruption undid is not counted."""
         return self.earlier + time.perf_counter() - self.began
+
+    def summary(self, monitor: str) -> dict[str, float]:
+        """Return how long and how fast the net was trained, for metrics.json."""
+        return {
+            "epochs": self.history[monitor][-1][0],
+            "best_epoch": best_point(self.history[monitor], monitor)[0],
+            "images_per_second": statistics.median(value for _, value in self.history["train/images_per_second"]),
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""
@@ -91,13 +104,13 @@ class Record(Callback):
         for key, value in trainer.callback_metrics.items():
             self.history.setdefault(key, []).append((epoch, float(value)))
         if trainer.is_global_zero:
+            write_history(self.folder / "history.csv", self.history)
             module.print(self._line(epoch, trainer.max_epochs, module.config.monitor))
             sys.stdout.flush()  # into a log file too
 
     def _line(self, epoch: int, epochs: int, monitor: str) -> str:
         now = {key: values[-1][1] for key, values in self.history.items()}
-        choose = min if monitor.endswith("loss") else max
-        best_epoch, best = choose(self.history[monitor], key=lambda point: point[1])
+        best_epoch, best = best_point(self.history[monitor], monitor)
         left = (time.perf_counter() - self.epoch_began) * (epochs - epoch)
         return (
             f"epoch {epoch:>3}/{epochs}  loss {now['train/loss']:.3f}  "
@@ -105,6 +118,12 @@ class Record(Callback):
             f"best {monitor} {best:.3f} (epoch {best_epoch})  "
             f"{now['train/images_per_second']:.0f} images/s  {format_seconds(left)} left"
         )
+
+
+def best_point(points: list[tuple[int, float]], monitor: str) -> tuple[int, float]:
+    """Return the best epoch, and what the monitor was there: of equal ones the first, as best.ckpt keeps it."""
+    choose = min if monitor.endswith("loss") else max
+    return choose(points, key=lambda point: point[1])
 
 
 def format_seconds(seconds: float) -> str:

@@ -20,8 +20,8 @@ from fer.data.table import Split, Table
 from fer.evaluation import figures
 from fer.evaluation.heatmaps import grad_cam
 from fer.evaluation.metrics import confusion, evaluate
+from fer.evaluation.results import History
 from fer.schema import TrainConfig
-from fer.training.callbacks import History
 from fer.training.module import EmotionModule
 
 SHOWN = 24  # faces of an augmented batch

@@ -45,8 +45,8 @@ def run(config: TrainConfig, folder: Path) -> float:
         UserError: if the data or the weights cannot be used.
         RunError: if the loss is not finite, or a file could not be written.
     """
-    record = Record()
     folder.mkdir(parents=True, exist_ok=True)
+    record = Record(folder)
     seed_everything(config.seed, verbose=False)
     table, net, header = prepare(config)
     data = make_data(config, table)
@@ -65,6 +65,8 @@ def run(config: TrainConfig, folder: Path) -> float:
         if config.fit:
             drawn |= draw_augmented(module, data) | draw_history(record.history)
             save_weights(folder / "weights.safetensors", net.state_dict(), header.trained(results))
+            results |= record.summary(config.monitor)
+        write_predictions(folder / "predictions_val.csv", outputs["val"], data.parts[Split.VAL])
         if "test" in outputs:
             write_predictions(folder / "predictions.csv", outputs["test"], data.parts[Split.TEST])
         publish_figures(logger, folder / "figures", drawn, config, results)
