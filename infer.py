@@ -23,11 +23,11 @@ def schema() -> Any:
     return InferConfig
 
 
-def check(jobs: list[Any], multirun: bool) -> list[str]:
+def check(jobs: list[Any], multirun: bool) -> None:
     """Check what the schema cannot."""
     from fer.inference.checks import check_inference
 
-    return check_inference(jobs, multirun)
+    check_inference(jobs, multirun)
 
 
 def task(config: Any, folder: Path) -> Any:

@@ -25,11 +25,11 @@ def schema() -> Any:
     return TrainConfig
 
 
-def check(jobs: list[Any], multirun: bool) -> list[str]:
+def check(jobs: list[Any], multirun: bool) -> None:
     """Check what the schema cannot: data, weights, strategies and folders."""
     from fer.training.checks import check_training
 
-    return check_training(jobs, multirun)
+    check_training(jobs, multirun)
 
 
 def task(config: Any, folder: Path) -> Any:

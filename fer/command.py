@@ -3,6 +3,7 @@
 0 done; 1 the run failed; 2 the user's mistake, in one sentence; 130 and 143 interrupted and terminated.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from typing import Any, NoReturn
 from fer.errors import RunError, Terminated, UserError
 
 DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+ERROR = "error.txt"  # in the folder of a sweep's job that failed
 
 
 class JobFailed(RunError):
@@ -24,21 +26,22 @@ class JobFailed(RunError):
 def main(
     script: str,
     schema: Callable[[], Any],
-    check: Callable[[list[Any], bool], list[str]],
+    check: Callable[[list[Any], bool], None],
     task: Callable[[Any, Path], Any],
+    report: Callable[[Path], Any] | None = None,
 ) -> NoReturn:
     """Run the command of a script and exit with its code.
 
     Args:
         script: the script's path; its YAML is conf/NAME.yaml beside it, its help page starts with its docstring.
         schema: returns the pydantic model of the configuration.
-        check: takes the jobs and whether they are a sweep; returns further Hydra overrides, or raises UserError
-            with a sentence for each mistake.
+        check: takes the jobs and whether they are a sweep; raises UserError with a sentence for each mistake.
         task: takes the checked configuration and the run's folder.
+        report: takes a sweep's folder, after each of its jobs, so that it is up to date when one fails, and at the end.
     """
     _terminate_loudly()
     try:
-        code = _run(Path(script).resolve(), schema, check, task)
+        code = _run(Path(script).resolve(), schema, check, task, report)
     except UserError as error:
         code = _say(f"error: {error}", MISTAKE)
     except RunError as error:
@@ -51,7 +54,9 @@ def main(
     sys.exit(code)
 
 
-def _run(script: Path, schema: Callable[[], Any], check: Callable[..., list[str]], task: Callable[..., Any]) -> int:
+def _run(
+    script: Path, schema: Callable[[], Any], check: Callable[..., None], task: Callable[..., Any], report: Any
+) -> int:
     words = sys.argv[1:]
     if {"--help", "-h"} & set(words):
         from fer.help import help_page
@@ -64,14 +69,16 @@ def _run(script: Path, schema: Callable[[], Any], check: Callable[..., list[str]
     from omegaconf.errors import OmegaConfBaseException
 
     flags, words = _parse(words)
-    model = schema()
-    if not (flags.hydra_help or flags.info or flags.shell_completion):
-        words += _check(flags, script, model, check)
-    sys.argv[1:] = words
-    job = _Job(model, task, flags.multirun)
+    model, is_page = schema(), flags.hydra_help or flags.info or flags.shell_completion
+    added, folder = ([], Path()) if is_page else _check(flags, script, model, check)
+    sys.argv[1:] = words + added
+    job = _Job(model, task, report, flags.multirun)
     try:
         hydra.main(config_path=str(script.parent / "conf"), config_name=script.stem, version_base="1.3")(job)()
+        if flags.multirun:  # once more, after the jobs of other processes
+            _refresh(report, folder)
     except JobFailed:
+        _refresh(report, folder)
         return _say("failed: not every job of the sweep went well; see their errors above", FAILED)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(str(error).strip().splitlines()[0]) from error
@@ -108,34 +115,35 @@ def _parse(words: list[str]) -> tuple[Any, list[str]]:
     return flags, words + flags.overrides
 
 
-def _check(flags: Any, script: Path, model: Any, check: Callable[..., list[str]]) -> list[str]:
-    """Check all jobs and return what `check` adds to the command line.
+def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> tuple[list[str], Path]:
+    """Check all jobs and return the words that send them to their folders, and the run's or the sweep's folder.
 
     Raises:
         UserError: with all mistakes of all jobs, a line each.
     """
-    from fer.config import Command, read_jobs
+    from fer.config import Command, name_jobs, quote_path, read_jobs
     from fer.mistakes import mistakes
 
-    folder = Path(flags.config_dir).resolve() if flags.config_dir else None
-    command = Command(script.parent / "conf", script.stem, flags.overrides, flags.multirun, folder)
+    own = Path(flags.config_dir).resolve() if flags.config_dir else None
+    names = name_jobs(flags.overrides) if flags.multirun else []
+    command = Command(script.parent / "conf", script.stem, flags.overrides + names, flags.multirun, own)
     jobs, errors = read_jobs(command, model)
-    added: list[str] = []
     if not flags.cfg and not _is_helper_process():
         try:
-            added = check(jobs, flags.multirun)
+            check(jobs, flags.multirun)
         except UserError as error:
             errors += error.args
     if errors:
         raise UserError(mistakes(list(dict.fromkeys(errors))))
-    return added
+    key, folder = ("sweep", jobs[0].folder.parent) if flags.multirun else ("run", jobs[0].folder)
+    return [*names, quote_path(f"hydra.{key}.dir={folder}")], folder
 
 
 class _Job:
     """What Hydra calls with each job's configuration; a class, since launchers send it to other processes."""
 
-    def __init__(self, schema: Any, task: Callable[[Any, Path], Any], multirun: bool) -> None:
-        self.schema, self.task, self.multirun = schema, task, multirun
+    def __init__(self, schema: Any, task: Callable[[Any, Path], Any], report: Any, multirun: bool) -> None:
+        self.schema, self.task, self.report, self.multirun = schema, task, report, multirun
         self.error: Exception | None = None  # of a single run: raised through Hydra, it would be said twice
 
     def __call__(self, composed: Any) -> Any:
@@ -145,23 +153,45 @@ class _Job:
         _terminate_loudly()
         runtime = HydraConfig.get()
         config = self.schema.model_validate(OmegaConf.to_container(composed, resolve=True))
+        folder = Path(runtime.runtime.output_dir)
+        if self.multirun:
+            return self._work_in_sweep(config, folder, runtime.job.num)
         try:
-            if self.multirun:
-                print(f"\njob {runtime.job.num}: {runtime.job.override_dirname}", flush=True)
-            return self.task(config, Path(runtime.runtime.output_dir))
+            return self.task(config, folder)
         except Exception as error:
-            if self.multirun:
-                raise JobFailed(_told(runtime.job.num, error)) from error
             self.error = error
             return None
 
+    def _work_in_sweep(self, config: Any, folder: Path, number: int) -> Any:
+        print(f"\njob {number}: {folder.name}", flush=True)
+        (folder / ERROR).unlink(missing_ok=True)
+        try:
+            result = self.task(config, folder)
+        except Exception as error:
+            told = _told(number, error, folder)
+            _refresh(self.report, folder.parent)
+            raise JobFailed(told) from error
+        _refresh(self.report, folder.parent)
+        return result
 
-def _told(number: int, error: Exception) -> str:
-    """Print a failed job's own error at once, since the sweep ends only much later, and return it."""
+
+def _refresh(report: Callable[[Path], Any] | None, sweep: Path) -> None:
+    """Bring the report of a sweep up to date; what goes wrong with it is said, and spoils nothing."""
+    try:
+        if report:
+            report(sweep)
+    except Exception as error:
+        _say(f"the report of {sweep} could not be made: {error!r}", FAILED)
+
+
+def _told(number: int, error: Exception, folder: Path) -> str:
+    """Say a failed job's own error at once, since the sweep ends only much later, and leave it in the job's folder."""
+    told = str(error) if isinstance(error, UserError | RunError) else repr(error)
     if not isinstance(error, UserError | RunError):
         traceback.print_exception(error)
-    sentence = f"failed: job {number}: {error if isinstance(error, UserError | RunError) else repr(error)}"
-    _say(sentence, FAILED)
+    with contextlib.suppress(OSError):  # a full disk may be the error
+        (folder / ERROR).write_text(f"{told}\n", encoding="utf-8")
+    _say(sentence := f"failed: job {number}: {told}", FAILED)
     return sentence
 
 

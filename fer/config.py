@@ -50,12 +50,6 @@ class Command:
             for group in re.findall(r"^  - (\w+): ", primary, re.MULTILINE)
         }
 
-    def fixed(self) -> list[str]:
-        """Return the keys that are the same in all jobs of a sweep, and so need not be in their folders' names."""
-        parsed = [OverridesParser.create().parse_override(word) for word in self.overrides]
-        swept = [override.key_or_group for override in parsed if override.is_sweep_override()]
-        return [key for override in parsed if swept and (key := override.key_or_group) not in swept]
-
     def shadowed(self) -> list[str]:
         """Say which of the user's own options have the name of one of ours, which Hydra would take."""
         own = self.config_dir.glob("*/*.yaml") if self.config_dir else ()
@@ -80,7 +74,7 @@ class Job:
     plain: dict[str, Any]
     schema: type[BaseModel]
     config: Any = None  # the checked model, if nothing is wrong
-    folder: Path | None = None  # likewise
+    folder: Path | None = None  # likewise; in a sweep, below the sweep's own, in which its name is unique
 
     def part(self, name: str) -> Any:
         """Return the checked value of one key or section; None if it is wrong, whatever the others are."""
@@ -138,8 +132,20 @@ def read_jobs(command: Command, schema: type[BaseModel]) -> tuple[list[Job], lis
     return [job for job in jobs if job], list(dict.fromkeys(errors))
 
 
+def name_jobs(words: list[str]) -> list[str]:
+    """Return the words by which the folders of a sweep's jobs are named after the keys that are swept."""
+    overrides = [override for word in words if (override := _parse(word, []))]
+    keys = [override.key_or_group for override in overrides if not override.key_or_group.startswith("hydra")]
+    swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
+    named = swept or set(keys) - set(PATHS)
+    if not named:
+        return ["hydra.sweep.subdir=defaults"]
+    return [f"hydra.job.config.override_dirname.exclude_keys=[{','.join(key for key in keys if key not in named)}]"]
+
+
 def _parse(word: str, errors: list[str]) -> Override | None:
-    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    hydra = GlobalHydra.instance()
+    parser = OverridesParser.create(hydra.config_loader() if hydra.is_initialized() else None)
     with suppress(HydraException):
         [override] = parser.parse_overrides([word])
         if override.key_or_group:
@@ -193,11 +199,12 @@ def _read_job(command: Command, words: list[str], schema: type[BaseModel], error
         return None
     try:
         config = schema.model_validate(job.plain)
-        folder = composed.hydra.sweep.dir if command.multirun else composed.hydra.run.dir
-        if folder:
-            job.config, job.folder = config, Path(folder)
+        key = "sweep" if command.multirun else "run"
+        if folder := job.plain.get("resume") or composed.hydra[key].dir:
+            subdir = composed.hydra.sweep.subdir if command.multirun else ""
+            job.config, job.folder = config, Path(folder) / subdir
         else:
-            errors.append(f"hydra.{'sweep' if command.multirun else 'run'}.dir: expected a folder, but got nothing")
+            errors.append(f"hydra.{key}.dir: expected a folder, but got nothing")
     except ValidationError as error:
         errors += sentences(error, job.plain)
     except REFUSALS as error:

@@ -97,7 +97,7 @@ def train(task, tmp_path, monkeypatch, capsys) -> Iterator[Callable[..., Result]
     handler, root = signal.getsignal(signal.SIGTERM), logging.getLogger()
     level, logged_by = root.level, root.handlers[:]
 
-    def run(*words: str, check: Callable[..., list[str]] = check_training) -> Result:
+    def run(*words: str, check: Callable[..., None] = check_training) -> Result:
         monkeypatch.setattr(sys, "argv", ["train.py", *words])
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:

@@ -26,7 +26,7 @@ def task(config, folder):
     print("started", flush=True)
     exec({code!r})
 
-main({script!r}, lambda: TrainConfig, lambda jobs, multirun: [], task)
+main({script!r}, lambda: TrainConfig, lambda jobs, multirun: None, task)
 """
 
 
@@ -37,8 +37,8 @@ def python(*words: str, folder: Path) -> Result:
     return Result(done.returncode, done.stdout, done.stderr)
 
 
-def unchecked(jobs: list[Any], multirun: bool) -> list[str]:
-    return []
+def unchecked(jobs: list[Any], multirun: bool) -> None:
+    """Let everything pass."""
 
 
 # --- pages ---
@@ -124,7 +124,7 @@ def test_a_sweep_with_its_flag_anywhere(train, task, tmp_path):
     assert [config.seed for config, _ in task.calls] == [1, 2]
     assert {str(config.dataset.root) for config, _ in task.calls} == {str(Path(root))}
     assert [folder.parent for _, folder in task.calls] == [tmp_path / "s p"] * 2
-    assert "job 0: augmentation.transforms.flip.p=0.3,seed=1" in result.out
+    assert "job 0: seed=1\n" in result.out
 
 
 def test_own_strategies_from_another_folder(train, task, tmp_path):

@@ -209,12 +209,14 @@ def test_any_path_is_taken_as_typed():
 
 def test_paths_reach_the_configuration(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    keys = ("dataset.root", "weights", "resume", "hydra.run.dir")
-    for paths in (NASTY[:4], NASTY[4:8], NASTY[8:12]):
+    keys = ("dataset.root", "weights", "hydra.run.dir")
+    for paths in (NASTY[:3], NASTY[4:7], NASTY[8:11]):
         [job] = jobs_of(*(f"{key}={path}" for key, path in zip(keys, paths, strict=True)))
-        assert [job.plain["dataset"]["root"], job.plain["weights"], job.plain["resume"]] == paths[:3]
-        assert job.folder == Path(paths[3])
+        assert [job.plain["dataset"]["root"], job.plain["weights"]] == paths[:2]
+        assert job.folder == Path(paths[2])
         assert job.config.dataset.root == Path(paths[0])
+        [resumed] = jobs_of(f"resume={paths[1]}", f"hydra.run.dir={paths[2]}")
+        assert resumed.folder == Path(resumed.plain["resume"]) == Path(paths[1])
 
 
 def test_home_is_expanded(monkeypatch):

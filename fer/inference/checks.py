@@ -8,8 +8,8 @@ from fer.config import Job
 from fer.errors import UserError
 
 
-def check_inference(jobs: list[Job], multirun: bool) -> list[str]:
-    """Check the one job and return no further Hydra overrides.
+def check_inference(jobs: list[Job], multirun: bool) -> None:
+    """Check the one job.
 
     Raises:
         UserError: with everything that was found wrong, an argument each.
@@ -19,7 +19,6 @@ def check_inference(jobs: list[Job], multirun: bool) -> list[str]:
     errors = [error for job in jobs if job.config for error in _check_places(job.config)]
     if errors:
         raise UserError(*errors)
-    return []
 
 
 def _check_places(config: "InferConfig") -> Iterator[str]:  # noqa: F821 (its import costs)

@@ -1,18 +1,18 @@
 """What is checked before any work beyond the schema: data, weights, strategies, devices, and earlier runs' folders."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from fer.config import Job, differences, quote_path
+from fer.config import Job, differences
 from fer.errors import UserError
 
 MAY_DIFFER = ("resume", "workers", "test", "tta")  # none of them changes what is trained
+SETTINGS, RESULTS, LAST = Path(".hydra/config.yaml"), "metrics.json", Path("checkpoints/last.ckpt")
 
 
-def check_training(jobs: list[Job], multirun: bool) -> list[str]:
-    """Check all jobs and return the Hydra overrides that put a resumed run back into its folder.
-
-    Jobs with wrong settings are checked as far as their other settings allow.
+def check_training(jobs: list[Job], multirun: bool) -> None:
+    """Check all jobs; those with wrong settings as far as their other settings allow.
 
     Raises:
         UserError: with everything that was found wrong, an argument each.
@@ -27,8 +27,6 @@ def check_training(jobs: list[Job], multirun: bool) -> list[str]:
         errors += _check_folder(jobs[0])
     if errors:
         raise UserError(*errors)
-    resumed = None if multirun else jobs[0].part("resume")
-    return [quote_path(f"hydra.run.dir={resumed}")] if resumed else []
 
 
 def _check_files(job: Job) -> Iterator[str]:
@@ -81,34 +79,46 @@ def _check_sweep(jobs: list[Job]) -> Iterator[str]:
                 "trainer.strategy=ddp: expected one run, but -m makes a sweep, and each process of a distributed "
                 "run would start the whole sweep again: leave out -m, or sweep with trainer=auto"
             )
-        if job.part("resume"):
-            yield "resume: expected one run's folder, which -m cannot take: resume the run on its own"
-        if job.folder and any(
-            any(job.folder.glob(name)) for name in ("multirun.yaml", "metrics.json", "*/metrics.json")
-        ):
-            yield f"hydra.sweep.dir={job.folder}: holds earlier results already: choose another folder"
+    placed = [job for job in jobs if job.folder]
+    for name, count in Counter(job.folder.name for job in placed).items():
+        if count > 1:
+            yield f"{name}: expected different settings for each job of a sweep, but this one comes {count} times"
+    if placed:
+        yield from _check_sweep_folder(placed)
+
+
+def _check_sweep_folder(jobs: list[Job]) -> Iterator[str]:
+    """Refuse to touch another sweep's jobs, and to go on with a sweep by other settings."""
+    sweep, resumed = jobs[0].folder.parent, jobs[0].part("resume")
+    if resumed and not (sweep / "multirun.yaml").is_file():
+        yield f"resume={resumed}: expected the folder of a sweep, but there is no {sweep / 'multirun.yaml'}"
+    elif resumed:
+        for job in jobs:
+            if any((job.folder / name).exists() for name in (RESULTS, LAST)):
+                yield from _compare(job)
+    elif any(any(sweep.glob(name)) for name in ("multirun.yaml", RESULTS, f"*/{RESULTS}")):
+        yield f"hydra.sweep.dir={sweep}: holds a sweep already: go on with resume={sweep}, or choose another folder"
 
 
 def _check_folder(job: Job) -> Iterator[str]:
     """Refuse to touch a finished run, and to go on with a run by other settings."""
-    resumed = job.part("resume")
-    folder = resumed or job.folder
+    folder, resumed = job.folder or job.part("resume"), job.part("resume")
     if not folder:
         return
-    before = folder / ".hydra" / "config.yaml"
-    if (folder / "metrics.json").exists():
+    before = folder / SETTINGS
+    if (folder / RESULTS).exists():
         yield f"{folder}: expected a new or an interrupted run, but this is a finished one: choose another folder"
     elif not resumed and (folder / "checkpoints").exists():
         yield f"{folder}: holds an interrupted run: go on with resume={folder}, or choose another folder"
     elif resumed and not before.is_file():
         yield f"resume={folder}: expected the folder of an interrupted run, but there is no {before}"
     elif resumed and job.config:
-        yield from _compare(before, job)
+        yield from _compare(job)
 
 
-def _compare(before: Path, job: Job) -> Iterator[str]:
+def _compare(job: Job) -> Iterator[str]:
     from omegaconf import OmegaConf
 
-    old = OmegaConf.to_container(OmegaConf.load(before), resolve=True)
+    old = OmegaConf.to_container(OmegaConf.load(job.folder / SETTINGS), resolve=True)
     if found := differences(old, job.plain, MAY_DIFFER):
-        yield f"resume: expected the settings of the interrupted run, but {'; '.join(found)}"
+        yield f"resume: expected the settings of the interrupted run {job.folder.name}, but {'; '.join(found)}"

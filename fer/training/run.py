@@ -3,6 +3,7 @@
 metrics.json is written last, and only if everything went well: no file, no success.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from fer.evaluation.results import Outputs, split_results, write_json, write_pre
 from fer.models.se_resnet import SEResNet
 from fer.schema import TrainConfig
 from fer.training.callbacks import Record
+from fer.training.checks import RESULTS
 from fer.training.dashboard import Dashboard, draw_augmented, draw_evaluation, draw_history, publish_figures
 from fer.training.losses import make_loss
 from fer.training.module import EmotionModule
@@ -46,6 +48,9 @@ def run(config: TrainConfig, folder: Path) -> float:
         RunError: if the loss is not finite, or a file could not be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if (folder / RESULTS).exists():
+        print("finished already")  # a job of a resumed sweep
+        return json.loads((folder / RESULTS).read_text(encoding="utf-8"))[config.monitor]
     record = Record(folder)
     seed_everything(config.seed, verbose=False)
     table, net, header = prepare(config)
@@ -71,7 +76,7 @@ def run(config: TrainConfig, folder: Path) -> float:
             write_predictions(folder / "predictions.csv", outputs["test"], data.parts[Split.TEST])
         publish_figures(logger, folder / "figures", drawn, config, results)
         results["seconds"] = round(record.seconds(), 1)
-        write_json(folder / "metrics.json", results)
+        write_json(folder / RESULTS, results)
     print_end(results, header.classes, list(outputs), folder)
     return results[config.monitor]
 
