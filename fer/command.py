@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from fer.errors import RunError, Terminated, UserError
 
 DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
-ERROR = "error.txt"  # in the folder of a sweep's job that failed
+ERROR, OUTPUT = "error.txt", "output.txt"  # in the folder of a sweep's job: why it failed, what it said
 
 
 class JobFailed(RunError):
@@ -155,24 +155,39 @@ class _Job:
         config = self.schema.model_validate(OmegaConf.to_container(composed, resolve=True))
         folder = Path(runtime.runtime.output_dir)
         if self.multirun:
-            return self._work_in_sweep(config, folder, runtime.job.num)
+            return self._work_in_sweep(config, folder, runtime.job.num, "joblib" in runtime.launcher._target_)
         try:
             return self.task(config, folder)
         except Exception as error:
             self.error = error
             return None
 
-    def _work_in_sweep(self, config: Any, folder: Path, number: int) -> Any:
+    def _work_in_sweep(self, config: Any, folder: Path, number: int, is_beside_others: bool) -> Any:
         print(f"\njob {number}: {folder.name}", flush=True)
         (folder / ERROR).unlink(missing_ok=True)
         try:
-            result = self.task(config, folder)
+            with _output_in(folder / OUTPUT) if is_beside_others else contextlib.nullcontext():
+                result = self.task(config, folder)
         except Exception as error:
             told = _told(number, error, folder)
             _refresh(self.report, folder.parent)
             raise JobFailed(told) from error
+        if is_beside_others:
+            print(f"job {number}: done", flush=True)
         _refresh(self.report, folder.parent)
         return result
+
+
+@contextlib.contextmanager
+def _output_in(path: Path) -> Iterator[None]:
+    """Send what a job says to a file, since the lines of several jobs would mix."""
+    print(f"  its output: {path}", flush=True)
+    with (
+        path.open("a", encoding="utf-8", buffering=1) as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
+        yield
 
 
 def _refresh(report: Callable[[Path], Any] | None, sweep: Path) -> None:

@@ -127,6 +127,8 @@ def read_jobs(command: Command, schema: type[BaseModel]) -> tuple[list[Job], lis
     errors = command.shadowed()
     with initialize_config_dir(str(command.conf), version_base="1.3"):
         overrides = [override for word in command.overrides if (override := _parse(word, errors))]
+        if command.multirun:  # a sweep takes the last of several words for one key
+            overrides = list({override.get_key_element(): override for override in overrides}.values())
         choices = [words for override in overrides if (words := _words(override, command, errors))]
         jobs = [_read_job(command, list(words), schema, errors) for words in itertools.product(*choices)]
     return [job for job in jobs if job], list(dict.fromkeys(errors))

@@ -313,7 +313,7 @@ def test_the_command_leaves_a_whole_folder_and_a_clean_console(tmp_path):
     assert "Warning" not in out
     names = {path.name for path in folder.iterdir() if "events" not in path.name}
     assert names == {
-        ".hydra", "checkpoints", "figures", "history.csv", "hparams.yaml", "metrics.json", "predictions.csv",
+        ".hydra", ".lock", "checkpoints", "figures", "history.csv", "hparams.yaml", "metrics.json", "predictions.csv",
         "predictions_val.csv", "weights.safetensors",
     }  # fmt: skip
     assert {path.name for path in (folder / ".hydra").iterdir()} == {"config.yaml", "hydra.yaml", "overrides.yaml"}

@@ -1,5 +1,7 @@
 """From a dataset's configuration to its reader."""
 
+from functools import lru_cache
+
 from fer.data.fer2013 import locate_fer2013, read_fer2013
 from fer.data.ferplus import locate_ferplus, read_ferplus
 from fer.data.images import locate_folder, read_folder
@@ -22,6 +24,7 @@ def locate(config: Dataset) -> None:
         locate_folder(config.root)
 
 
+@lru_cache(maxsize=1)  # for the jobs of a sweep
 def read(config: Dataset, size: int) -> Table:
     """Read a dataset into a table of square faces with `size` pixels a side.
 

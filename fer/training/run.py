@@ -5,7 +5,7 @@ metrics.json is written last, and only if everything went well: no file, no succ
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ from fer.schema import TrainConfig
 from fer.training.callbacks import Record
 from fer.training.checks import RESULTS
 from fer.training.dashboard import Dashboard, draw_augmented, draw_evaluation, draw_history, publish_figures
+from fer.training.devices import alone
 from fer.training.losses import make_loss
 from fer.training.module import EmotionModule
 from fer.training.summary import describe, print_end, print_some, print_start, shown
@@ -48,7 +49,7 @@ def run(config: TrainConfig, folder: Path) -> float:
         RunError: if the loss is not finite, or a file could not be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / RESULTS).exists():
+    if (folder / RESULTS).is_file():
         print("finished already")  # a job of a resumed sweep
         return json.loads((folder / RESULTS).read_text(encoding="utf-8"))[config.monitor]
     record = Record(folder)
@@ -59,7 +60,7 @@ def run(config: TrainConfig, folder: Path) -> float:
     module = EmotionModule(net, header, make_loss(config.loss, table.counts()[Split.TRAIN]), config)
     if trainer.is_global_zero:
         print_start(config, folder, table, net, trainer)
-    with resumable(folder, config):
+    with resumable(folder, config), alone(folder) if trainer.is_global_zero else nullcontext():
         if config.fit:
             fit(trainer, module, data, folder)
         logger, trainer.logger, trainer.callbacks = trainer.logger, None, []  # judging is no part of the record

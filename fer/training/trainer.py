@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from fer.schema import TrainConfig
 from fer.training.callbacks import FiniteLoss, Patience
 from fer.training.checkpoints import BestAndLast, MovingAverage, WholeCheckpoints
+from fer.training.devices import choose_devices, find_accelerator
 from fer.training.schedules import choose_precision
 
 
@@ -39,7 +40,7 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
     accelerator = find_accelerator(config.trainer.accelerator)
     return Trainer(
         accelerator=accelerator,
-        devices=config.trainer.devices,
+        devices=choose_devices(config.trainer.devices, accelerator),
         num_nodes=config.trainer.num_nodes,
         strategy=config.trainer.strategy,
         precision=choose_precision(config.trainer.precision, accelerator),
@@ -54,13 +55,6 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
         enable_progress_bar=in_terminal,
         enable_model_summary=False,
     )
-
-
-def find_accelerator(wanted: str) -> str:
-    """Return "cuda", "mps" or "cpu" for trainer.accelerator; "none" if a GPU is wanted and there is none."""
-    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    kinds = {"auto": ("cuda", "mps", "cpu"), "gpu": ("cuda", "mps")}.get(wanted, (wanted,))
-    return next((kind for kind in kinds if has[kind]), "none")
 
 
 def _quiet() -> None:
