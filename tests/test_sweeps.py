@@ -14,6 +14,7 @@ from fer.command import main
 from fer.errors import RunError
 from fer.schema import TrainConfig
 from fer.training.checks import check_training
+from fer.training.dashboard import telling_settings
 from fer.training.run import run
 from tests.conftest import EASY
 from tests.runs import ROOT, command, configure, start, wait_until_gone, without_figures
@@ -54,6 +55,21 @@ def test_the_same_job_twice_is_a_mistake(train, task):
     assert (
         result.err == "error: seed=1: expected different settings for each job of a sweep, but this one comes 2 times\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("-m", "augmentation=none,mid", "optimizer.lr=0.1,0.2"), {"augmentation": "mid", "optimizer.lr": 0.2}),
+        (("seed=3", "trainer.max_epochs=5", "~augmentation.transforms.light", "augmentation=mid"),
+         {"dataset": "synthetic", "augmentation": "mid", "model": "tiny", "loss": "cross_entropy", "optimizer": "sgd",
+          "scheduler": "cosine", "seed": 3, "trainer.max_epochs": 5, "~augmentation.transforms.light": "left out"}),
+    ],
+    ids=["a job of a sweep", "a run"],
+)  # fmt: skip
+def test_the_table_of_runs_has_what_tells_them_apart(train, task, words, told):
+    assert train("dataset=synthetic", *words).code == 0
+    assert telling_settings(*task.calls[-1]) == told
 
 
 # --- failures and reports ---
