@@ -237,3 +237,15 @@ def test_what_is_quoted_for_hydra_already_stays():
 def test_other_words_are_left_alone():
     for word in ("seed=1,2", "model.widths=[8,16]", "~weights", "weights", "weights=null", "monitor=val/loss", "-m"):
         assert quote_path(word) == word
+
+
+def test_one_command_makes_the_whole_table_with_one_recipe():
+    jobs = jobs_of("experiment=glob(fer*)", "seed=1,2,3", multirun=True)
+    rows = {(job.config.dataset.name, job.config.augmentation.name) for job in jobs}
+    assert rows == {("fer2013", name) for name in ("none", "hflip", "vflip", "mid", "full")} | {
+        ("ferplus", "none"), ("ferplus", "full"),
+    }  # fmt: skip
+    assert len(jobs) == 21
+    assert {(job.config.dataset.classes, job.config.model.input_size) for job in jobs} == {(6, 64)}
+    recipes = {job.config.model_copy(update={"dataset": None, "augmentation": None, "seed": 0}) for job in jobs}
+    assert len(recipes) == 1
