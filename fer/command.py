@@ -3,10 +3,13 @@
 0 done; 1 the run failed; 2 the user's mistake, in one sentence; 130 and 143 interrupted and terminated.
 """
 
+import atexit
 import contextlib
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -128,7 +131,8 @@ def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> 
     names = name_jobs(flags.overrides) if flags.multirun else []
     command = Command(script.parent / "conf", script.stem, flags.overrides + names, flags.multirun, own)
     jobs, errors = read_jobs(command, model)
-    if not flags.cfg and not _is_helper_process():
+    is_helper = _is_helper_process()
+    if not flags.cfg and not is_helper:
         try:
             check(jobs, flags.multirun)
         except UserError as error:
@@ -136,6 +140,11 @@ def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> 
     if errors:
         raise UserError(mistakes(list(dict.fromkeys(errors))))
     key, folder = ("sweep", jobs[0].folder.parent) if flags.multirun else ("run", jobs[0].folder)
+    if is_helper:  # it writes nothing, but Hydra makes a folder
+        names = ["hydra.output_subdir=null"]
+        if not any(word.startswith(("hydra.run.dir=", "resume=")) for word in flags.overrides):
+            folder = Path(tempfile.mkdtemp(prefix="fer-"))  # not another one, named by the moment
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return [*names, quote_path(f"hydra.{key}.dir={folder}")], folder
 
 
@@ -216,8 +225,9 @@ def _say(sentence: str, code: int) -> int:
 
 
 def _is_helper_process() -> bool:
-    """Tell whether another rank of a distributed run has checked everything already."""
-    return int(os.environ.get("LOCAL_RANK", 0)) > 0
+    """Tell whether this is not the first process of a distributed run, which checks everything and owns the folder."""
+    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")  # of torchrun, Lightning, Lightning again, and srun
+    return any(int(os.environ.get(rank, 0)) > 0 for rank in ranks)
 
 
 def _terminate_loudly() -> None:

@@ -1,5 +1,6 @@
 """What is checked before any work beyond the schema: data, weights, strategies, devices, and earlier runs' folders."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ def check_training(jobs: list[Job], multirun: bool) -> None:
     """
     errors: list[str] = []
     for job in jobs:
-        for check in (_check_files, _check_strategy, _check_devices):
+        for check in (_check_files, _check_strategy, _check_processes, _check_devices):
             errors += check(job)
     if multirun:
         errors += _check_sweep(jobs)
@@ -52,6 +53,18 @@ def _check_strategy(job: Job) -> Iterator[str]:
             build_strategy({name: arguments}, model.input_size)
         except UserError as error:
             yield str(error)
+
+
+def _check_processes(job: Job) -> Iterator[str]:
+    trainer, started = job.part("trainer"), int(os.environ.get("WORLD_SIZE", 1))
+    if not trainer or "TORCHELASTIC_RUN_ID" not in os.environ or trainer.devices == "auto":
+        return
+    wanted = trainer.devices * trainer.num_nodes
+    if trainer.strategy != "ddp" or wanted != started:
+        yield (
+            f"torchrun: started {started} process(es), but expected trainer=ddp and trainer.devices times "
+            f"trainer.num_nodes as many, and these are {trainer.strategy}, {trainer.devices} and {trainer.num_nodes}"
+        )
 
 
 def _check_devices(job: Job) -> Iterator[str]:

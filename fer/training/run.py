@@ -128,8 +128,8 @@ def fit(trainer: Trainer, module: EmotionModule, data: FaceData, folder: Path) -
     """Train from the last checkpoint in the folder, or from the start, and take the best epoch's weights."""
     last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
     trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
-    state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
-    module.load_state_dict(state)
+    state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"] if trainer.is_global_zero else None
+    module.load_state_dict(trainer.strategy.broadcast(state))  # other machines may not see the folder
 
 
 @contextmanager

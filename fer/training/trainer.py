@@ -14,6 +14,7 @@ from fer.schema import TrainConfig
 from fer.training.callbacks import FiniteLoss, Patience
 from fer.training.checkpoints import BestAndLast, MovingAverage, WholeCheckpoints
 from fer.training.devices import choose_devices, find_accelerator
+from fer.training.distributed import SharedBatchNorms
 from fer.training.schedules import choose_precision
 
 
@@ -38,6 +39,7 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
     if in_terminal := sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=10, leave=False))
     accelerator = find_accelerator(config.trainer.accelerator)
+    is_shared = config.trainer.strategy == "ddp"
     return Trainer(
         accelerator=accelerator,
         devices=choose_devices(config.trainer.devices, accelerator),
@@ -48,7 +50,8 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
         gradient_clip_val=config.gradient_clip or None,
         deterministic="warn",  # same seed, same figures, on a GPU too
         callbacks=callbacks,
-        plugins=[WholeCheckpoints()],
+        plugins=[WholeCheckpoints(), *([SharedBatchNorms()] if is_shared and accelerator == "cpu" else [])],
+        sync_batchnorm=is_shared and accelerator != "cpu",
         logger=TensorBoardLogger(folder, name="", version="", default_hp_metric=False),
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # fer.data.loading.Batches does its work
