@@ -159,8 +159,9 @@ class _Job:
         from hydra.core.hydra_config import HydraConfig
         from omegaconf import OmegaConf
 
-        _terminate_loudly()
         runtime = HydraConfig.get()
+        if "submitit" not in runtime.launcher._target_:  # which puts a job back into the queue
+            _terminate_loudly()
         config = self.schema.model_validate(OmegaConf.to_container(composed, resolve=True))
         folder = Path(runtime.runtime.output_dir)
         if self.multirun:

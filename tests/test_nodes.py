@@ -20,7 +20,7 @@ NODES = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1", "trainer
 
 def torchrun(rank: int, address: str, words: tuple[str, ...], folder: Path, prefix: list[str]) -> subprocess.Popen:
     """Start one of two nodes, with train.py in a folder of the node's own."""
-    folder.mkdir()
+    (folder / "temporary").mkdir(parents=True)
     launch = ["-m", "torch.distributed.run", "--nnodes=2", f"--node-rank={rank}", "--nproc-per-node=1"]
     place = [f"--master-addr={address}", "--master-port=29531", str(ROOT / "train.py")]
     return subprocess.Popen(
@@ -29,7 +29,7 @@ def torchrun(rank: int, address: str, words: tuple[str, ...], folder: Path, pref
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(folder)},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(folder / "temporary")},
     )
 
 
@@ -73,8 +73,8 @@ def test_two_nodes_end_like_one_process_with_the_same_batches(tmp_path, prefixes
     ends = train_on_two(tmp_path, prefixes, *ALIKE)
     assert [code for code, *_ in ends] == [0, 0], ends
     [run] = (tmp_path / "0" / "runs").iterdir()
-    left = [path.name for path in (tmp_path / "1").iterdir() if "torchelastic" not in path.name]
-    assert not left  # the second node owns nothing
+    assert [path.name for path in (tmp_path / "1").iterdir()] == ["temporary"]  # the second node owns nothing
+    assert not list(tmp_path.glob("1/temporary/fer-*"))
     one = tmp_path / "one"
     words = [*DRAWN, *TINY, *ALIKE, "batch_size=16", f"hydra.run.dir={one}"]
     subprocess.run([sys.executable, str(ROOT / "train.py"), *words], check=True, capture_output=True)

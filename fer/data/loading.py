@@ -154,4 +154,7 @@ def _end_quietly(worker: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    for name in ("SIGUSR1", "SIGUSR2"):  # by which Slurm tells a job, and not its workers, to queue again
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     sys.excepthook = lambda *_: None  # of the thread whose batch nobody takes any more; real errors go another way

@@ -4,11 +4,13 @@ import logging
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 
 from fer.schema import TrainConfig
 from fer.training.callbacks import FiniteLoss, Patience
@@ -50,7 +52,7 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
         gradient_clip_val=config.gradient_clip or None,
         deterministic="warn",  # same seed, same figures, on a GPU too
         callbacks=callbacks,
-        plugins=[WholeCheckpoints(), *([SharedBatchNorms()] if is_shared and accelerator == "cpu" else [])],
+        plugins=[WholeCheckpoints(), *_plugins(is_shared, accelerator)],
         sync_batchnorm=is_shared and accelerator != "cpu",
         logger=TensorBoardLogger(folder, name="", version="", default_hp_metric=False),
         num_sanity_val_steps=0,
@@ -58,6 +60,14 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
         enable_progress_bar=in_terminal,
         enable_model_summary=False,
     )
+
+
+def _plugins(is_shared: bool, accelerator: str) -> list[Any]:
+    if not is_shared:
+        return [
+            LightningEnvironment()
+        ]  # or Slurm would have Lightning look for other processes
+    return [SharedBatchNorms()] if accelerator == "cpu" else []
 
 
 def _quiet() -> None:
