@@ -1,15 +1,11 @@
 """The figures of an evaluation, in one style: what goes into a run's folder and onto its dashboard.
 
-Every function returns a `Figure` made without pyplot: no global state, no display, nothing left to close, any thread.
-The sizes are for 1200 pixels of width at 150 dpi, with type that is still legible at 640. The colours differ in
-lightness too, so that they stay apart for colour-blind readers and on paper.
-"""
+Every function returns a `Figure` made without pyplot: no global state, no display, nothing left to close, any thread."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -17,38 +13,11 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import Tensor
 
 from fer.evaluation.metrics import CALIBRATION_BINS, calibration_error
+from fer.evaluation.style import AMBER, BLUE, DPI, INK, MUTED, SHADES, TEAL, WIDTH, new_figure, style_axes, top_legend
 
-BLUE, TEAL, AMBER = "#1D4E89", "#2A9D8F", "#F2A541"
-INK, MUTED, LINES = "#1F2933", "#66717D", "#E3E7EB"
-SHADES = LinearSegmentedColormap.from_list("shades", ["#FFFFFF", "#9DB9D9", BLUE, "#0F2C52"])
 HEAT = LinearSegmentedColormap.from_list("heat", ["#3B0F70", "#B5367A", "#F4731C", "#FFD21F"])
-WIDTH, DPI = 8.0, 150
 
 Images = Tensor | np.ndarray
-
-
-def _figure(title: str, height: float) -> Figure:
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white", layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
-    figure.suptitle(title, x=0.015, ha="left", fontsize=14, fontweight="bold", color=INK)
-    return figure
-
-
-def _style(axes: Axes, x: str = "", y: str = "", grid: str = "y") -> None:
-    axes.set_xlabel(x, fontsize=11, color=MUTED)
-    axes.set_ylabel(y, fontsize=11, color=MUTED)
-    axes.tick_params(length=0, labelsize=10.5, labelcolor=INK, pad=6)
-    axes.spines[:].set_visible(False)
-    axes.set_axisbelow(True)
-    if grid:
-        axes.grid(axis=grid, color=LINES, linewidth=1)
-
-
-def _legend(figure: Figure, axes: Axes) -> None:
-    """Put the legend on the title's line, at the right."""
-    handles, labels = axes.get_legend_handles_labels()
-    place = {"loc": "upper right", "ncols": len(labels), "borderaxespad": 0.4}
-    figure.legend(handles, labels, frameon=False, fontsize=10.5, labelcolor=INK, **place)
 
 
 def confusion_matrix(matrix: np.ndarray, classes: Sequence[str], title: str) -> Figure:
@@ -61,12 +30,12 @@ def confusion_matrix(matrix: np.ndarray, classes: Sequence[str], title: str) -> 
     """
     totals = matrix.sum(1)
     shares = matrix / np.maximum(totals, 1)[:, None]
-    figure = _figure(title, 7.0)
+    figure = new_figure(title, 7.0)
     axes = figure.add_subplot()
     axes.imshow(shares, cmap=SHADES, vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(classes)), classes)
     axes.set_yticks(range(len(classes)), [f"{name}\n{total:,}" for name, total in zip(classes, totals, strict=True)])
-    _style(axes, "predicted", "true, with the number of faces", grid="")
+    style_axes(axes, "predicted", "true, with the number of faces", grid="")
     edges = np.arange(1, len(classes)) - 0.5
     axes.hlines(edges, -0.5, len(classes) - 0.5, colors="white", linewidth=2)
     axes.vlines(edges, -0.5, len(classes) - 0.5, colors="white", linewidth=2)
@@ -88,7 +57,7 @@ def per_class(metrics: Mapping[str, float], classes: Sequence[str], title: str) 
         classes: C names.
         title: heading.
     """
-    figure = _figure(title, 4.6)
+    figure = new_figure(title, 4.6)
     axes = figure.add_subplot()
     places, width = np.arange(len(classes)), 0.27
     for index, (key, label, colour) in enumerate(
@@ -100,8 +69,8 @@ def per_class(metrics: Mapping[str, float], classes: Sequence[str], title: str) 
     axes.set_xticks(places, classes)
     axes.set_ylim(0, 1.04)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    _style(axes)
-    _legend(figure, axes)
+    style_axes(axes)
+    top_legend(figure, axes)
     return figure
 
 
@@ -125,7 +94,7 @@ def reliability(logits: Tensor, targets: Tensor, title: str) -> Figure:
     sums = (np.bincount(bins, values, CALIBRATION_BINS) for values in (hits, confidence))
     accuracy, mean = (values / np.maximum(counts, 1) for values in sums)
 
-    figure = _figure(f"{title} · ECE {error:.1%}", 6.4)
+    figure = new_figure(f"{title} · ECE {error:.1%}", 6.4)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     bar = {"align": "edge", "width": 0.92 / CALIBRATION_BINS}
     left, gap = edges[:-1], mean - accuracy
@@ -141,8 +110,8 @@ def reliability(logits: Tensor, targets: Tensor, title: str) -> Figure:
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_xlim(0, 1)
-    _style(upper, y="accuracy")
-    _style(lower, "confidence", "share of faces")
+    style_axes(upper, y="accuracy")
+    style_axes(lower, "confidence", "share of faces")
     return figure
 
 
@@ -212,7 +181,7 @@ def mistakes(
     wrong = torch.nonzero(predictions != targets)[:, 0]
     worst = wrong[confidence[wrong].argsort(descending=True, stable=True)][:count].cpu()
     if len(worst) == 0:
-        return _figure(f"{title}: no mistakes", 1.0)
+        return new_figure(f"{title}: no mistakes", 1.0)
     captions = [
         f"{classes[targets[i]]}\ncalled {classes[predictions[i]]} {confidence[i].item():.0%}" for i in worst.tolist()
     ]
@@ -243,7 +212,7 @@ def learning_curves(history: Mapping[str, Sequence[tuple[int, float]]], title: s
             others are left out.
         title: heading.
     """
-    figure = _figure(title, 4.0)
+    figure = new_figure(title, 4.0)
     for axes, name, best in zip(figure.subplots(1, 2), ("loss", "accuracy"), (min, max), strict=True):
         for part, label, colour in (("train", "training", AMBER), ("val", "validation", BLUE)):
             if points := history.get(f"{part}/{name}"):
@@ -258,7 +227,7 @@ def learning_curves(history: Mapping[str, Sequence[tuple[int, float]]], title: s
             axes.annotate(text, (epoch, value), (0, 9), textcoords="offset points", **style)
         axes.margins(y=0.12)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-        _style(axes, "epoch", name)
+        style_axes(axes, "epoch", name)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    _legend(figure, figure.axes[0])
+    top_legend(figure, figure.axes[0])
     return figure

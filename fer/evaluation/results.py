@@ -2,16 +2,14 @@
 
 import csv
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from fer.data.table import Table
-from fer.errors import RunError
+from fer.evaluation.files import whole_file
 from fer.evaluation.intervals import bootstrap
 from fer.evaluation.metrics import evaluate
 
@@ -71,20 +69,3 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     with whole_file(path) as file:
         json.dump(values, file, indent=2)
         file.write("\n")
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[IO[str]]:
-    """Open a text file that appears under its name only when it is whole.
-
-    Raises:
-        RunError: if it cannot be written.
-    """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise RunError(f"{path} could not be written ({error})") from error
