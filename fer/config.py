@@ -6,7 +6,6 @@ Hydra composes, `fer.schema` judges. Every mistake of every job is collected, so
 import itertools
 import os
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +23,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from fer.errors import UserError
 from fer.mistakes import OPEN, find, mistakes, nearest, sentences, unknown_key
+from fer.nested import leaves
 
 # Their values are taken as typed, since Hydra's grammar trips over blanks, accents, brackets, "=", "?" and ",".
 PATHS = ("dataset.root", "weights", "resume", "hydra.run.dir", "hydra.sweep.dir", "input", "output", "detector.model")
@@ -261,12 +261,3 @@ def differences(old: dict[str, Any], new: dict[str, Any], ignore: tuple[str, ...
     before, after = (dict(leaves(plain)) for plain in (old, new))
     keys = [key for key in before | after if key.partition(".")[0] not in ignore]
     return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys if before.get(key) != after.get(key)]
-
-
-def leaves(plain: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted key, value) of a nested mapping."""
-    for key, value in plain.items():
-        if isinstance(value, dict) and value:
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -1,6 +1,8 @@
 """The figures of an evaluation, in one style: what goes into a run's folder and onto its dashboard.
 
-Every function returns a `Figure` made without pyplot: no global state, no display, nothing left to close, any thread."""
+Every function returns a `Figure` made without pyplot: no global state, no display, nothing left to close, any
+thread.
+"""
 
 from collections.abc import Mapping, Sequence
 

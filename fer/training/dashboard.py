@@ -15,13 +15,14 @@ from matplotlib.figure import Figure
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 
-from fer.config import PATHS, leaves
+from fer.config import PATHS
 from fer.data.module import FaceData
 from fer.data.table import Split, Table
 from fer.evaluation import figures
 from fer.evaluation.heatmaps import grad_cam
 from fer.evaluation.metrics import confusion, evaluate
 from fer.evaluation.results import History
+from fer.nested import leaves
 from fer.schema import TrainConfig
 from fer.training.module import EmotionModule
 

@@ -1,0 +1,111 @@
+"""What can be said about a difference between two ways of training: over seeds, and over images.
+
+Two kinds of luck are apart here. Another seed gives another net: t-intervals over the runs' figures. Other test images
+give the same nets other figures: a bootstrap over the images, paired, since both settings saw the same ones.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+FEWEST = 3  # seeds, for an interval over them
+RESAMPLES = 10_000
+
+
+class Estimate(NamedTuple):
+    """A figure over the runs of a setting; NaN where there are too few."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    n: int
+
+
+class Difference(NamedTuple):
+    """A setting's figure minus the baseline's, its 95 % interval, and the two-sided p of no difference."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Return mean, standard deviation and the 95 % t-interval of the mean (of three or more); NaN left out."""
+    known = np.array([value for value in values if not np.isnan(value)])
+    if len(known) == 0:
+        return Estimate(*[np.nan] * 4, 0)
+    sd = known.std(ddof=1) if len(known) > 1 else np.nan
+    reach = stats.t.ppf((1 + LEVEL) / 2, len(known) - 1) * sd / np.sqrt(len(known)) if len(known) >= FEWEST else np.nan
+    mean = known.mean()
+    return Estimate(float(mean), float(sd), float(mean - reach), float(mean + reach), len(known))
+
+
+def over_seeds(values: Sequence[float], baseline: Sequence[float]) -> Difference | None:
+    """Compare the means of two settings' runs with Welch's t-test; None with fewer than three runs of either.
+
+    Welch, The generalization of "Student's" problem when several different population variances are involved, 1947.
+    """
+    first, second = ([value for value in sample if not np.isnan(value)] for sample in (values, baseline))
+    if min(len(first), len(second)) < FEWEST:
+        return None
+    value = float(np.mean(first) - np.mean(second))
+    if np.var(first) + np.var(second) < 1e-24:  # all runs equal: nothing that a test could measure by
+        return Difference(value, np.nan, np.nan, 1.0)
+    test = stats.ttest_ind(first, second, equal_var=False)
+    low, high = test.confidence_interval(LEVEL)
+    return Difference(value, float(low), float(high), float(test.pvalue))
+
+
+def over_images(
+    gains: np.ndarray, targets: np.ndarray, classes: Sequence[str], resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Difference]:
+    """Compare two settings on the same images by the paired percentile bootstrap, given their nets.
+
+    Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 16. Images with the same target and the
+    same gain are alike, so a resample is a multinomial draw over those few kinds, however many images there are.
+
+    Args:
+        gains: (N,) how much more often the setting's nets were right than the baseline's, in [-1, 1].
+        targets: (N,) int64.
+        classes: C names.
+        resamples: number of redrawn image sets.
+        seed: same seed, same intervals.
+
+    Returns:
+        `accuracy`, `balanced_accuracy` (of the classes that occur) and `recall/NAME`.
+    """
+    kinds, counts = np.unique(np.stack((targets, gains.round(12)), 1), axis=0, return_counts=True)
+    draws = np.random.default_rng(seed).multinomial(len(gains), counts / len(gains), resamples)  # (R, K)
+    belongs = kinds[:, :1] == np.arange(len(classes))  # (K, C)
+
+    def rates(numbers: np.ndarray) -> np.ndarray:
+        """(..., K) images of each kind -> (..., 2 + C)."""
+        sums, totals = numbers @ (belongs * kinds[:, 1:]), numbers @ belongs  # (..., C)
+        recalls = sums / np.maximum(totals, 1)
+        accuracy, balanced = sums.sum(-1) / totals.sum(-1), recalls.sum(-1) / (totals > 0).sum(-1)
+        return np.concatenate((accuracy[..., None], balanced[..., None], recalls), -1)
+
+    observed, drawn = rates(counts), rates(draws)
+    low, high = np.percentile(drawn, (50 * (1 - LEVEL), 50 * (1 + LEVEL)), axis=0)
+    tails = np.minimum((drawn <= 1e-12).sum(0), (drawn >= -1e-12).sum(0))  # a resample without a difference is in both
+    p = np.minimum(2 * (tails + 1) / (resamples + 1), 1)
+    names = ["accuracy", "balanced_accuracy", *(f"recall/{name}" for name in classes)]
+    table = np.stack((observed, low, high, p), 1).tolist()
+    return {name: Difference(*row) for name, row in zip(names, table, strict=True)}
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Correct the p of several comparisons, so that with 95 % none of them is claimed by chance.
+
+    Holm, A simple sequentially rejective multiple test procedure, 1979.
+    """
+    order = np.argsort(p, kind="stable")
+    scaled = np.asarray(p, float)[order] * np.arange(len(p), 0, -1)
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(np.maximum.accumulate(scaled), 1)
+    return corrected.tolist()
