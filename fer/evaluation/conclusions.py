@@ -5,7 +5,6 @@ runs of both allow to tell, that of the seeds; each after correction for the num
 """
 
 import math
-from collections.abc import Callable, Sequence
 
 from fer.evaluation.comparison import FEWEST
 from fer.evaluation.markdown import code, listed, p_equals, per_cent, points, span

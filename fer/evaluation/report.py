@@ -38,17 +38,31 @@ def write_report(folders: list[Path], output: Path, baseline: str | None = None)
         UserError: if there are no runs, or no setting of that label.
         RunError: if a file cannot be written.
     """
+    from filelock import FileLock
+
+    from fer.evaluation.runs import find_runs
+
+    found = find_runs(folders)
+    try:
+        (output / "figures").mkdir(parents=True, exist_ok=True)
+        lock = FileLock(output / ".report.lock")  # jobs of a sweep that end together would mix their reports
+        lock.acquire()
+    except OSError as error:
+        raise RunError(f"{output} cannot be written to ({error})") from error
+    try:
+        return _write(found, _command(folders, output, baseline), output, baseline)
+    finally:
+        lock.release()
+
+
+def _write(found: list[Path], command: str, output: Path, baseline: str | None) -> Path:
     from fer.evaluation.files import whole_file
     from fer.evaluation.study import read_study
     from fer.evaluation.summary import write_summary
 
-    study = read_study(folders)
+    study = read_study(found)
     rankings = _rank(study, baseline)
-    try:
-        (output / "figures").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{output} cannot be written to ({error})") from error
-    lines = list(_lines(study, rankings, folders, output, baseline))
+    lines = list(_lines(study, rankings, output, command))
     write_summary(output / "summary.csv", rankings)
     report = output / "report.md"
     with whole_file(report) as file:
@@ -71,9 +85,7 @@ def _rank(study: "Study", baseline: str | None) -> list["Ranking"]:
     return [rank(task, own) for task, own in zip(study.tasks, chosen, strict=True)]
 
 
-def _lines(
-    study: "Study", rankings: list["Ranking"], folders: list[Path], output: Path, baseline: str | None
-) -> Iterator[str]:
+def _lines(study: "Study", rankings: list["Ranking"], output: Path, command: str) -> Iterator[str]:
     """Yield the report's lines, and write its figures on the way."""
     from fer.evaluation import study_text as text
 
@@ -88,7 +100,7 @@ def _lines(
     names = {id(run): os.path.relpath(run.folder, output) for run in study.runs}
     yield from text.all_runs(study, rankings, names)
     yield "## How this was computed\n"
-    yield f"{text.METHOD}\n- To make it again: {text.code(_command(folders, output, baseline))}\n"
+    yield f"{text.METHOD}\n- To make it again: {text.code(command)}\n"
 
 
 def _sections(ranking: "Ranking", output: Path, suffix: str) -> Iterator[str]:

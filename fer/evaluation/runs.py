@@ -128,7 +128,7 @@ def find_runs(folders: list[Path]) -> list[Path]:
     """Return the run folders at or below some folders, in natural order, each once.
 
     Raises:
-        UserError: if one of them is no folder.
+        UserError: if one of them is no folder, or there are no runs.
     """
     if strangers := [folder for folder in folders if not folder.is_dir()]:
         raise UserError(f"{strangers[0]}: expected a folder of runs, but there is no such folder")
@@ -139,6 +139,8 @@ def find_runs(folders: list[Path]) -> list[Path]:
                 found[Path(place).resolve()] = Path(place)
                 names.clear()
             names[:] = sorted((name for name in names if not name.startswith(".")), key=natural)
+    if not found:
+        raise UserError(f"{', '.join(map(str, folders))}: expected runs of train.py, but there are none")
     return list(found.values())
 
 

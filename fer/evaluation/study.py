@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer.errors import UserError
-from fer.evaluation.runs import Run, find_runs, natural, read_run
+from fer.evaluation.runs import Run, natural, read_run
 
 # The seed, and what changes nothing in what is trained.
 NOT_SETTINGS = ("seed", "resume", "workers", "test", "tta")
@@ -81,15 +80,8 @@ class Study:
 
 
 def read_study(folders: list[Path]) -> Study:
-    """Read all runs at or below some folders.
-
-    Raises:
-        UserError: if there are none.
-    """
-    found = find_runs(folders)
-    if not found:
-        raise UserError(f"{', '.join(map(str, folders))}: expected runs of train.py, but there are none")
-    runs = [read_run(folder) for folder in found]
+    """Read all runs, as `find_runs` finds them."""
+    runs = [read_run(folder) for folder in folders]
     sweeps = list(dict.fromkeys(run.folder.parent for run in runs))
     last = len(runs)
     runs.sort(
