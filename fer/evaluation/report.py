@@ -40,7 +40,7 @@ def write_report(folders: list[Path], output: Path, baseline: str | None = None)
     """
     from filelock import FileLock
 
-    from fer.evaluation.runs import find_runs
+    from fer.evaluation.reading import find_runs
 
     found = find_runs(folders)
     try:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer.evaluation.runs import Run, natural, read_run
+from fer.evaluation.reading import natural, read_run
+from fer.evaluation.runs import Run
 
 # The seed, and what changes nothing in what is trained.
 NOT_SETTINGS = ("seed", "resume", "workers", "test", "tta")
@@ -125,7 +126,7 @@ def _gather(runs: list[Run]) -> list[list[Run]]:
             older, run = sorted((other, run), key=_when_finished)
             older.problem = f"left out: {run.folder.name} is a newer run of the same setting and seed"
         seeds[run.seed] = run
-    return [[seeds[seed] for seed in sorted(seeds, key=lambda seed: seed or 0)] for seeds in settings.values()]
+    return [[seeds[seed] for seed in sorted(seeds)] for seeds in settings.values()]
 
 
 def _when_finished(run: Run) -> float:
