@@ -36,8 +36,8 @@ def _choice(ranking: Ranking) -> str:
         return (
             f"One setting, {code(best.setting.name)}: {shown} on validation{test}. There is nothing to compare it with."
         )
-    own = ", the baseline itself," if best is ranking.baseline else ""
-    return f"**Best on validation, and so the choice: {code(best.setting.name)}**{own} ({shown}){test}."
+    own = ", the baseline itself" if best is ranking.baseline else ""
+    return f"**Best on validation, and so the choice: {code(best.setting.name)}** ({shown}){own}{test}."
 
 
 def _test(row: Row) -> str:
