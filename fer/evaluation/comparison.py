@@ -12,7 +12,7 @@ from scipy import stats
 
 LEVEL = 0.95
 FEWEST = 3  # seeds, for an interval over them
-RESAMPLES = 10_000
+RESAMPLES = 5_000
 
 
 class Estimate(NamedTuple):
@@ -81,7 +81,7 @@ def over_images(
     """
     kinds, counts = np.unique(np.stack((targets, gains.round(12)), 1), axis=0, return_counts=True)
     draws = np.random.default_rng(seed).multinomial(len(gains), counts / len(gains), resamples)  # (R, K)
-    belongs = kinds[:, :1] == np.arange(len(classes))  # (K, C)
+    belongs = (kinds[:, :1] == np.arange(len(classes))).astype(float)  # (K, C)
 
     def rates(numbers: np.ndarray) -> np.ndarray:
         """(..., K) images of each kind -> (..., 2 + C)."""
@@ -90,7 +90,7 @@ def over_images(
         accuracy, balanced = sums.sum(-1) / totals.sum(-1), recalls.sum(-1) / (totals > 0).sum(-1)
         return np.concatenate((accuracy[..., None], balanced[..., None], recalls), -1)
 
-    observed, drawn = rates(counts), rates(draws)
+    observed, drawn = rates(counts), rates(draws.astype(float))  # BLAS multiplies no integers
     low, high = np.percentile(drawn, (50 * (1 - LEVEL), 50 * (1 + LEVEL)), axis=0)
     tails = np.minimum((drawn <= 1e-12).sum(0), (drawn >= -1e-12).sum(0))  # a resample without a difference is in both
     p = np.minimum(2 * (tails + 1) / (resamples + 1), 1)

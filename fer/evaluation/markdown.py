@@ -35,7 +35,8 @@ def per_cent(value: float) -> str:
 
 def points(value: float) -> str:
     """Return +3.1 of 0.031, and a dash of NaN."""
-    return "–" if math.isnan(value) else f"{100 * value:+.1f}".replace("-", "−")
+    text = f"{100 * value:+.1f}".replace("-", "−")
+    return "–" if math.isnan(value) else "0.0" if text[1:] == "0.0" else text
 
 
 def span(difference: Difference | None) -> str:

@@ -181,7 +181,8 @@ def _read_predictions(run: Run, split: str, path: Path) -> Predictions:
     places = {name: index for index, name in enumerate(run.classes)}
     rows = np.array([int(line[0]) for line in lines])
     targets = np.array([places[line[1]] for line in lines])
-    called = np.array([line[2:end] for line in lines], float).argmax(1)
+    shares = (list(map(float, line[2:end])) for line in lines)  # several times as fast as by NumPy, from text
+    called = np.array([row.index(max(row)) for row in shares])
     found = Predictions(*(array[rows.argsort(kind="stable")] for array in (rows, targets, called)))
     wrong = abs(found.hits.mean() - run.figure(f"{split}/accuracy")) * len(rows)
     # Six decimals can make a tie, so that a face or two may be called otherwise.

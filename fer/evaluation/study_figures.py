@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from fer.evaluation.conclusions import PLACES
 from fer.evaluation.markdown import points
@@ -20,6 +19,7 @@ CHANGES = LinearSegmentedColormap.from_list("changes", ["#8C4A00", AMBER, "#FFFF
 CURVES = (BLUE, AMBER, TEAL, "#B5367A", "#6BAED6", "#7A5C3A", "#8BC34A", "#7B61C4", "#D9480F")
 MOST = 20  # settings in a figure with a line for each
 PALE = "#A9C1DD"
+PER_CENT = FuncFormatter(lambda value, _: f"{100 * value:.4g}%")
 POINTS = FuncFormatter(lambda value, _: f"{100 * value:+.3g}".replace("-", "−") if value else "0")
 
 
@@ -30,31 +30,42 @@ def shown(ranking: Ranking, most: int = MOST) -> list[Row]:
 
 
 def accuracies(ranking: Ranking) -> Figure:
-    """Draw the accuracy of each setting as a bar, its runs as dots, intervals, and validation as a mark."""
+    """Draw each setting's accuracy as a bar, and beside it, enlarged, with its runs, interval, and validation."""
     rows, key = shown(ranking), f"{ranking.split}/accuracy"
-    figure, axes = _by_setting(f"Accuracy on {PLACES[ranking.split]}", ranking, rows)
-    colours = [MUTED if row is ranking.baseline else BLUE if row is ranking.rows[0] else PALE for row in rows]
-    axes.barh(range(len(rows)), [np.nan_to_num(row.mean(key)) for row in rows], 0.62, color=colours)
+    figure, (bars, axes) = _by_setting(f"Accuracy on {PLACES[ranking.split]}", ranking, rows, columns=(1, 2))
+    means = [row.mean(key) for row in rows]
+    colours = [BLUE if row is ranking.rows[0] else MUTED if row is ranking.baseline else PALE for row in rows]
+    drawn = bars.barh(range(len(rows)), np.nan_to_num(means), 0.7, color=colours)
+    texts = ["–" if math.isnan(mean) else f"{100 * mean:.1f}" for mean in means]
+    bars.bar_label(drawn, texts, padding=3, fontsize=10.5, color=INK)
+    bars.set_xlim(0, 1.25 * max(np.nan_to_num(means)) or 1)
+    _enlarge(axes, rows, key)
+    for part in (bars, axes):
+        part.xaxis.set_major_locator(MaxNLocator(4 if part is bars else 6, steps=[1, 2, 5, 10]))
+        part.xaxis.set_major_formatter(PER_CENT)
+    bars.set_xlabel("in the order of validation")
+    axes.set_xlabel("enlarged")
+    return figure
+
+
+def _enlarge(axes: Axes, rows: Sequence[Row], key: str) -> None:
     drawn: dict[str, object] = {}
     for place, row in enumerate(rows):
         runs = [run.figure(key) for run in row.setting.runs]
-        if len(runs) > 1:
-            marks = {"color": "white", "markeredgecolor": INK, "markersize": 4.5, "markeredgewidth": 0.9, "zorder": 4}
-            drawn["one run"] = axes.plot(runs, [place - 0.17] * len(runs), "o", linestyle="", **marks)[0]
+        if not key.startswith("val"):
+            style = {"color": AMBER, "markersize": 6.5, "linestyle": "", "zorder": 2}
+            drawn["validation"] = axes.plot(row.mean("val/accuracy"), place + 0.24, "D", **style)[0]
         low, high, over = accuracy_interval(row, key)
         if not math.isnan(low):
-            drawn[f"95 % over {over}"] = _interval(axes, low, high, place, INK, over == "images")
-        if ranking.split == "test":
-            marks = {"markersize": 9, "markeredgewidth": 2, "zorder": 4, "linestyle": ""}
-            drawn["validation"] = axes.plot(row.mean("val/accuracy"), place + 0.2, "|", color=AMBER, **marks)[0]
-        ends = [row.mean(key), high, *runs, row.mean("val/accuracy")]
-        end = max(value for value in ends if not math.isnan(value))
-        axes.text(end + 0.012, place, f"{100 * row.mean(key):.1f}", va="center", fontsize=10.5, color=INK)
-    axes.set_xlim(0, min(1.08, 0.08 + 1.08 * axes.dataLim.xmax))
-    axes.set_xlabel("settings in their order on validation")
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    _legend(figure, drawn)
-    return figure
+            drawn[f"95 % over {over}"] = _interval(axes, low, high, place, BLUE, over == "images")
+        drawn["mean" if len(runs) > 1 else "run"] = axes.plot(
+            row.mean(key), place, "o", color=BLUE, markersize=7, zorder=4
+        )[0]
+        if len(runs) > 1:
+            style = {"color": "white", "markeredgecolor": INK, "markersize": 4.5, "markeredgewidth": 0.9, "zorder": 4}
+            drawn["one run"] = axes.plot(runs, [place - 0.24] * len(runs), "o", linestyle="", **style)[0]
+    axes.margins(x=0.08)
+    _legend(axes.figure, drawn)
 
 
 def accuracy_interval(row: Row, key: str) -> tuple[float, float, str]:
@@ -69,20 +80,18 @@ def accuracy_interval(row: Row, key: str) -> tuple[float, float, str]:
 
 
 def _interval(axes: Axes, low: float, high: float, place: float, colour: str, dashed: bool = False) -> object:
-    """Draw an interval with its ends; the halo keeps it apart from a dark bar."""
-    halo = [withStroke(linewidth=4, foreground="white")]
+    """Draw an interval with its ends."""
     ends = {"linestyle": "", "markersize": 7, "markeredgewidth": 1.5}
-    axes.plot((low, high), (place, place), "|", color=colour, zorder=3, path_effects=halo, **ends)
-    line = axes.plot((low, high), (place, place), color=colour, linewidth=1.8, zorder=3, path_effects=halo)[0]
-    line.set_linestyle((0, (2, 1.2)) if dashed else "-")
-    return line
+    axes.plot((low, high), (place, place), "|", color=colour, **ends)
+    kind = (0, (2, 1.2)) if dashed else "-"
+    return axes.plot((low, high), (place, place), color=colour, linewidth=1.8, linestyle=kind)[0]
 
 
 def differences(ranking: Ranking) -> Figure:
     """Draw each setting's difference to the baseline in accuracy, with its interval over images and over seeds."""
     rows, key = [row for row in shown(ranking) if row is not ranking.baseline], f"{ranking.split}/accuracy"
-    name = short(ranking.baseline.setting.name)
-    figure, axes = _by_setting(f"Accuracy on {PLACES[ranking.split]}, minus {name}, points", ranking, rows)
+    name = _called(ranking.baseline, "the baseline")
+    figure, (axes,) = _by_setting(f"Accuracy on {PLACES[ranking.split]}, minus {name}, points", ranking, rows)
     axes.axvline(0, color=INK, linewidth=1.2)
     drawn: dict[str, object] = {}
     for place, row in enumerate(rows):
@@ -102,12 +111,15 @@ def differences(ranking: Ranking) -> Figure:
 def recalls(ranking: Ranking) -> Figure:
     """Draw by how many points each class is found more often than by the baseline."""
     rows = [row for row in shown(ranking) if row is not ranking.baseline]
-    classes, name = ranking.task.classes, short(ranking.baseline.setting.name)
+    classes, name = ranking.task.classes, _called(ranking.baseline, "the baseline")
     changes = np.array([[recall_change(row, ranking, label) for label in classes] for row in rows])
-    figure, axes = _by_setting(f"Recall on {PLACES[ranking.split]}, minus {name}, points", ranking, rows, 0.5)
+    figure, (axes,) = _by_setting(f"Recall on {PLACES[ranking.split]}, minus {name}, points", ranking, rows, 0.5)
     _changes(axes, changes, 12)
     labels = [f"{label}\n{100 * ranking.baseline.mean(f'{ranking.split}/recall/{label}'):.0f} %" for label in classes]
-    axes.set_xticks(range(len(classes)), labels)
+    turned = (
+        {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(classes) * max(map(len, classes)) > 60 else {}
+    )
+    axes.set_xticks(range(len(classes)), labels, **turned)
     style_axes(axes, f"true class, and its recall by {name}", grid="")
     axes.grid(False)
     return figure
@@ -121,8 +133,12 @@ def recall_change(row: Row, ranking: Ranking, label: str) -> float:
 
 def confusion_change(ranking: Ranking, row: Row) -> Figure:
     """Draw by how many points the shares of each true class, mean over seeds, differ from the baseline's."""
-    classes, names = ranking.task.classes, [short(own.setting.name) for own in (row, ranking.baseline)]
-    figure = new_figure(_title(f"Confusion on {PLACES[ranking.split]}: {names[0]} minus {names[1]}, points"), 6.2)
+    classes, name = (
+        ranking.task.classes,
+        _called(row, "the best on validation" if row is ranking.rows[0] else "the next best"),
+    )
+    title = f"Confusion on {PLACES[ranking.split]}, points: {name} minus {_called(ranking.baseline, 'the baseline')}"
+    figure = new_figure(_title(title), 6.2)
     axes = figure.add_subplot()
     _changes(axes, row.confusion - ranking.baseline.confusion, 12)
     axes.set_xticks(range(len(classes)), classes)
@@ -161,27 +177,36 @@ def curves(ranking: Ranking) -> Figure:
         line = {"linewidth": 2.2, "linestyle": "--" if own else "-", "marker": "o" if len(epochs) < 5 else ""}
         axes.plot(epochs, values.mean(0), color=colour, label=label, markersize=4, **line)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PER_CENT)
     style_axes(axes, "epoch")
     _legend(figure, dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True)))
     return figure
 
 
-def _by_setting(title: str, ranking: Ranking, rows: Sequence[Row], tall: float = 0.42) -> tuple[Figure, Axes]:
-    """Return axes with a line for each setting, from the top."""
+def _by_setting(
+    title: str, ranking: Ranking, rows: Sequence[Row], tall: float = 0.42, columns: Sequence[float] = (1,)
+) -> tuple[Figure, Sequence[Axes]]:
+    """Return axes, side by side in columns of these widths, with a line for each setting, from the top."""
     labels = [_tick(row, ranking) for row in rows]
     lines = [max(1.0, 0.55 * (1 + label.count("\n"))) for label in labels]
     figure = new_figure(_title(f"{title}: {ranking.task.title}"), 1.7 + tall * max(lines) * len(rows))
-    axes = figure.add_subplot()
-    axes.set_yticks(range(len(rows)), labels)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    style_axes(axes, grid="x")
-    return figure, axes
+    parts = figure.subplots(1, len(columns), sharey=True, width_ratios=columns, squeeze=False)[0]
+    parts[0].set_yticks(range(len(rows)), labels)
+    parts[0].set_ylim(len(rows) - 0.5, -0.5)
+    for axes in parts:
+        style_axes(axes, grid="x")
+    return figure, parts
 
 
 def _tick(row: Row, ranking: Ranking) -> str:
     text = "\n".join(short(part) for part in row.setting.name.split(", "))
-    return f"{text} (baseline)" if row is ranking.baseline else text
+    return f"{text} (baseline)" if row is ranking.baseline and ranking.others else text
+
+
+def _called(row: Row, otherwise: str) -> str:
+    """Return a setting's name for a heading, or what else it may be called if that is long."""
+    name = row.setting.name
+    return short(name) if len(name) <= 24 else otherwise
 
 
 def short(name: str, most: int = 34) -> str:
