@@ -1,4 +1,5 @@
 import csv
+import json
 import re
 import subprocess
 import sys
@@ -65,8 +66,12 @@ def test_a_whole_report(tmp_path, make):
     assert text.startswith("# Study: 3 settings, 9 runs\n")
     said = conclusion(text)
     assert "Best on validation, and so the choice: `mid`" in said
-    assert re.search(r"On test these beat `none`: `mid` \(\+20\.0 points of accuracy; over images .*p < 0.001", said)
-    assert "Not distinguishable from `none`: `vflip` (+0.0 points of accuracy; over images +0.0 to +0.0" in said
+    assert re.search(
+        r"Better than `none`\*\* on test: `mid` \(\+20\.0 points of accuracy; over images .*p < 0.001", said
+    )
+    assert (
+        "Not distinguishable from `none`: `vflip` (0.0 points of accuracy; over images 0.0 to 0.0, p = 1.000)" in said
+    )
     assert "corrected by Holm for 2 comparisons" in said
     assert "nothing can be said over seeds" not in said
     assert not list(tmp_path.rglob("*.partial"))
@@ -93,7 +98,7 @@ def test_the_numbers_of_the_summary(tmp_path, make, without_figures):
 def test_few_seeds_are_said(tmp_path, make, without_figures, seeds, expected):
     sweep(tmp_path, {"none": 0.6, "mid": 0.8}, seeds=seeds, spread=0.01)
     _, text, *_ = make(tmp_path)
-    assert "beat `none`: `mid`" in text
+    assert "Better than `none`** on test: `mid`" in text
     assert ("nothing can be said over seeds" in text) == bool(expected)
     assert (expected or "") in conclusion(text)
     assert ("bootstrap interval over the images" in text) == (len(seeds) == 1)
@@ -109,8 +114,8 @@ def test_a_setting_with_fewer_seeds_than_the_others_is_named(tmp_path, make, wit
 def test_what_only_the_images_tell_is_not_a_win(tmp_path, make, without_figures):
     sweep(tmp_path, {"none": 0.6, "mid": 0.67}, seeds=(1, 2, 3), spread=0.08)
     said = conclusion(make(tmp_path)[1])
-    assert "Told apart from `none` by one test but not by the other, and so not shown to differ: `mid`" in said
-    assert "beat" not in said
+    assert "Told apart from `none` by one test only, of images and seeds, and so not shown to differ: `mid`" in said
+    assert "Better" not in said
 
 
 def test_without_predictions_only_seeds_can_tell(tmp_path, make, without_figures):
@@ -119,7 +124,7 @@ def test_without_predictions_only_seeds_can_tell(tmp_path, make, without_figures
     for path in tmp_path.rglob("predictions*.csv"):
         path.unlink()
     said = conclusion(make(tmp_path)[1])
-    assert re.search(r"beat `none`: `mid` \(\+20.0 points of accuracy; over seeds", said)
+    assert re.search(r"Better than `none`\*\* on test: `mid` \(\+20.0 points of accuracy; over seeds", said)
     assert "Nothing can be said about `full` beside `none`" in said
 
 
@@ -150,22 +155,34 @@ def test_without_test_validation_is_compared_and_that_is_said(tmp_path, make, wi
     for name, accuracy in (("none", 0.6), ("mid", 0.8)):
         write_run(tmp_path, f"augmentation={name}", "test=false", accuracy=accuracy)
     text = make(tmp_path)[1]
-    assert "On validation these beat `mid`" in text or "Worse than `mid`" in text
+    assert "Worse than `mid`** on validation: `none`" in text
     assert "There is no test figure" in conclusion(text)
     assert "test accuracy" not in text.partition("### Differences")[0]
+
+
+def test_settings_that_were_not_tested_are_ranked_and_not_compared(tmp_path, make):
+    write_run(tmp_path, "augmentation=none", accuracy=0.6)
+    write_run(tmp_path, "augmentation=mid", "test=false", accuracy=0.8)
+    for path in tmp_path.rglob("metrics.json"):  # of an older version
+        path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if "recall" not in k}))
+    code, text, *_ = make(tmp_path, "--baseline", "none")
+    assert code == 0
+    assert "the choice: `mid`** (80.0 % accuracy there); it was not tested." in text
+    assert "Nothing can be said about `mid` beside `none`" in text
+    assert "Of `mid`, 0 of 1 runs have test figures." in text
 
 
 def test_each_task_has_a_section_and_a_baseline_of_its_own(tmp_path, make, without_figures):
     sweep(tmp_path / "a", {"none": 0.6, "mid": 0.8})
     sweep(tmp_path / "b", {"vflip": 0.6, "mid": 0.8}, classes=(*SIX, "neutral"))
     text = make(tmp_path)[1]
-    assert "fer2013, 6 classes: **Best" in text
+    assert "**fer2013, 6 classes**\n\n**Best" in text
     assert re.findall(r"^## (.+)$", text, re.MULTILINE)[1:3] == [
         "fer2013, 6 classes",
         "fer2013, 7 classes",
     ]
-    assert "beat `none`" in text
-    assert "beat `vflip`" in text
+    assert "Better than `none`" in text
+    assert "Better than `vflip`" in text
     assert (tmp_path / "figures/study_recall_2.png").exists()
     assert len(summary(tmp_path)) == 4
 
@@ -174,7 +191,7 @@ def test_each_task_has_a_section_and_a_baseline_of_its_own(tmp_path, make, witho
 def test_the_baseline_can_be_chosen(tmp_path, make, without_figures, label):
     sweep(tmp_path, {"none": 0.6, "mid": 0.8})
     text = make(tmp_path, "--baseline", label)[1]
-    assert "Worse than `mid`: `none` (−20.0 points of accuracy" in text
+    assert "Worse than `mid`** on test: `none` (−20.0 points of accuracy" in text
     assert f"--baseline {label}`" in text
 
 
@@ -223,7 +240,7 @@ def test_a_report_that_cannot_be_written_is_no_mistake(tmp_path, make):
 def test_several_folders_go_into_one_report(tmp_path, make, without_figures):
     first, second = sweep(tmp_path / "a", {"none": 0.6}), sweep(tmp_path / "b", {"mid": 0.8})
     text = make(first, second, "--output", tmp_path / "new" / "c")[1]
-    assert "beat `none`: `mid`" in text
+    assert "Better than `none`** on test: `mid`" in text
     assert "`../../a/augmentation=none,seed=1`" in text
     assert not (first / "report.md").exists()
 
@@ -256,7 +273,7 @@ def test_loss_ranks_upwards_and_views_have_columns(tmp_path, make, without_figur
             tmp_path, f"augmentation={name}", "monitor=val/loss", accuracy=accuracy, **{"test_flip/accuracy": 0.9}
         )
     text = make(tmp_path)[1]
-    assert "the choice: `mid`** (0.200 loss)" in text
+    assert "the choice: `mid`** (0.200 loss there)" in text
     assert "test, flip accuracy" in text
     assert "Ranked by `val/loss`" in text
 

@@ -12,39 +12,40 @@ from fer.evaluation.ranking import ALPHA, Ranking, Row
 
 PLACES = {"test": "test", "val": "validation"}
 NUMBERS = {1: "one seed", 2: "two seeds"}
-MOST = 6  # settings of one kind that a paragraph names
+MOST = 5  # settings of one kind that a sentence names
 
 
-def conclude(ranking: Ranking) -> str:
-    """Return the paragraph of a task."""
-    sentences = [_choice(ranking), *(_of_kind(ranking, kind) for kind in KINDS)]
+def conclude(ranking: Ranking) -> list[str]:
+    """Return the lines of a task: the choice in a sentence, and a point for each verdict and each caveat."""
+    said = [_of_kind(ranking, kind) for kind in KINDS]
     count = sum(verdict(row, ranking.split) != "unknown" for row in ranking.others)
     if count:
         corrected = f"corrected by Holm for {count} comparisons" if count > 1 else "of one comparison"
-        sentences.append(f"(Intervals are 95 %; p is {corrected}.)")
+        said.append(f"Intervals are 95 %; p is {corrected}.")
     if ranking.split == "val":
-        sentences.append("There is no test figure; validation also chose the epochs, and so flatters every setting.")
-    return " ".join(filter(None, [*sentences, *_few_seeds(ranking)]))
+        said.append("There is no test figure; validation also chose the epochs, and so flatters every setting.")
+    return [_choice(ranking), "", *(f"- {point}" for point in [*said, *_few_seeds(ranking)] if point), ""]
 
 
 def _choice(ranking: Ranking) -> str:
     best, name = ranking.rows[0], ranking.monitor.removeprefix("val/").replace("_", " ")
     value = best.mean(ranking.monitor)
     shown = f"{value:.3f} {name}" if ranking.monitor.endswith("loss") else f"{per_cent(value)} % {name}"
-    test = "" if ranking.split == "val" else f"; on test it has {_test(best)}"
+    test = "" if ranking.split == "val" else f"; {_test(best)}"
     if not ranking.others:
         return (
             f"One setting, {code(best.setting.name)}: {shown} on validation{test}. There is nothing to compare it with."
         )
     own = ", the baseline itself" if best is ranking.baseline else ""
-    return f"**Best on validation, and so the choice: {code(best.setting.name)}** ({shown}){own}{test}."
+    return f"**Best on validation, and so the choice: {code(best.setting.name)}** ({shown} there){own}{test}."
 
 
 def _test(row: Row) -> str:
     figure = row.figures["test/accuracy"]
-    return f"{per_cent(figure.mean)} % accuracy" + (
-        f" ({per_cent(figure.low)} to {per_cent(figure.high)} over seeds)" if figure.n >= FEWEST else ""
-    )
+    if not figure.n:
+        return "it was not tested"
+    over = f" ({per_cent(figure.low)} to {per_cent(figure.high)} over seeds)" if figure.n >= FEWEST else ""
+    return f"on test it has {per_cent(figure.mean)} % accuracy{over}"
 
 
 def verdict(row: Row, split: str) -> str:
@@ -58,38 +59,42 @@ def verdict(row: Row, split: str) -> str:
     return "half" if any(told) else "open"
 
 
-def _of_kind(ranking: Ranking, kind: str) -> str:
-    """Return the sentence on all settings of one verdict, "" if there are none."""
-    rows = [row for row in ranking.others if verdict(row, ranking.split) == kind]
-    split, baseline = ranking.split, code(ranking.baseline.setting.name)
-    if not rows:
-        return ""
-    if kind == "unknown":
-        names = listed([code(row.setting.name) for row in rows], MOST)
-        return f"Nothing can be said about {names} beside {baseline}: that takes predictions, or three seeds, of both."
-    told = listed([f"{code(row.setting.name)} ({_size(row, split)}; {_evidence(row, split)})" for row in rows], MOST)
-    return KINDS[kind].format(split=PLACES[split], baseline=baseline, told=told)
-
-
-KINDS = {
-    "better": "On {split} these beat {baseline}: {told}.",
-    "worse": "Worse than {baseline}: {told}.",
-    "half": "Told apart from {baseline} by one test but not by the other, and so not shown to differ: {told}.",
-    "open": "Not distinguishable from {baseline}: {told}.",
-    "unknown": "",
+KINDS = {  # what is said of a verdict's settings, and how much evidence the sentence has room for
+    "better": ("**Better than {baseline}** on {split}: {told}.", "all"),
+    "worse": ("**Worse than {baseline}** on {split}: {told}.", "all"),
+    "half": (
+        "Told apart from {baseline} by one test only, of images and seeds, and so not shown to differ: {told}.",
+        "unclear",
+    ),
+    "open": ("Not distinguishable from {baseline}: {told}.", "first"),
+    "unknown": (
+        "Nothing can be said about {told} beside {baseline}: that takes predictions, or three seeds, of both.",
+        "",
+    ),
 }
 
 
-def _size(row: Row, split: str) -> str:
-    value = (row.images.get(f"{split}/accuracy") or row.seeds).value
-    return f"{points(value)} points of accuracy"
+def _of_kind(ranking: Ranking, kind: str) -> str:
+    """Return the sentence on all settings of one verdict, "" if there are none."""
+    rows = [row for row in ranking.others if verdict(row, ranking.split) == kind]
+    if not rows:
+        return ""
+    sentence, evidence = KINDS[kind]
+    told = listed([code(row.setting.name) + _evidence(row, ranking.split, evidence) for row in rows], MOST)
+    name = ranking.baseline.setting.name
+    baseline = code(name) if len(name) <= 30 else "the baseline"
+    return sentence.format(split=PLACES[ranking.split], baseline=baseline, told=told)
 
 
-def _evidence(row: Row, split: str) -> str:
+def _evidence(row: Row, split: str, which: str) -> str:
+    """Return the size of a difference, and the intervals and p of all tests, of those that tell nothing, or of one."""
+    if not which:
+        return ""
     images = row.images.get(f"{split}/accuracy")
-    parts = [f"over images {span(images)}, {p_equals(row.p_images)}"] if images else []
-    parts += [f"over seeds {span(row.seeds)}, {p_equals(row.p_seeds)}"] if row.seeds else []
-    return "; ".join(parts)
+    tests = [("images", images, row.p_images), ("seeds", row.seeds, row.p_seeds)]
+    tests = [test for test in tests if test[1] and (which != "unclear" or test[2] >= ALPHA)]
+    told = [f"over {over} {span(found)}, {p_equals(p)}" for over, found, p in tests[: 1 if which == "first" else 2]]
+    return f" ({points((images or row.seeds).value)} points of accuracy; {'; '.join(told)})"
 
 
 def _few_seeds(ranking: Ranking) -> list[str]:
@@ -102,7 +107,7 @@ def _few_seeds(ranking: Ranking) -> list[str]:
     if len(few) < len(ranking.rows) and ranking.baseline not in few:
         whose = listed([code(row.setting.name) for row in few], MOST)
     else:
-        whose = "The baseline" if len(few) < len(ranking.rows) else "Each setting"
+        whose = "The baseline" if len(few) < len(ranking.rows) else "Each setting" if ranking.others else "It"
     return [
         f"{whose} {'have' if len(few) > 1 and whose[0] == '`' else 'has'} {number}, fewer than three: the intervals "
         "are over the images, for these nets only; nothing can be said over seeds."

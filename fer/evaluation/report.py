@@ -118,7 +118,7 @@ def _sections(ranking: "Ranking", output: Path, suffix: str) -> Iterator[str]:
     if ranking.others:
         yield "### Differences to the baseline\n"
         yield from text.compared(ranking)
-        if any(row.images or row.seeds for row in ranking.others):
+        if any(f"{ranking.split}/accuracy" in row.images or row.seeds for row in ranking.others):
             yield figure("differences", draw.differences(ranking), "Differences in accuracy with intervals")
         yield "### Classes\n"
         yield from text.by_class(ranking)

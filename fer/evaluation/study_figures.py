@@ -135,7 +135,7 @@ def confusion_change(ranking: Ranking, row: Row) -> Figure:
     """Draw by how many points the shares of each true class, mean over seeds, differ from the baseline's."""
     classes, name = (
         ranking.task.classes,
-        _called(row, "the best on validation" if row is ranking.rows[0] else "the next best"),
+        _called(row, "the best" if row is ranking.rows[0] else "the next best"),
     )
     title = f"Confusion on {PLACES[ranking.split]}, points: {name} minus {_called(ranking.baseline, 'the baseline')}"
     figure = new_figure(_title(title), 6.2)

@@ -20,7 +20,7 @@ METHOD = f"""\
 - Over images: paired percentile bootstrap, {RESAMPLES:,} resamples of the images, the nets as they are; of each image,
   how often the setting's nets were right minus how often the baseline's were (Efron & Tibshirani 1993, ch. 13, 16).
 - p is two-sided and corrected by Holm's method (Holm 1979) for all comparisons of a section, the tests over images and
-  those over seeds each. "Beats" and "is worse than" need every test that there is below {ALPHA:.2f} after that.
+  those over seeds each. "Better" and "worse" need every test that there is below {ALPHA:.2f} after that.
 - A setting is all runs whose configurations agree but for seed, resume, workers, test and tta. Settings are compared
   only where rows and targets of the judged images are the same. Points are percentage points. ECE: less is better."""
 
@@ -29,8 +29,8 @@ def conclusions(study: Study, rankings: Sequence[Ranking]) -> list[str]:
     """Return what comes first: a paragraph for each task, and what is missing."""
     lines = []
     for ranking in rankings:
-        name = f"{plain(ranking.task.title)}: " if len(rankings) > 1 else ""
-        lines += [f"{name}{conclude(ranking)}", ""]
+        lines += [f"**{plain(ranking.task.title)}**", ""] if len(rankings) > 1 else []
+        lines += conclude(ranking)
     if not rankings:
         lines += ["No run is finished: nothing can be concluded.", ""]
     if missing := _missing(study):
@@ -156,7 +156,7 @@ def by_class(ranking: Ranking) -> list[str]:
     rows += [[_name(row, ranking), *(_recall(row, ranking, name) for name in classes)] for row in ranking.others]
     note = (
         f"Recall on {PLACES[split]} in per cent; of the other settings, the change in points, bold where its 95 % "
-        "bootstrap interval over images excludes zero (not corrected: one in twenty is bold by chance)."
+        "bootstrap interval over images excludes zero (not corrected: about one in twenty would be bold by chance)."
     )
     return [note, "", *table(["setting", *(plain(name) for name in classes)], rows)]
 
