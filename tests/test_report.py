@@ -140,6 +140,7 @@ def test_failed_unfinished_damaged_and_repeated_runs_are_listed(tmp_path, make, 
     assert "**Missing: 1 run failed, 1 run not finished and 1 run damaged**" in conclusion(text)
     assert "| failed: the loss is \\*NaN\\* in epoch 3 \\| lower lr \\<b\\> | 2 |" in text
     assert "left out: augmentation=mid,seed=1 is a newer run of the same setting and seed" in text
+    assert "`augmentation=full, seed=3` | not finished" in text
     assert len(re.findall(r"^\| `.*\| counts \|", text, re.MULTILINE)) == 2
 
 
@@ -255,13 +256,18 @@ def test_a_single_run_can_be_reported(tmp_path, make):
 
 
 def test_names_with_special_characters_stay_as_they_are(tmp_path, make):
-    names = ["a|b", "*c*_d_", "[e](f)", "$g$", "`h`"]
-    for name in names:
-        write_run(tmp_path, "model.tag='" + name + "'", accuracy=0.7, images=60)
+    for name in ["a|b", "*c*_d_", "[e](f)", "$g$", "`h`"]:
+        write_run(tmp_path, f"model.tag='{name}'", accuracy=0.7, images=60)
     code, text, *_ = make(tmp_path)
     assert code == 0
     ranking = text.partition("### Ranking")[2]
-    for shown in (r"`a\|b`", "`*c*_d_`", "`[e](f)`", "`$g$`", "`` `h` ``"):
+    for shown in (
+        r"`model.tag=a\|b`",
+        "`model.tag=*c*_d_`",
+        "`model.tag=[e](f)`",
+        "`model.tag=$g$`",
+        "`` model.tag=`h` ``",
+    ):
         assert f"| {shown} " in ranking
     bars = [line for line in ranking.splitlines() if line.startswith("|")]
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in bars[:7]}) == 1

@@ -12,12 +12,15 @@ from fer.evaluation.ranking import ALPHA, Ranking, Row
 
 PLACES = {"test": "test", "val": "validation"}
 NUMBERS = {1: "one seed", 2: "two seeds"}
+SHORT = 30  # letters of a name that is repeated
 MOST = 5  # settings of one kind that a sentence names
 
 
 def conclude(ranking: Ranking) -> list[str]:
     """Return the lines of a task: the choice in a sentence, and a point for each verdict and each caveat."""
-    said = [_of_kind(ranking, kind) for kind in KINDS]
+    name = ranking.baseline.setting.name
+    said = [f"The baseline is {code(name)}."] if ranking.others and len(name) > SHORT else []
+    said += [_of_kind(ranking, kind) for kind in KINDS]
     count = sum(verdict(row, ranking.split) != "unknown" for row in ranking.others)
     if count:
         corrected = f"corrected by Holm for {count} comparisons" if count > 1 else "of one comparison"
@@ -81,9 +84,13 @@ def _of_kind(ranking: Ranking, kind: str) -> str:
         return ""
     sentence, evidence = KINDS[kind]
     told = listed([code(row.setting.name) + _evidence(row, ranking.split, evidence) for row in rows], MOST)
+    return sentence.format(split=PLACES[ranking.split], baseline=_baseline(ranking), told=told)
+
+
+def _baseline(ranking: Ranking) -> str:
+    """Return the baseline's name; one that would swell every sentence is introduced in a sentence of its own."""
     name = ranking.baseline.setting.name
-    baseline = code(name) if len(name) <= 30 else "the baseline"
-    return sentence.format(split=PLACES[ranking.split], baseline=baseline, told=told)
+    return code(name) if len(name) <= SHORT else "the baseline"
 
 
 def _evidence(row: Row, split: str, which: str) -> str:

@@ -34,9 +34,15 @@ class Setting:
         return ", ".join(f"{key}={value}" for key, value in self.keys.items())
 
     @property
+    def is_option(self) -> bool:
+        """Whether a single group's options are compared: their names speak for themselves, as 0.1 does not."""
+        first = self.runs[0]
+        return len(self.keys) == 1 and all(key in first.choices or f"{key}.name" in first.config for key in self.keys)
+
+    @property
     def name(self) -> str:
-        """The label in short: of a single key, its value is enough."""
-        return self.label if len(self.keys) > 1 else next(iter(self.keys.values()))
+        """The label, or in short the chosen option."""
+        return next(iter(self.keys.values())) if self.is_option else self.label
 
 
 @dataclass
@@ -58,9 +64,9 @@ class Task:
 
     @property
     def heading(self) -> str:
-        """What tells the settings apart: one key, or several."""
-        keys = self.settings[0].keys
-        return next(iter(keys)) if len(keys) == 1 else "setting"
+        """What heads the column of their names."""
+        first = self.settings[0]
+        return next(iter(first.keys)) if first.is_option else "setting"
 
     def keys(self, name: str) -> list[str]:
         """Return the keys of metrics.json that a run has below a name ("test/recall/"), in order."""

@@ -138,7 +138,7 @@ def confusion_change(ranking: Ranking, row: Row) -> Figure:
         _called(row, "the best" if row is ranking.rows[0] else "the next best"),
     )
     title = f"Confusion on {PLACES[ranking.split]}, points: {name} minus {_called(ranking.baseline, 'the baseline')}"
-    figure = new_figure(_title(title), 6.2)
+    figure = new_figure(title, 6.2)
     axes = figure.add_subplot()
     _changes(axes, row.confusion - ranking.baseline.confusion, 12)
     axes.set_xticks(range(len(classes)), classes)
@@ -163,7 +163,7 @@ def _changes(axes: Axes, changes: np.ndarray, size: float) -> None:
 def curves(ranking: Ranking) -> Figure:
     """Draw the accuracy on validation over the epochs: each run thin, each setting's mean thick."""
     rows = [row for row in shown(ranking, len(CURVES) + 1) if any(run.curve for run in row.setting.runs)]
-    figure = new_figure(_title(f"Accuracy on validation: {ranking.task.title}"), 5.0 + 0.2 * len(rows))
+    figure = new_figure(_title("Accuracy on validation", ranking, len(CURVES) + 1), 5.0 + 0.2 * len(rows))
     axes, colours = figure.add_subplot(), iter(CURVES)
     for row in rows:
         known = [run.curve for run in row.setting.runs if run.curve]
@@ -189,7 +189,7 @@ def _by_setting(
     """Return axes, side by side in columns of these widths, with a line for each setting, from the top."""
     labels = [_tick(row, ranking) for row in rows]
     lines = [max(1.0, 0.55 * (1 + label.count("\n"))) for label in labels]
-    figure = new_figure(_title(f"{title}: {ranking.task.title}"), 1.7 + tall * max(lines) * len(rows))
+    figure = new_figure(_title(title, ranking), 1.7 + tall * max(lines) * len(rows))
     parts = figure.subplots(1, len(columns), sharey=True, width_ratios=columns, squeeze=False)[0]
     parts[0].set_yticks(range(len(rows)), labels)
     parts[0].set_ylim(len(rows) - 0.5, -0.5)
@@ -215,8 +215,10 @@ def short(name: str, most: int = 34) -> str:
     return name.replace("$", r"\$")
 
 
-def _title(text: str) -> str:
-    return textwrap.fill(text, 66)
+def _title(text: str, ranking: Ranking, most: int = MOST) -> str:
+    """Return a heading with the task's, and how many of the settings are shown."""
+    part = f", the best {most} of {len(ranking.rows)}" if len(ranking.rows) > most else ""
+    return textwrap.fill(f"{text}: {ranking.task.title}{part}", 66)
 
 
 def _legend(figure: Figure, drawn: dict[str, object]) -> None:

@@ -16,7 +16,7 @@ from fer.evaluation.study_figures import accuracy_interval, recall_change
 HEADINGS = {"accuracy": "accuracy", "balanced_accuracy": "balanced", "f1_macro": "macro F1", "ece": "ECE"}
 METHOD = f"""\
 - Ranked on validation alone; the test split is scored once, after training, and chooses nothing. Over seeds: mean,
-  standard deviation and {LEVEL:.0%} t-interval of three or more runs; differences by Welch's t-test (Welch 1947).
+  standard deviation and {100 * LEVEL:.0f} % t-interval of three or more runs; differences by Welch's test (Welch 1947).
 - Over images: paired percentile bootstrap, {RESAMPLES:,} resamples of the images, the nets as they are; of each image,
   how often the setting's nets were right minus how often the baseline's were (Efron & Tibshirani 1993, ch. 13, 16).
 - p is two-sided and corrected by Holm's method (Holm 1979) for all comparisons of a section, the tests over images and
@@ -207,9 +207,14 @@ def all_runs(study: Study, rankings: Sequence[Ranking], names: dict[int, str]) -
     label = {id(run): s.name for ranking in rankings for s in ranking.task.settings for run in s.runs}
     rows = []
     for run in study.runs:
-        setting = label.get(id(run)) or " ".join(f"{key}={value}" for key, value in run.typed.items())
+        setting = label.get(id(run)) or ", ".join(f"{key}={value}" for key, value in _own_words(run, study))
         figures = [per_cent(run.figure(f"{split}/accuracy")) for split in ("val", "test")]
         told = plain("; ".join(filter(None, (run.problem or "counts", *run.notes))))
         seed, epoch = ("–" if run.seed is None else str(run.seed)), _number(run.figure("best_epoch"), 0)
         rows.append([code(names[id(run)]), code(setting) if setting else "–", told, seed, epoch, *figures])
     return table(["folder", "setting", "", "seed", "best epoch", "val accuracy", "test accuracy"], rows, left=3)
+
+
+def _own_words(run: Run, study: Study) -> list[tuple[str, str]]:
+    """Return what was typed for a run and not for all of them alike."""
+    return [word for word in run.typed.items() if any(word not in other.typed.items() for other in study.runs)]
