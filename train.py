@@ -4,11 +4,12 @@ python train.py dataset=synthetic                                try it: built-i
 python train.py dataset.root=DIR                                 train on FER2013
 python train.py experiment=laptop dataset.root=DIR               the best 30 minutes on two CPU cores
 python train.py augmentation=full dataset=ferplus dataset.root=DIR
-python train.py -m augmentation=none,hflip,vflip,mid             one run for each strategy
+python train.py -m augmentation=none,hflip,vflip,mid seed=1,2,3  a sweep, and a report of which strategy helps
 python train.py augmentation.transforms.flip.p=0.3               another strength for one transform
 python train.py '~augmentation.transforms.light'                 one transform less
 python train.py fit=false weights=FILE dataset.root=DIR          evaluate a weights file
-python train.py (the same words) resume=RUN_DIR                  go on with an interrupted run
+python train.py (the same words) resume=DIR                      go on with an interrupted run or sweep
+python -m fer.evaluation.report DIR...                           report again on any runs
 tensorboard --logdir runs                                        look at all runs
 """
 
@@ -39,5 +40,12 @@ def task(config: Any, folder: Path) -> Any:
     return run(config, folder)
 
 
+def report(sweep: Path) -> None:
+    """Bring the report of a sweep up to date."""
+    from fer.evaluation.report import write_report
+
+    write_report([sweep], sweep)
+
+
 if __name__ == "__main__":
-    main(__file__, schema, check, task)
+    main(__file__, schema, check, task, report)

@@ -79,6 +79,7 @@ def _quiet() -> None:
         "exists and is not empty",
         "smaller than the logging interval",
         "LeafSpec",
+        "`srun` command is available",  # on a cluster: a run of its own needs none
         "on epoch level in distributed setting",  # every process logs figures over all faces
     ):
         warnings.filterwarnings("ignore", f".*{message}.*")
