@@ -9,6 +9,7 @@ python train.py augmentation.transforms.flip.p=0.3               another strengt
 python train.py '~augmentation.transforms.light'                 one transform less
 python train.py fit=false weights=FILE dataset.root=DIR          evaluate a weights file
 python train.py (the same words) resume=DIR                      go on with an interrupted run or sweep
+python train.py sweep=optuna dataset.root=DIR                    search learning rate, decay and augmentation
 python -m fer.evaluation.report DIR...                           report again on any runs
 tensorboard --logdir runs                                        look at all runs
 """
@@ -34,7 +35,11 @@ def check(jobs: list[Any], multirun: bool) -> None:
 
 
 def task(config: Any, folder: Path) -> Any:
-    """Train; the heavy imports happen here."""
+    """Train, once or as often as a search wants; the heavy imports happen here."""
+    if config.sweep:
+        from fer.training.search import search
+
+        return search(config, folder)
     from fer.training.run import run
 
     return run(config, folder)

@@ -259,5 +259,5 @@ def _first_line(error: Exception) -> str:
 def differences(old: dict[str, Any], new: dict[str, Any], ignore: tuple[str, ...]) -> list[str]:
     """Return "key: old -> new" for every leaf in which two configurations differ."""
     before, after = (dict(leaves(plain)) for plain in (old, new))
-    keys = [key for key in before | after if key.partition(".")[0] not in ignore]
+    keys = [key for key in before | after if key not in ignore]
     return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys if before.get(key) != after.get(key)]

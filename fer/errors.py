@@ -9,5 +9,9 @@ class RunError(Exception):
     """The run failed although its input was good (NaN loss, a full disk). Exit code 1."""
 
 
+class Diverged(RunError):
+    """The loss is no longer finite."""
+
+
 class Terminated(BaseException):
     """SIGTERM arrived, or the terminal was closed. Exit code 143; like KeyboardInterrupt, not an Exception."""

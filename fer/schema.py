@@ -180,6 +180,16 @@ class Trainer(Section):
         return self
 
 
+class Search(Section):
+    """conf/sweep/optuna.yaml."""
+
+    name: Literal["optuna"]
+    trials: PositiveInt
+    startup: Count
+    warmup: Count
+    space: dict[str, Any]
+
+
 Dataset = Annotated[Fer2013 | FerPlus | Folder | Synthetic, Field(discriminator="name")]
 Loss = Annotated[CrossEntropy | Focal, Field(discriminator="name")]
 Optimizer = Annotated[Sgd | AdamW, Field(discriminator="name")]
@@ -196,6 +206,7 @@ class TrainConfig(Section):
     optimizer: Optimizer
     scheduler: Scheduler
     trainer: Trainer
+    sweep: Search | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     batch_size: PositiveInt
     workers: Count | Literal["auto"]
@@ -217,6 +228,11 @@ class TrainConfig(Section):
             raise ValueError("fit=false: expected the weights to evaluate, but weights is null: add weights=FILE")
         if not self.fit and self.resume is not None:
             raise ValueError("fit=false: expected no resume, since an evaluation starts anew: leave resume out")
+        if self.sweep and (self.test or not self.fit or self.trainer.strategy == "ddp"):
+            raise ValueError(
+                "sweep: expected test=false, fit=true and trainer.strategy=auto, since a search trains one net after "
+                "another and must not look at the test split"
+            )
         if self.mixup + self.cutmix > 0 and getattr(self.dataset, "labels", None) == "multi":
             raise ValueError("dataset.labels=multi: expected mixup=0 and cutmix=0: mixed faces have no best label")
         return self

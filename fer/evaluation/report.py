@@ -172,11 +172,19 @@ def main(words: list[str] | None = None) -> None:
         asked = parser.parse_args(words)
         if asked.output is None and len(asked.folders) > 1:
             raise UserError("several DIR: expected --output, a folder for the report")
-        print(write_report(asked.folders, asked.output or asked.folders[0], asked.baseline))
+        print(_report(asked.folders, asked.output, asked.baseline))
     except UserError as error:
         sys.exit(_say(f"error: {error}", 2))
     except RunError as error:
         sys.exit(_say(f"failed: {error}", 1))
+
+
+def _report(folders: list[Path], output: Path | None, baseline: str | None) -> Path:
+    if len(folders) == 1 and (folders[0] / "study.journal").exists():
+        from fer.evaluation.search_report import write_search_report
+
+        return write_search_report(folders[0])
+    return write_report(folders, output or folders[0], baseline)
 
 
 def _say(sentence: str, code: int) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from fer.config import Job, differences
 from fer.errors import UserError
 
-MAY_DIFFER = ("resume", "workers", "test", "tta")  # none of them changes what is trained
+MAY_DIFFER = ("resume", "workers", "test", "tta", "sweep.trials")  # none of them changes what is trained
 SETTINGS, RESULTS, LAST = Path(".hydra/config.yaml"), "metrics.json", Path("checkpoints/last.ckpt")
 
 
@@ -20,7 +20,7 @@ def check_training(jobs: list[Job], multirun: bool) -> None:
     """
     errors: list[str] = []
     for job in jobs:
-        for check in (_check_files, _check_strategy, _check_processes, _check_devices):
+        for check in (_check_files, _check_strategy, _check_search, _check_processes, _check_devices):
             errors += check(job)
     if multirun:
         errors += _check_sweep(jobs)
@@ -55,6 +55,13 @@ def _check_strategy(job: Job) -> Iterator[str]:
             yield str(error)
 
 
+def _check_search(job: Job) -> Iterator[str]:
+    if job.plain.get("sweep") and job.config:
+        from fer.training.space import space_mistakes
+
+        yield from space_mistakes(job.plain, job.schema)
+
+
 def _check_processes(job: Job) -> Iterator[str]:
     trainer, started = job.part("trainer"), int(os.environ.get("WORLD_SIZE", 1))
     if not trainer or "TORCHELASTIC_RUN_ID" not in os.environ or trainer.devices == "auto":
@@ -86,6 +93,8 @@ def _check_devices(job: Job) -> Iterator[str]:
 
 
 def _check_sweep(jobs: list[Job]) -> Iterator[str]:
+    if any(job.part("sweep") for job in jobs):
+        yield "sweep: expected one command, since a search makes its own trials: leave out -m"
     for job in jobs:
         if (trainer := job.part("trainer")) and trainer.strategy == "ddp":
             yield (
@@ -121,8 +130,9 @@ def _check_folder(job: Job) -> Iterator[str]:
     before = folder / SETTINGS
     if (folder / RESULTS).exists():
         yield f"{folder}: expected a new or an interrupted run, but this is a finished one: choose another folder"
-    elif not resumed and (folder / "checkpoints").exists():
-        yield f"{folder}: holds an interrupted run: go on with resume={folder}, or choose another folder"
+    elif not resumed and any((folder / name).exists() for name in ("checkpoints", "study.journal")):
+        what = "an interrupted run" if (folder / "checkpoints").exists() else "a search"
+        yield f"{folder}: holds {what}: go on with resume={folder}, or choose another folder"
     elif resumed and not before.is_file():
         yield f"resume={folder}: expected the folder of an interrupted run, but there is no {before}"
     elif resumed and job.config:

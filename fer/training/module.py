@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from fer.data.loading import Batch
-from fer.errors import RunError
+from fer.errors import Diverged
 from fer.evaluation.metrics import Outputs, evaluate
 from fer.models.inputs import average_logits, normalise, views
 from fer.models.se_resnet import SEResNet
@@ -150,9 +150,9 @@ def make_mixers(mixup: float, cutmix: float) -> list[Any]:
     return [kind(alpha=alpha) for kind, alpha in ((v2.MixUp, mixup), (v2.CutMix, cutmix)) if alpha]
 
 
-def not_finite(epoch: int) -> RunError:
+def not_finite(epoch: int) -> Diverged:
     """Return the error for a loss that is NaN or infinite."""
-    return RunError(
+    return Diverged(
         f"the loss is no longer finite in epoch {epoch + 1}; checkpoints/last.ckpt and best.ckpt are of the last good "
         "epoch: lower optimizer.lr, set gradient_clip=1 or trainer.precision=32-true"
     )

@@ -4,12 +4,13 @@ metrics.json is written last, and only if everything went well: no file, no succ
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
 from lightning import Trainer, seed_everything
+from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
 
 from fer.data.augmentation import build_strategy
@@ -34,12 +35,13 @@ from fer.weights import Header, load_net, save_weights, transplant
 VOCABULARIES = {"fer2013": (6, 7), "ferplus": (6, 7, 8), "synthetic": (6, 7), "folder": (8,)}
 
 
-def run(config: TrainConfig, folder: Path) -> float:
+def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) -> float:
     """Train and evaluate, or only evaluate, by a configuration.
 
     Args:
         config: the checked configuration.
         folder: takes everything that the run leaves; with an interrupted run's checkpoint in it, that run goes on.
+        watchers: further callbacks of the training.
 
     Returns:
         The monitored validation metric of the kept weights.
@@ -56,7 +58,7 @@ def run(config: TrainConfig, folder: Path) -> float:
     seed_everything(config.seed, verbose=False)
     table, net, header = prepare(config)
     data = make_data(config, table)
-    trainer = make_trainer(config, folder, [record, Dashboard(data)])
+    trainer = make_trainer(config, folder, [record, Dashboard(data), *watchers])
     module = EmotionModule(net, header, make_loss(config.loss, table.counts()[Split.TRAIN]), config)
     if trainer.is_global_zero:
         print_start(config, folder, table, net, trainer)
@@ -132,6 +134,12 @@ def fit(trainer: Trainer, module: EmotionModule, data: FaceData, folder: Path) -
     module.load_state_dict(trainer.strategy.broadcast(state))  # other machines may not see the folder
 
 
+def whole(folder: Path) -> Path:
+    """Return what is to be resumed: a run's folder, or that of the sweep or search that it belongs to."""
+    is_part = any((folder.parent / name).exists() for name in ("multirun.yaml", "study.journal"))
+    return folder.parent if is_part else folder
+
+
 @contextmanager
 def resumable(folder: Path, config: TrainConfig) -> Iterator[None]:
     """Say how to go on after an interruption.
@@ -146,7 +154,7 @@ def resumable(folder: Path, config: TrainConfig) -> Iterator[None]:
         raise RunError(f"a file of the run could not be written ({error})") from error
     except (KeyboardInterrupt, SystemExit, Terminated) as error:
         if config.fit:
-            print(f"\nto go on: the same command with resume={shown(folder)}", flush=True)
+            print(f"\nto go on: the same command with resume={shown(whole(folder))}", flush=True)
         if isinstance(error, SystemExit):
             raise KeyboardInterrupt from error
         raise

@@ -13,6 +13,7 @@ from rich.table import Table as Grid
 
 import fer
 from fer.data.table import Split, Table
+from fer.evaluation.search_report import best_command, name_of
 from fer.models.se_resnet import SEResNet
 from fer.schema import TrainConfig
 from fer.training.losses import class_weights
@@ -109,6 +110,14 @@ def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[st
         )
     console.print(grid)
     console.print(f"[bold]done in {results['seconds']:.0f} s:[/bold] {escape(shown(folder))}", soft_wrap=True)
+
+
+def print_best(folder: Path, number: int, value: float, monitor: str) -> None:
+    """Print a search's best trial, and the command that trains its settings."""
+    console = Console(highlight=False)
+    console.print(f"\n[bold]best:[/bold] {name_of(number)}, {monitor} {value:.4f} (chosen on validation)")
+    console.print(best_command(folder), markup=False, soft_wrap=True)
+    console.print(f"[bold]report:[/bold] {escape(shown(folder / 'report.md'))}", soft_wrap=True)
 
 
 def _cell(results: dict[str, Any], key: str, interval: bool) -> str:

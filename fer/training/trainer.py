@@ -64,9 +64,7 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
 
 def _plugins(is_shared: bool, accelerator: str) -> list[Any]:
     if not is_shared:
-        return [
-            LightningEnvironment()
-        ]  # or Slurm would have Lightning look for other processes
+        return [LightningEnvironment()]  # or Slurm would have Lightning look for other processes
     return [SharedBatchNorms()] if accelerator == "cpu" else []
 
 
