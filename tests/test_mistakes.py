@@ -33,7 +33,8 @@ WRONG = {
         "dataset=": "dataset=: expected one of fer2013, ferplus, folder, synthetic",
         "augmentation=hflp": "augmentation=hflp: expected one of full, hflip, mid, none, vflip; did you mean hflip?",
         "model=null": "model=null: expected one of base, laptop, large, small, tiny",
-        "experiment=lap": "experiment=lap: expected one of debug, fer2013_full, fer2013_hflip, fer2013_mid, fer2013_none, fer2013_vflip, ferplus_full, ferplus_none, gpu, laptop, recipe; did you mean laptop?",
+        "experiment=lap": "experiment=lap: expected one of debug, fer2013_full, fer2013_hflip, fer2013_mid, "
+        "fer2013_none, fer2013_vflip, ferplus_full, ferplus_none, gpu, laptop, recipe; did you mean laptop?",
         "loss='focall'": "loss=focall: expected one of cross_entropy, focal; did you mean focal?",
         "optimizer.name=adamw": "optimizer.name=adamw: choose an option by optimizer=adamw, which brings its other "
         "keys along",

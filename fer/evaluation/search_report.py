@@ -1,7 +1,8 @@
 """The report of a search: its trials, best first, and Optuna's plots of them."""
 
+import csv
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 JOURNAL = "study.journal"
+IN_A_ROW = 4  # settings in a figure
 OWN = ("sweep", "resume", "hydra", "test", "seed")  # keys of the search, and not of the training that it finds
 STATES = {"COMPLETE": "whole", "PRUNED": "cut short", "RUNNING": "running or interrupted", "FAIL": "failed"}
 
@@ -26,6 +28,7 @@ def open_study(journal: Path, **options: Any) -> "optuna.Study":
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it tells of every trial, as the search does
     storage = JournalStorage(JournalFileBackend(str(journal)))
     return optuna.create_study(storage=storage, study_name="search", load_if_exists=True, **options)
 
@@ -43,7 +46,7 @@ def write_search_report(folder: Path) -> Path:
         (folder / "figures").mkdir(exist_ok=True)
         with FileLock(folder / ".report.lock"):
             trials = _ranked(study)
-            figures = list(_figures(study, folder / "figures"))
+            figures = list(_figures(study, _config(folder)["monitor"], folder / "figures"))
             _write_summary(folder / "summary.csv", trials)
             with whole_file(folder / "report.md") as file:
                 file.write("\n".join(_lines(study, trials, figures, folder)))
@@ -65,6 +68,10 @@ def best_command(folder: Path) -> str:
     return " ".join(["python train.py", *kept, *(f"{key}={_short(best, key)}" for key in best.params)])
 
 
+def _config(folder: Path) -> dict[str, Any]:
+    return yaml.safe_load((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
+
+
 def _short(trial: "FrozenTrial", key: str) -> str:
     value = trial.params[key]
     return f"{value:.4g}" if isinstance(value, float) else str(value).replace(" ", "")
@@ -84,7 +91,7 @@ def _ranked(study: "optuna.Study") -> list["FrozenTrial"]:
 def _lines(
     study: "optuna.Study", trials: list["FrozenTrial"], figures: list[tuple[str, str]], folder: Path
 ) -> Iterator[str]:
-    config = yaml.safe_load((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
+    config = _config(folder)
     monitor, count = config["monitor"], len(trials)
     whole = [trial for trial in trials if trial.state.name == "COMPLETE"]
     yield f"# Search: {count} of {config['sweep']['trials']} trials\n"
@@ -118,8 +125,6 @@ def _row(trial: "FrozenTrial", keys: list[str]) -> list[str]:
 
 
 def _write_summary(path: Path, trials: list["FrozenTrial"]) -> None:
-    import csv
-
     keys = sorted({key for trial in trials for key in trial.params})
     with whole_file(path) as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -130,51 +135,67 @@ def _write_summary(path: Path, trials: list["FrozenTrial"]) -> None:
             writer.writerow([trial.number, trial.state.name, reached, len(trial.intermediate_values), *values])
 
 
-def _figures(study: "optuna.Study", folder: Path) -> Iterator[tuple[str, str]]:
+def _figures(study: "optuna.Study", monitor: str, folder: Path) -> Iterator[tuple[str, str]]:
     """Draw what the trials so far allow; yield each figure's file name and what it shows."""
     import matplotlib as mpl
 
     mpl.use("agg")
-    import optuna.visualization.matplotlib as draw
     from matplotlib import pyplot
-    from optuna.importance import PedAnovaImportanceEvaluator
 
-    whole = sum(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False))
-    plots = {
-        "search_history.png": (1, "Best value over the trials", lambda: draw.plot_optimization_history(study)),
-        "search_curves.png": (1, "Each trial over its epochs", lambda: draw.plot_intermediate_values(study)),
-        "search_importance.png": (
-            4,
-            "Which settings matter",
-            lambda: draw.plot_param_importances(study, evaluator=PedAnovaImportanceEvaluator()),
-        ),
-        "search_slices.png": (2, "Each setting against the value", lambda: draw.plot_slice(study)),
-    }
-    for name, (needed, about, plot) in plots.items():
-        if whole < needed:
-            continue
+    for name, about, plot in _plots(study):
         with warnings.catch_warnings(), pyplot.rc_context({"font.size": 11}):
             warnings.simplefilter("ignore")  # experimental, says Optuna
             drawn = plot()
             figure = (drawn if hasattr(drawn, "figure") else drawn[0]).figure
-            _restyle(figure, about)
-            partial = folder / f"{name}.partial"
+            _restyle(figure, about, monitor)
+            partial = folder / f"{name}.png.partial"
             figure.savefig(partial, dpi=150, format="png", facecolor="white")
             pyplot.close(figure)
-        partial.replace(folder / name)
-        yield name, about
+        partial.replace(folder / f"{name}.png")
+        yield f"{name}.png", about
 
 
-def _restyle(figure: Any, title: str) -> None:
-    """Give one of Optuna's figures a size, a white ground and type that is legible in a report."""
-    axes = figure.axes
-    figure.set_size_inches(8 if len(axes) < 3 else 3.2 * min(len(axes), 4), 4.4)
-    figure.suptitle(title, x=0.02, ha="left", fontweight="bold")
-    for each in axes:
-        each.set_title("")
-        each.set_facecolor("white")
-        each.grid(color="#E3E7EB")
-        each.tick_params(axis="x", labelrotation=0, labelsize=9)
-        if (legend := each.get_legend()) and len(legend.get_texts()) > 10:
-            legend.remove()  # a line for each trial says nothing
-    figure.tight_layout()
+def _plots(study: "optuna.Study") -> Iterator[tuple[str, str, Callable[[], Any]]]:
+    import optuna.visualization.matplotlib as draw
+    from optuna.importance import PedAnovaImportanceEvaluator
+
+    whole = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
+    if not whole:
+        return
+    yield "search_history", "Best value over the trials", lambda: draw.plot_optimization_history(study)
+    yield "search_curves", "Each trial over its epochs", lambda: draw.plot_intermediate_values(study)
+    keys = sorted(whole[0].params)
+    if len(whole) > len(keys):
+        evaluator = PedAnovaImportanceEvaluator()
+        yield (
+            "search_importance",
+            "Which settings matter",
+            lambda: draw.plot_param_importances(study, evaluator=evaluator),
+        )
+    for start in range(0, len(keys), IN_A_ROW):
+        some = keys[start : start + IN_A_ROW]
+        about = f"The value against {', '.join(some)}"
+        yield f"search_slices_{start // IN_A_ROW}", about, lambda some=some: draw.plot_slice(study, params=some)
+
+
+def _restyle(figure: Any, title: str, monitor: str) -> None:
+    """Give one of Optuna's figures a size, a white ground, and words and type that are legible in a report."""
+    from matplotlib.ticker import MaxNLocator, NullFormatter
+
+    words = {"Objective Value": monitor, "Intermediate Value": monitor, "Step": "epoch", "Trial": "trial"}
+    figure.set_size_inches(8, 4.4)
+    figure.set_layout_engine("constrained" if len(figure.axes) > 2 else "tight")  # of a slice, the first divides by 0
+    figure.suptitle(title if "," not in title else "", x=0.02, ha="left", fontweight="bold")
+    for axes in figure.axes:
+        axes.set_title("")
+        axes.set_title("", loc="left")
+        axes.set_facecolor("white")
+        axes.grid(color="#E3E7EB")
+        label = axes.get_xlabel()
+        axes.set_xlabel(words.get(label, ".".join(label.split(".")[-2:])))
+        axes.set_ylabel(words.get(axes.get_ylabel(), ""))
+        axes.xaxis.set_minor_formatter(NullFormatter())  # of a logarithmic axis: they overlap
+        if label in ("Step", "Trial"):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if legend := axes.get_legend():
+            legend.remove()  # one line a trial says nothing

@@ -1,8 +1,8 @@
 """A search by Optuna: trials around `fer.training.run.run`, on validation only, in a study that lies on disk.
 
 Several processes share the study, and a killed one leaves it whole: every trial is a run's folder with checkpoints, and
-whoever finds it abandoned goes on with it. Akiba et al., Optuna: A Next-generation Hyperparameter Optimization Framework,
-2019.
+whoever finds it abandoned goes on with it. Akiba et al., Optuna: A Next-generation Hyperparameter Optimization
+Framework, 2019.
 """
 
 import json
@@ -42,7 +42,6 @@ def search(config: TrainConfig, folder: Path) -> float:
     Raises:
         RunError: if no trial came to its end.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     direction = "minimize" if config.monitor.endswith("loss") else "maximize"
     study = open_study(folder / JOURNAL, direction=direction)
     study.pruner = optuna.pruners.MedianPruner(config.sweep.startup, config.sweep.warmup)
@@ -51,12 +50,20 @@ def search(config: TrainConfig, folder: Path) -> float:
             if trial is None:
                 break
             _work(study, trial, config, folder / name_of(trial.number))
-        write_search_report(folder)
-    write_search_report(folder)
+        _report(folder)
+    _report(folder)
     if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
         raise RunError(f"no trial of {folder} came to its end: see sweep.warmup, and the ranges of sweep.space")
     print_best(folder, study.best_trial.number, study.best_value, config.monitor)
     return study.best_value
+
+
+def _report(folder: Path) -> None:
+    """Bring the report up to date; what goes wrong with it spoils no trial."""
+    try:
+        write_search_report(folder)
+    except Exception as error:
+        print(f"the report of {folder} could not be made: {error!r}", flush=True)
 
 
 @contextmanager
