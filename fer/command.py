@@ -16,14 +16,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from fer.errors import RunError, Terminated, UserError
+from fer.errors import JobFailed, RunError, Terminated, UserError
 
 DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 ERROR, OUTPUT = "error.txt", "output.txt"  # in the folder of a sweep's job: why it failed, what it said
-
-
-class JobFailed(RunError):
-    """A job of a sweep failed, and has said so already."""
 
 
 def main(
@@ -73,11 +69,18 @@ def _run(
 
     flags, words = _parse(words)
     model, is_page = schema(), flags.hydra_help or flags.info or flags.shell_completion
-    added, folder = ([], Path()) if is_page else _check(flags, script, model, check)
+    added, folder, is_queued = ([], Path(), False) if is_page else _check(flags, script, model, check)
     sys.argv[1:] = words + added
     job = _Job(model, task, report, flags.multirun)
+    start = hydra.main(config_path=str(script.parent / "conf"), config_name=script.stem, version_base="1.3")(job)
     try:
-        hydra.main(config_path=str(script.parent / "conf"), config_name=script.stem, version_base="1.3")(job)()
+        if is_queued:
+            from fer.cluster import waiting
+
+            with waiting(folder):
+                start()
+        else:
+            start()
         if flags.multirun:  # once more, after the jobs of other processes
             _refresh(report, folder)
     except JobFailed:
@@ -118,8 +121,11 @@ def _parse(words: list[str]) -> tuple[Any, list[str]]:
     return flags, words + flags.overrides
 
 
-def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> tuple[list[str], Path]:
-    """Check all jobs and return the words that send them to their folders, and the run's or the sweep's folder.
+def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> tuple[list[str], Path, bool]:
+    """Check all jobs.
+
+    Returns:
+        The words that send them to their folders, the run's or the sweep's folder, and whether a cluster runs them.
 
     Raises:
         UserError: with all mistakes of all jobs, a line each.
@@ -145,7 +151,7 @@ def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> 
         if not any(word.startswith(("hydra.run.dir=", "resume=")) for word in flags.overrides):
             folder = Path(tempfile.mkdtemp(prefix="fer-"))  # not another one, named by the moment
             atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return [*names, quote_path(f"hydra.{key}.dir={folder}")], folder
+    return [*names, quote_path(f"hydra.{key}.dir={folder}")], folder, jobs[0].is_queued
 
 
 class _Job:
@@ -160,12 +166,12 @@ class _Job:
         from omegaconf import OmegaConf
 
         runtime = HydraConfig.get()
-        if "submitit" not in runtime.launcher._target_:  # which puts a job back into the queue
+        if "submitit" not in runtime.launcher._target_:  # it knows what Slurm's signals mean
             _terminate_loudly()
         config = self.schema.model_validate(OmegaConf.to_container(composed, resolve=True))
         folder = Path(runtime.runtime.output_dir)
         if self.multirun:
-            return self._work_in_sweep(config, folder, runtime.job.num, "joblib" in runtime.launcher._target_)
+            return self._work_in_sweep(config, folder, runtime.job.num, "Basic" not in runtime.launcher._target_)
         try:
             return self.task(config, folder)
         except Exception as error:

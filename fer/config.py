@@ -75,6 +75,7 @@ class Job:
     schema: type[BaseModel]
     config: Any = None  # the checked model, if nothing is wrong
     folder: Path | None = None  # likewise; in a sweep, below the sweep's own, in which its name is unique
+    is_queued: bool = False  # on a Slurm cluster, and so not to run on this machine
 
     def part(self, name: str) -> Any:
         """Return the checked value of one key or section; None if it is wrong, whatever the others are."""
@@ -163,6 +164,9 @@ def _words(override: Override, command: Command, errors: list[str]) -> list[str]
     if override.key_or_group == "hydra.mode":
         errors.append("hydra.mode: expected -m for a sweep, and nothing for one run")
         return []
+    if override.key_or_group == "hydra/launcher" and not command.multirun:
+        errors.append(f"{override.input_line}: launches the jobs of a sweep: add -m")
+        return []
     if override.is_sweep_override() and not command.multirun:
         errors.append(f"{override.input_line}: several values make a sweep: add -m, or put a list into brackets")
         return []
@@ -193,7 +197,7 @@ def _read_job(command: Command, words: list[str], schema: type[BaseModel], error
     """Compose one job as Hydra will; if that fails, name all keys at fault and judge the rest."""
     try:
         composed = command.compose(words)
-        job = Job(_without_hydra(composed), schema)
+        job = Job(_without_hydra(composed), schema, is_queued="SlurmLauncher" in composed.hydra.launcher._target_)
     except REFUSALS as error:
         if (rest := _without_faults(command, words, errors)) != words:
             return _read_job(command, rest, schema, errors)

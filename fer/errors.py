@@ -13,5 +13,9 @@ class Diverged(RunError):
     """The loss is no longer finite."""
 
 
+class JobFailed(RunError):
+    """A job of a sweep failed, and has said so already."""
+
+
 class Terminated(BaseException):
     """SIGTERM arrived, or the terminal was closed. Exit code 143; like KeyboardInterrupt, not an Exception."""

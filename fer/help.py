@@ -14,6 +14,8 @@ FLAGS
   --config-dir DIR        also take options from DIR/GROUP/OPTION.yaml: DIR/{group}/mine.yaml is {group}=mine"""
 SWEEPS = """\
   -m                      a sweep: key=a,b and group=a,b run once for each combination
+  hydra/launcher=parallel several jobs of a sweep at once; hydra.launcher.n_jobs=4
+  hydra/launcher=slurm    a sweep on a Slurm cluster; keys: conf/hydra/launcher/slurm.yaml, as hydra.launcher.KEY
   hydra.run.dir=DIR       the run's folder, in place of a new one in runs/
   hydra.sweep.dir=DIR     the folder of a sweep's runs, in place of a new one in sweeps/"""
 EXITS = """\

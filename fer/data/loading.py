@@ -150,11 +150,13 @@ def make_loader(faces: Faces, batches: Batches, workers: int, pin_memory: bool) 
 def _end_quietly(worker: int) -> None:
     """Leave it to the command to say what Ctrl-C and SIGTERM, which often reach all processes, have ended.
 
-    A worker that SIGTERM killed would be an error of its own to PyTorch; one that ignored it would never end.
+    A worker that SIGTERM killed would be an error of its own to PyTorch; one that ignored it would never end. But a job
+    on a Slurm cluster works on after SIGTERM, until Slurm kills it: so must its workers.
     """
+    is_queued = "SUBMITIT_EXECUTOR" in os.environ
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    for name in ("SIGUSR1", "SIGUSR2"):  # by which Slurm tells a job, and not its workers, to queue again
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if is_queued else lambda *_: os._exit(0))
+    for name in ("SIGUSR1", "SIGUSR2"):  # by which Slurm tells all of a job's processes that it has to queue again
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     sys.excepthook = lambda *_: None  # of the thread whose batch nobody takes any more; real errors go another way

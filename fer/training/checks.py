@@ -1,6 +1,7 @@
 """What is checked before any work beyond the schema: data, weights, strategies, devices, and earlier runs' folders."""
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ def check_training(jobs: list[Job], multirun: bool) -> None:
         for check in (_check_files, _check_strategy, _check_search, _check_processes, _check_devices):
             errors += check(job)
     if multirun:
-        errors += _check_sweep(jobs)
+        errors += [*_check_queue(jobs), *_check_sweep(jobs)]
     elif jobs:
         errors += _check_folder(jobs[0])
     if errors:
@@ -76,7 +77,7 @@ def _check_processes(job: Job) -> Iterator[str]:
 
 def _check_devices(job: Job) -> Iterator[str]:
     trainer = job.part("trainer")
-    if not trainer or trainer.accelerator in ("auto", "cpu"):
+    if job.is_queued or not trainer or trainer.accelerator in ("auto", "cpu"):
         return
     import torch
 
@@ -90,6 +91,14 @@ def _check_devices(job: Job) -> Iterator[str]:
         )
     elif trainer.devices != "auto" and trainer.devices > found:
         yield f"trainer.devices={trainer.devices}: expected at most {found}, as PyTorch finds no more of {kind}"
+
+
+def _check_queue(jobs: list[Job]) -> Iterator[str]:
+    if any(job.is_queued for job in jobs) and not shutil.which("sbatch"):
+        yield (
+            "hydra/launcher=slurm: expected a machine of a Slurm cluster, but there is no sbatch here: start the sweep "
+            "on the cluster's login node, or take hydra/launcher=parallel"
+        )
 
 
 def _check_sweep(jobs: list[Job]) -> Iterator[str]:

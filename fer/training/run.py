@@ -146,6 +146,7 @@ def resumable(folder: Path, config: TrainConfig) -> Iterator[None]:
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, of which Lightning makes SystemExit.
+        SystemExit: if submitit has put the job back into a cluster's queue.
         RunError: if a file could not be written.
     """
     try:
@@ -153,6 +154,8 @@ def resumable(folder: Path, config: TrainConfig) -> Iterator[None]:
     except OSError as error:
         raise RunError(f"a file of the run could not be written ({error})") from error
     except (KeyboardInterrupt, SystemExit, Terminated) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, KeyboardInterrupt):
+            raise
         if config.fit:
             print(f"\nto go on: the same command with resume={shown(whole(folder))}", flush=True)
         if isinstance(error, SystemExit):

@@ -4,13 +4,17 @@ import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 
 from fer.schema import TrainConfig
 from fer.training.callbacks import FiniteLoss, Patience
@@ -18,6 +22,18 @@ from fer.training.checkpoints import BestAndLast, MovingAverage, WholeCheckpoint
 from fer.training.devices import choose_devices, find_accelerator
 from fer.training.distributed import SharedBatchNorms
 from fer.training.schedules import choose_precision
+
+
+class SteadyTrainer(Trainer):
+    """A Trainer that leaves SIGTERM to the handler that it found: to the command's, which raises, or to submitit's.
+
+    Submitit's has the job go on, as Slurm announces a preemption by SIGTERM and puts back only what works to the end.
+    """
+
+    @property
+    def received_sigterm(self) -> bool:
+        """Lightning would end a training after this batch, with exit code 0."""
+        return False
 
 
 def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) -> Trainer:
@@ -42,7 +58,7 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
         callbacks.append(TQDMProgressBar(refresh_rate=10, leave=False))
     accelerator = find_accelerator(config.trainer.accelerator)
     is_shared = config.trainer.strategy == "ddp"
-    return Trainer(
+    return SteadyTrainer(
         accelerator=accelerator,
         devices=choose_devices(config.trainer.devices, accelerator),
         num_nodes=config.trainer.num_nodes,
@@ -52,7 +68,11 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
         gradient_clip_val=config.gradient_clip or None,
         deterministic="warn",  # same seed, same figures, on a GPU too
         callbacks=callbacks,
-        plugins=[WholeCheckpoints(), *_plugins(is_shared, accelerator)],
+        plugins=[
+            WholeCheckpoints(),
+            *_environment(is_shared),
+            *([SharedBatchNorms()] if is_shared and accelerator == "cpu" else []),
+        ],
         sync_batchnorm=is_shared and accelerator != "cpu",
         logger=TensorBoardLogger(folder, name="", version="", default_hp_metric=False),
         num_sanity_val_steps=0,
@@ -62,10 +82,13 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
     )
 
 
-def _plugins(is_shared: bool, accelerator: str) -> list[Any]:
+def _environment(is_shared: bool) -> list[ClusterEnvironment]:
+    """Return who says which processes train together, where Lightning would not choose right by itself."""
     if not is_shared:
-        return [LightningEnvironment()]  # or Slurm would have Lightning look for other processes
-    return [SharedBatchNorms()] if accelerator == "cpu" else []
+        return [LightningEnvironment()]  # not the processes of a Slurm job, of which this is one by itself
+    if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
+        return [SLURMEnvironment(auto_requeue=False)]  # it would begin anew, in a new folder
+    return []
 
 
 def _quiet() -> None:

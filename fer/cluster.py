@@ -1,0 +1,59 @@
+"""A sweep whose jobs wait in the queue of a Slurm cluster: the command that waits for them.
+
+Submitit puts the jobs into the queue, and puts a job back that Slurm interrupts by SIGUSR2: at the end of its time, or
+before a preemption. The job then goes on from its last whole epoch, as its folder is the same.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra.core.utils import JobReturn, JobStatus
+from submitit import SlurmJob
+from submitit.core.utils import FailedJobError, UncompletedJobError
+
+from fer.errors import JobFailed, Terminated, UserError
+
+
+@contextmanager
+def waiting(sweep: Path) -> Iterator[None]:
+    """Have Hydra's launcher wait for all jobs, also after one that the cluster has ended without a result.
+
+    Args:
+        sweep: the sweep's folder.
+
+    Raises:
+        UserError: if Slurm refuses the jobs.
+    """
+    results = SlurmJob.results
+
+    def wait(job: SlurmJob[JobReturn]) -> list[JobReturn]:
+        try:
+            return results(job)
+        except UncompletedJobError:
+            return [_lost(job)]
+        except (KeyboardInterrupt, Terminated):
+            number = job.job_id.partition("_")[0]
+            _say(f"\nthe jobs stay in the queue; to end them: scancel {number}; to go on afterwards: resume={sweep}")
+            raise
+
+    SlurmJob.results = wait
+    try:
+        yield
+    except FailedJobError as error:  # of sbatch
+        reason = next((line for line in str(error).splitlines() if "error:" in line), str(error))
+        raise UserError(f"Slurm refused the sweep: {reason.rpartition('error: ')[2]}") from error
+    finally:
+        SlurmJob.results = results
+
+
+def _lost(job: SlurmJob[JobReturn]) -> JobReturn:
+    """Return what a failed job returns, for one that was cancelled or killed."""
+    told = f"Slurm's job {job.job_id} ended without a result ({job.state}); its log: {job.paths.stderr}"
+    _say(f"failed: {told}")
+    return JobReturn(_return_value=JobFailed(told), status=JobStatus.FAILED)
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
