@@ -30,13 +30,16 @@ def waiting(sweep: Path) -> Iterator[None]:
 
     def wait(job: SlurmJob[JobReturn]) -> list[JobReturn]:
         try:
-            return results(job)
+            returned = results(job)
         except UncompletedJobError:
-            return [_lost(job)]
+            returned = [_lost(job)]
         except (KeyboardInterrupt, Terminated):
             number = job.job_id.partition("_")[0]
             _say(f"\nthe jobs stay in the queue; to end them: scancel {number}; to go on afterwards: resume={sweep}")
             raise
+        if returned[0].status == JobStatus.FAILED:
+            _say(str(returned[0]._return_value))
+        return returned
 
     SlurmJob.results = wait
     try:
@@ -50,9 +53,9 @@ def waiting(sweep: Path) -> Iterator[None]:
 
 def _lost(job: SlurmJob[JobReturn]) -> JobReturn:
     """Return what a failed job returns, for one that was cancelled or killed."""
+    overrides, _, number, *_ = job.submission().args
     told = f"Slurm's job {job.job_id} ended without a result ({job.state}); its log: {job.paths.stderr}"
-    _say(f"failed: {told}")
-    return JobReturn(_return_value=JobFailed(told), status=JobStatus.FAILED)
+    return JobReturn(overrides, _return_value=JobFailed(f"failed: job {number}: {told}"), status=JobStatus.FAILED)
 
 
 def _say(sentence: str) -> None:

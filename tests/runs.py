@@ -52,7 +52,7 @@ def without_figures(patch: pytest.MonkeyPatch) -> None:
 
 def start(*words: str, **options) -> subprocess.Popen:
     """Start train.py with a tiny run in a process group of its own, one thread to a process."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = options.pop("env", os.environ) | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, str(ROOT / "train.py"), *tiny(*words)],
         stdout=subprocess.PIPE,
