@@ -178,7 +178,9 @@ def _words(override: Override, command: Command, errors: list[str]) -> list[str]
             return []
     if override.is_delete():
         return words
-    found = {word: _wrong_option(override.key_or_group, word.partition("=")[2], command.options) for word in words}
+    launchers = {"hydra/launcher": GlobalHydra.instance().config_loader().get_group_options("hydra/launcher")}
+    options = command.options | launchers
+    found = {word: _wrong_option(override.key_or_group, word.partition("=")[2], options) for word in words}
     errors += filter(None, found.values())
     return [word for word in words if not found[word]]
 

@@ -16,7 +16,7 @@ from fer.schema import TrainConfig
 CONF = Path(__file__).parents[1] / "conf"
 OPTIONS = Command(CONF, "train", []).options
 DATASETS = OPTIONS["dataset"]
-GROUPS = [group for group in OPTIONS if group not in ("dataset", "experiment")]
+GROUPS = [group for group in OPTIONS if group not in ("dataset", "experiment", "sweep")]
 ROUNDS = range(max(len(OPTIONS[group]) for group in GROUPS))
 
 

@@ -40,7 +40,7 @@ WRONG = {
         "keys along",
         "~scheduler": "scheduler: expected a value, but it is missing",
     },
-    "groups": {"hydra/launcher=foo": "In 'hydra/config': Could not find 'hydra/launcher/foo'"},
+    "groups": {"hydra/launcher=foo": "hydra/launcher=foo: launches the jobs of a sweep: add -m"},
     "keys": {
         "typo=1": "typo: unknown key; --help shows all",
         "+typos=1": "typos: unknown key; --help shows all",

@@ -168,6 +168,13 @@ def test_a_killed_sweep_is_resumed_and_ends_like_an_uninterrupted_one(launcher, 
 # --- several at once ---
 
 
+def test_a_wrong_launcher_is_told_with_the_right_ones(train):
+    refused = train("-m", *EASY, "seed=1,2", "hydra/launcher=paralel")
+    assert refused.code == 2
+    assert "hydra/launcher=paralel: expected one of basic, " in refused.err
+    assert refused.err.endswith("did you mean parallel?\n")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_parallel_sweep_leaves_no_process(tmp_path, number, code):
