@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fer.config import Command, check_jobs, quote_path
+from fer.config import Command, check_jobs, name_jobs, quote_path
 from fer.inference.checks import check_inference
 from fer.inference.schema import InferConfig
 from fer.schema import TrainConfig
@@ -38,7 +38,9 @@ def data(tmp_path: Path) -> Path:
 
 def words_of(line: str, data: Path, run: Path) -> list[str]:
     """Return the words behind train.py, with real folders for the README's."""
-    return [word.replace("RUN_DIR", str(run)).replace("=DIR", f"={data}") for word in shlex.split(line)[2:]]
+    places = {"=RUN_DIR": f"={run}", "=SWEEP_DIR": f"={run.with_name('sweep')}", "=DIR": f"={data}"}
+    words = shlex.split(line)[2:]
+    return [next((word.replace(*place) for place in places.items() if word.endswith(place[0])), word) for word in words]
 
 
 def test_set_up_is_the_first_two_lines_and_the_powers_are_shown():
@@ -53,7 +55,8 @@ def test_set_up_is_the_first_two_lines_and_the_powers_are_shown():
 def test_trainings_pass_all_checks(line: str, data: Path, tmp_path: Path):
     words = [word for word in words_of(line, data, tmp_path) if not word.startswith("resume=")]
     overrides = [quote_path(word) for word in words if word != "-m"]
-    jobs = check_jobs(Command(ROOT / "conf", "train", overrides, "-m" in words), TrainConfig)
+    names = name_jobs(overrides) if "-m" in words else []
+    jobs = check_jobs(Command(ROOT / "conf", "train", overrides + names, "-m" in words), TrainConfig)
     check_training(jobs, "-m" in words)
 
 
@@ -77,11 +80,18 @@ def test_trainings_run(line: str, data: Path, tmp_path: Path):
     run = tmp_path / "run"
     places = [f"hydra.run.dir={run}", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
     words = words_of(line, data, run) + SHORT + (FEW if "synthetic" in line else []) + places
-    if f"resume={run}" in words:  # a run that was killed just before its end
+    if "hydra/launcher=slurm" in words:
+        pytest.skip("tests/test_slurm.py runs it where there is Slurm")
+    if "sweep=optuna" in words:
+        words += ["sweep.trials=2"]
+    if any(word.startswith("resume=") for word in words):  # what was killed just before its end
         train([word for word in words if not word.startswith("resume=")])
-        (run / "metrics.json").unlink()
+        next(tmp_path.glob("*/**/metrics.json")).unlink()
     train(words)
-    assert list(tmp_path.glob("sweep/*/metrics.json" if "-m" in words else "run/metrics.json"))
+    found = {path.relative_to(tmp_path).parts[0] for path in tmp_path.glob("*/**/metrics.json")}
+    assert found == {"sweep" if "-m" in words else "run"}
+    if "-m" in words or "sweep=optuna" in words:
+        assert len(list(tmp_path.glob("*/report.md"))) == 1
 
 
 def train(words: list[str]) -> None:
