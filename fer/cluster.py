@@ -45,8 +45,7 @@ def waiting(sweep: Path) -> Iterator[None]:
     try:
         yield
     except FailedJobError as error:  # of sbatch
-        reason = next((line for line in str(error).splitlines() if "error:" in line), str(error))
-        raise UserError(f"Slurm refused the sweep: {reason.rpartition('error: ')[2]}") from error
+        raise UserError(f"Slurm refused the sweep: {str(error).splitlines()[-1]}") from error
     finally:
         SlurmJob.results = results
 

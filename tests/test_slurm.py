@@ -197,7 +197,9 @@ def test_ctrl_c_leaves_the_jobs_to_the_queue(cluster, launch, tmp_path):
 @on_a_cluster
 def test_what_slurm_refuses_is_a_mistake(launch, tmp_path):
     code, err = end(launch("seed=1,2", "hydra.launcher.partition=nowhere", f"hydra.sweep.dir={tmp_path / 'sweep'}"))
-    assert (code, err) == (2, "error: Slurm refused the sweep: invalid partition specified: nowhere\n")
+    assert code == 2
+    assert "error: Slurm refused the sweep: sbatch: error: Batch job submission failed: Invalid partition" in err
+    assert "Traceback" not in err
 
 
 @on_a_cluster
