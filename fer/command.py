@@ -81,10 +81,10 @@ def _run(
                 start()
         else:
             start()
-        if flags.multirun:  # once more, after the jobs of other processes
-            _refresh(report, folder)
+        if flags.multirun:
+            _finish(report, folder)
     except JobFailed:
-        _refresh(report, folder)
+        _finish(report, folder)
         return _say("failed: not every job of the sweep went well; see their errors above", FAILED)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(str(error).strip().splitlines()[0]) from error
@@ -146,6 +146,8 @@ def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> 
     if errors:
         raise UserError(mistakes(list(dict.fromkeys(errors))))
     key, folder = ("sweep", jobs[0].folder.parent) if flags.multirun else ("run", jobs[0].folder)
+    if flags.multirun:
+        print(f"a sweep of {len(jobs)} job(s) in {folder}", flush=True)
     if is_helper:  # it writes nothing, but Hydra makes a folder
         names = ["hydra.output_subdir=null"]
         if not any(word.startswith(("hydra.run.dir=", "resume=")) for word in flags.overrides):
@@ -204,6 +206,13 @@ def _output_in(path: Path) -> Iterator[None]:
         contextlib.redirect_stderr(file),
     ):
         yield
+
+
+def _finish(report: Callable[[Path], Any] | None, sweep: Path) -> None:
+    """Report once more, after the jobs of other processes, and say where."""
+    _refresh(report, sweep)
+    if (sweep / "report.md").exists():
+        print(f"\nreport: {sweep / 'report.md'}", flush=True)
 
 
 def _refresh(report: Callable[[Path], Any] | None, sweep: Path) -> None:
