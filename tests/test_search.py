@@ -7,6 +7,7 @@ import signal
 
 import pytest
 import yaml
+from optuna.distributions import FloatDistribution
 
 import fer.training.search
 from fer.errors import Diverged, RunError
@@ -125,10 +126,10 @@ def test_a_search_finds_what_is_good_and_says_how_to_train_it(go, stub, tmp_path
     assert best == pytest.approx(max(1 - abs(math.log(rate / 0.05)) for rate in stub.rates))
     rate = min(stub.rates, key=lambda rate: abs(math.log(rate / 0.05)))
     told = capsys.readouterr().out
-    assert f"python train.py dataset=synthetic optimizer.lr={rate:.4g}\n" in told
+    assert f"python train.py dataset=synthetic optimizer.lr={rate}\n" in told
     report = (tmp_path / "search/report.md").read_text()
     assert "# Search: 8 of 8 trials" in report
-    assert f"    python train.py dataset=synthetic optimizer.lr={rate:.4g}" in report
+    assert f"    python train.py dataset=synthetic optimizer.lr={rate}" in report
     assert "test" not in (tmp_path / "search/summary.csv").read_text()
     for name in ("history", "curves", "importance", "slices_0"):
         assert (tmp_path / f"search/figures/search_{name}.png").stat().st_size > 5000
@@ -173,6 +174,30 @@ def test_processes_share_a_study_without_sharing_a_trial(go, stub, tmp_path):
     go()
     assert sorted(numbers) == [f"trial_{number:03}" for number in range(8)]
     assert states(tmp_path / "search") == ["COMPLETE"] * 8
+
+
+def test_a_trial_that_ends_while_another_process_looks_is_not_taken_again(go, stub, tmp_path, monkeypatch):
+    stub.errors = {2: KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        go()
+    lock = fer.training.search._lock
+
+    def ended(folder, number):
+        study = open_study(folder / JOURNAL)
+        if number == 2:
+            study.tell(2, 0.5)
+        return lock(folder, number)
+
+    monkeypatch.setattr(fer.training.search, "_lock", ended)
+    go()
+    assert states(tmp_path / "search") == ["COMPLETE"] * 8
+    assert len(stub.rates) == 8  # 3 before, 5 after
+
+
+def test_a_strength_set_to_one_is_still_searched_between_its_ends():
+    config = configure("sweep=optuna", "augmentation.transforms.flip.p=1", "augmentation.transforms.affine.p=1")
+    searched = fer.training.search.distributions(config)
+    assert isinstance(searched["augmentation.transforms.affine.p"], FloatDistribution)
 
 
 def test_lists_and_whole_numbers_are_searched_as_what_they_are(go, stub, tmp_path):

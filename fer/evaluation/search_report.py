@@ -1,6 +1,7 @@
 """The report of a search: its trials, best first, and Optuna's plots of them."""
 
 import csv
+import shlex
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,7 +66,7 @@ def best_command(folder: Path) -> str:
     typed = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
     kept = [word for word in typed if word.lstrip("+~").partition("=")[0].partition(".")[0] not in OWN]
     best = open_study(folder / JOURNAL).best_trial
-    return " ".join(["python train.py", *kept, *(f"{key}={_short(best, key)}" for key in best.params)])
+    return shlex.join(["python", "train.py", *kept, *(f"{key}={value}" for key, value in best.params.items())])
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -82,7 +82,9 @@ def _find_trial(study: optuna.Study, config: TrainConfig, folder: Path) -> tuple
     trials = study.get_trials(deepcopy=False)
     for old in trials:
         if old.state == TrialState.RUNNING and (lock := _lock(folder, old.number)):
-            return Trial(study, old._trial_id), lock
+            if study.get_trials(deepcopy=False)[old.number].state == TrialState.RUNNING:
+                return Trial(study, old._trial_id), lock
+            lock.release()  # its process has ended it in between
     if len(trials) >= config.sweep.trials:
         return None, None
     # A seed for each trial: the same one comes after an interruption, and another in each process.
@@ -130,7 +132,7 @@ def _work(study: optuna.Study, trial: Trial, config: TrainConfig, folder: Path) 
     """Train one trial and tell the study how it ended; after an interruption it stays open, for whoever resumes."""
     values = values_of(trial)
     shown = {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in values.items()}
-    print(f"\n{folder.name} ({trial.number + 1} of {config.sweep.trials}): {_words(shown)}", flush=True)
+    print(f"\n{folder.name} ({trial.number + 1} of {config.sweep.trials}): {' '.join(_words(shown))}", flush=True)
     trial_config = TrainConfig.model_validate(place(config.model_dump(mode="json"), values) | {"sweep": None})
     _write_settings(folder / ".hydra", trial_config, values)
     try:
@@ -141,13 +143,13 @@ def _work(study: optuna.Study, trial: Trial, config: TrainConfig, folder: Path) 
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
-def _words(values: dict[str, Any]) -> str:
-    return " ".join(f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in values.items())
+def _words(values: dict[str, Any]) -> list[str]:
+    return [f"{key}={json.dumps(value, separators=(',', ':'))}" for key, value in values.items()]
 
 
 def _write_settings(folder: Path, config: TrainConfig, values: dict[str, Any]) -> None:
     """Leave what Hydra leaves in the folders of runs: the report and TensorBoard's table read it."""
-    words = _words(values).split(" ")
+    words = _words(values)
     naming = {"job": {"config": {"override_dirname": {"exclude_keys": ["sweep"]}}}, "overrides": {"task": words}}
     folder.mkdir(exist_ok=True)
     files = {"config": config.model_dump(mode="json"), "overrides": words, "hydra": {"hydra": naming}}

@@ -85,5 +85,8 @@ def corners(values: Range, present: Any) -> list[Any]:
 
 
 def is_whole(values: dict[str, Any], present: Any) -> bool:
-    """Tell whether a range is over whole numbers: those of a key that is one now, between ends that are."""
-    return isinstance(present, int) and all(float(values[end]).is_integer() for end in ("low", "high"))
+    """Tell whether a range is over whole numbers: those of a key that is one now, between ends typed as such.
+
+    A strength that somebody has set to 1 is a whole number too, but its range has ends like 0.0.
+    """
+    return all(type(number) is int for number in (present, values["low"], values["high"]))
