@@ -49,6 +49,25 @@ def test_a_gpu_may_be_wanted_where_the_waiting_machine_has_none(train, monkeypat
     assert "PyTorch" not in train(*words, "hydra/launcher=slurm", "seed=x").err  # refused before anything starts
 
 
+@pytest.mark.slow
+def test_a_job_that_fails_in_validation_does_not_wait_for_its_workers(tmp_path):
+    script = f"""
+from pathlib import Path
+from fer.training.dashboard import Dashboard
+from fer.training.run import run
+from tests.runs import configure
+
+Dashboard.on_validation_epoch_end = lambda *_: 1 / 0
+run(configure("workers=2", "augmentation=full"), Path({str(tmp_path)!r}))
+"""
+    environment = os.environ | {"SUBMITIT_EXECUTOR": "slurm", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, cwd=ROOT, timeout=200, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
+
+
 # --- what a job leaves ---
 
 

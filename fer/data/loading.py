@@ -4,6 +4,8 @@ Every batch has a key (epoch, number, indices), made in the main process. All it
 this key, so the same batches come from no, one or many workers, and a resumed run sees what it would have seen.
 """
 
+import atexit
+import multiprocessing
 import os
 import random
 import signal
@@ -132,6 +134,8 @@ def make_loader(faces: Faces, batches: Batches, workers: int, pin_memory: bool) 
     context = None
     if workers:
         faces.images.share_memory_()
+        if _is_queued():
+            atexit.register(_end_workers)
         # A forked worker starts at once; joblib's own start method, which a sweep would hand down, crashes here.
         context = "fork" if sys.platform == "linux" else "spawn"
     return DataLoader(
@@ -153,10 +157,20 @@ def _end_quietly(worker: int) -> None:
     A worker that SIGTERM killed would be an error of its own to PyTorch; one that ignored it would never end. But a job
     on a Slurm cluster works on after SIGTERM, until Slurm kills it: so must its workers.
     """
-    is_queued = "SUBMITIT_EXECUTOR" in os.environ
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN if is_queued else lambda *_: os._exit(0))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if _is_queued() else lambda *_: os._exit(0))
     for name in ("SIGUSR1", "SIGUSR2"):  # by which Slurm tells all of a job's processes that it has to queue again
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     sys.excepthook = lambda *_: None  # of the thread whose batch nobody takes any more; real errors go another way
+
+
+def _is_queued() -> bool:
+    return "SUBMITIT_EXECUTOR" in os.environ  # in a job on a Slurm cluster
+
+
+def _end_workers() -> None:
+    """Kill what SIGTERM does not end, before Python waits for it at its exit: a failure may have left workers alive."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler would make an error of it
+    for worker in multiprocessing.active_children():
+        worker.kill()
