@@ -12,7 +12,7 @@ from optuna.distributions import FloatDistribution
 import fer.training.search
 from fer.errors import Diverged, RunError
 from fer.evaluation.report import main
-from fer.evaluation.search_report import JOURNAL, open_study
+from fer.evaluation.search_report import JOURNAL, open_study, write_search_report
 from fer.training.search import search
 from tests.runs import command, configure, start, wait_until_gone
 
@@ -98,6 +98,7 @@ class Stub:
 def stub(monkeypatch):
     stub = Stub()
     monkeypatch.setattr(fer.training.search, "run", stub)
+    monkeypatch.setattr("fer.evaluation.search_report._figures", lambda *_: ())  # most of a report's time
     return stub
 
 
@@ -120,8 +121,10 @@ def states(folder):
     return [trial.state.name for trial in open_study(folder / JOURNAL).get_trials()]
 
 
-def test_a_search_finds_what_is_good_and_says_how_to_train_it(go, stub, tmp_path, capsys):
+def test_a_search_finds_what_is_good_and_says_how_to_train_it(go, stub, tmp_path, capsys, monkeypatch):
     best = go()
+    monkeypatch.undo()
+    write_search_report(tmp_path / "search")
     assert len(stub.rates) == 8
     assert best == pytest.approx(max(1 - abs(math.log(rate / 0.05)) for rate in stub.rates))
     rate = min(stub.rates, key=lambda rate: abs(math.log(rate / 0.05)))
