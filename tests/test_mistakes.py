@@ -188,11 +188,15 @@ FLIP = "albumentations.HorizontalFlip"
         ),
         (
             {"_target_": "albumentations.RandomCrop", "height": 20, "width": 20, "p": 1e-9},
-            ": expected 48x48 uint8 faces back, but got (20, 20) uint8",
+            ": expected p=1, since it makes faces of 20 out of 48 pixels, which one batch needs",
+        ),
+        (
+            {"_target_": "albumentations.RandomCrop", "height": 20, "width": 30},
+            ": expected square uint8 faces back, but got (20, 30) uint8",
         ),
         (
             {"_target_": "albumentations.Normalize"},
-            ": expected 48x48 uint8 faces back, but got (48, 48) float32",
+            ": expected square uint8 faces back, but got (48, 48) float32",
         ),
     ],
 )

@@ -25,7 +25,8 @@ def build_strategy(transforms: Mapping[str, Mapping[str, Any]], size: int) -> Ca
         size: side of the faces it will see, in pixels.
 
     Raises:
-        UserError: naming the first transform that cannot be built, or that changes the shape or type of a face.
+        UserError: naming the first transform that cannot be built, or that returns what cannot be batched: no square,
+            no uint8, or faces of several sizes.
     """
     if not transforms:
         return None
@@ -41,7 +42,7 @@ def _build(name: str, arguments: Mapping[str, Any], size: int) -> Any:
     try:
         _require_known(arguments)
         transform = instantiate(dict(arguments), _convert_="all")
-        _require_same_shape(instantiate({**arguments, "p": 1.0}, _convert_="all"), size)
+        _require_batchable(instantiate({**arguments, "p": 1.0}, _convert_="all"), size, transform.p == 1)
     except Exception as error:  # whatever a transform's constructor or a user's argument raises
         raise UserError(f"{key}{_reason(error, dict(arguments))}") from error
     return transform
@@ -71,13 +72,17 @@ def _require_known(arguments: Any) -> None:
         _require_known(value)
 
 
-def _require_same_shape(transform: Any, size: int) -> None:
+def _require_batchable(transform: Any, size: int, is_certain: bool) -> None:
+    """Refuse a transform whose faces do not fit into one batch; a crop may make all of them smaller."""
     import albumentations
 
     image = np.zeros((size, size), np.uint8)
     result = albumentations.Compose([transform])(image=image)["image"]
-    if (result.shape, result.dtype) != (image.shape, image.dtype):
-        raise ValueError(f"expected {size}x{size} uint8 faces back, but got {result.shape} {result.dtype}")
+    height, width, *rest = result.shape
+    if rest or height != width or result.dtype != np.uint8:
+        raise ValueError(f"expected square uint8 faces back, but got {result.shape} {result.dtype}")
+    if height != size and not is_certain:
+        raise ValueError(f"expected p=1, since it makes faces of {height} out of {size} pixels, which one batch needs")
 
 
 def _reason(error: BaseException, arguments: dict[str, Any]) -> str:

@@ -24,7 +24,10 @@ Transform = Callable[..., dict[str, Any]]
 
 
 class Batch(NamedTuple):
-    """Faces as they travel to the device: images (B, H, W) uint8, targets (B, C) float32, rows (B,) int64."""
+    """Faces as they travel to the device: images (B, H, W) uint8, targets (B, C) float32, rows (B,) int64.
+
+    A strategy that crops makes training's images smaller than those of validation and test.
+    """
 
     images: Tensor
     targets: Tensor
@@ -117,8 +120,7 @@ class Faces(Dataset[Batch]):
             # One stream for all: set_random_seed would start each transform's own at the same number, so that in a
             # batch's first face, and for flips in every face, either all transforms act or none.
             self.transform.set_random_state(generator, random.Random(int(generator.integers(2**32))))
-            for face in images.numpy():
-                face[...] = self.transform(image=face)["image"]
+            images = torch.from_numpy(np.stack([self.transform(image=face)["image"] for face in images.numpy()]))
         return Batch(images, targets, rows)
 
 
