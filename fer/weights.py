@@ -55,14 +55,23 @@ class Header:
         return replace(self, metrics=metrics, training={key: results[key] for key in results if key not in metrics})
 
 
+def rounded(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a net's state with the precision that a weights file keeps: float16 for all but vectors and scalars.
+
+    Those, batch norm's statistics among them, weigh little and may be small. A net that is judged with its rounded
+    state reaches the same figures when it comes back from the file.
+    """
+    return {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in state.items()}
+
+
 def save_weights(path: Path, state: dict[str, Tensor], header: Header) -> None:
-    """Write a net's state and its header; beside first and then renamed, so that no half file replaces a good one.
+    """Write a net's state, rounded, and its header; a half-written file never replaces a good one.
 
     Raises:
         RunError: if the file cannot be written.
     """
     texts = {name: json.dumps(value) for name, value in asdict(header).items()}
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in rounded(state).items()}
     partial = path.with_name(f"{path.name}.partial")
     try:
         with partial.open("wb") as file:

@@ -8,6 +8,7 @@ from pytorch_grad_cam.utils.image import scale_cam_image
 from torch import distributed, multiprocessing
 
 from fer.emotions import class_names
+from fer.evaluation.calibration import LOWEST, fit_temperature
 from fer.evaluation.heatmaps import grad_cam
 from fer.evaluation.intervals import bootstrap
 from fer.evaluation.metrics import Outputs, confusion, evaluate, rates
@@ -21,6 +22,23 @@ def sample(count, classes=6, seed=0, scale=2.5):
     generator = torch.Generator().manual_seed(seed)
     logits = scale * torch.randn(count, classes, generator=generator)
     return logits, torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
+
+
+# Calibration
+
+
+def test_the_temperature_undoes_what_made_a_net_too_sure():
+    logits, targets = sample(20_000)
+    assert fit_temperature(logits, targets) == pytest.approx(1, abs=0.05)
+    assert fit_temperature(2.5 * logits, targets) == pytest.approx(2.5, abs=0.1)
+    sure = evaluate(2.5 * logits, targets, SIX)
+    scaled = evaluate(2.5 * logits / fit_temperature(2.5 * logits, targets), targets, SIX)
+    assert scaled["ece"] < 0.02 < 0.1 < sure["ece"]
+    assert scaled["accuracy"] == sure["accuracy"]
+
+
+def test_a_split_without_mistakes_has_a_temperature_all_the_same():
+    assert fit_temperature(torch.eye(6), torch.arange(6)) == pytest.approx(LOWEST, rel=1e-3)
 
 
 # Metrics

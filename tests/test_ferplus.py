@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer.data.ferplus import locate_ferplus, read_ferplus
+from fer.data.ferplus import locate_ferplus, read_crowd, read_ferplus
 from fer.data.table import Split
 from fer.data.votes import targets_from
 from fer.emotions import EMOTIONS
@@ -50,6 +50,32 @@ def test_rules_on_votes_counted_by_hand(votes, majority, soft, multi):
         target = targets_from(counts, labels)
         assert target.dtype == np.float32
         np.testing.assert_allclose(target[0], [expected.get(name, 0) for name in EMOTIONS], rtol=1e-6, err_msg=labels)
+
+
+def test_the_crowd_s_word_for_rows_of_a_fer2013_csv(tmp_path):
+    faces = write_ferplus_csv(tmp_path)
+    rows, names = np.array([5, 0, 1]), ("sad", "angry", "happy")
+    table = read_ferplus(tmp_path, 48)
+    words = [table.classes[label] for label in table.labels]  # every face has a majority
+    expected = [names.index(words[row]) if words[row] in names else -1 for row in rows]
+    assert len(set(expected)) > 1
+    assert read_crowd(tmp_path, rows, names).tolist() == expected
+    assert read_crowd(tmp_path / "fer2013.csv", rows, names).tolist() == expected
+    assert len(faces.images) == len(table)
+
+
+def test_without_votes_the_crowd_says_nothing(tmp_path):
+    write_fer2013_csv(tmp_path)
+    assert read_crowd(tmp_path, np.array([0]), EMOTIONS) is None
+    (tmp_path / "fer2013new.csv").write_text("Usage,Image name,neutral\n")
+    with pytest.raises(UserError, match="expected the columns"):
+        read_crowd(tmp_path, np.array([0]), EMOTIONS)
+
+
+def test_votes_of_fewer_rows_are_refused(tmp_path):
+    write_ferplus_csv(tmp_path)
+    with pytest.raises(UserError, match=r"expected as many data rows as .*, at least 1001, but got"):
+        read_crowd(tmp_path, np.array([1000]), EMOTIONS)
 
 
 @pytest.mark.parametrize("write", WRITERS)

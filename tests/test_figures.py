@@ -45,6 +45,7 @@ def test_every_figure_is_drawn_for_every_vocabulary(case):
     assert drawn(figures.confusion_matrix(confusion(logits, targets, classes), classes, "Confusion"))
     assert drawn(figures.per_class(evaluate(logits, targets, classes), classes, "Classes"))
     assert drawn(figures.reliability(logits, targets, "Reliability"))
+    assert drawn(figures.coverage(logits, targets, "Coverage"))
     assert drawn(figures.mistakes(images, logits, targets, classes, "Mistakes"))
     assert drawn(figures.heatmap_panel(images[:4], heatmaps, classes[:4], "Heatmaps"))
 
@@ -64,6 +65,13 @@ def test_reliability_names_the_calibration_error():
     logits = torch.tensor([[9.0, -9.0]] * 4)
     figure = figures.reliability(logits, torch.tensor([0, 0, 0, 1]), "Test")
     assert figure.get_suptitle() == "Test · ECE 25.0%"
+
+
+def test_coverage_is_the_accuracy_of_the_surest():
+    logits = torch.tensor([[4.0, 0], [3, 0], [2, 0], [1, 0]])
+    figure = figures.coverage(logits, torch.tensor([0, 0, 0, 1]), "Test")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["100.0%", "100.0%", "75.0%"]
+    assert figure.axes[0].lines[0].get_ydata().tolist() == [1, 1, 1, 0.75]
 
 
 def test_mistakes_are_shown_worst_first():

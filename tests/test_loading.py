@@ -47,6 +47,19 @@ def test_any_number_of_workers_makes_the_same_batches(workers):
         assert epoch_of(helped, epoch) == epoch_of(alone, epoch)
 
 
+def test_a_crop_makes_training_s_faces_smaller_and_only_those():
+    crop = {"_target_": "albumentations.RandomCrop", "height": 20, "width": 20, "p": 1}
+    data = FaceData(make_table(), build_strategy({"crop": crop}, SIZE), 8, 0, 1)
+    batches = list(data.train_dataloader())
+    assert {tuple(batch.images.shape) for batch in batches} == {(8, 20, 20)}
+    table = make_table()
+    for face, row in zip(batches[0].images.numpy(), batches[0].rows.tolist(), strict=True):
+        windows = np.lib.stride_tricks.sliding_window_view(table.images[row - 1000], (20, 20)).reshape(-1, 20, 20)
+        assert (windows == face).all((1, 2)).any()
+    validation = data.val_dataloader()[0]
+    assert {batch.images.shape[1:] for batch in validation} == {(SIZE, SIZE)}
+
+
 def test_a_later_epoch_does_not_depend_on_the_earlier_ones():
     loader = make_data().train_dataloader()
     first = [epoch_of(loader, epoch) for epoch in range(3)]

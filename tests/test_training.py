@@ -22,7 +22,7 @@ from fer.weights import load_net, read_weights
 from tests.data import write_class_folders
 from tests.runs import command, configure, tensors, without_figures
 
-DRAWN = ("confusion", "per_class", "reliability", "mistakes", "gradcam")
+DRAWN = ("confusion", "per_class", "reliability", "coverage", "mistakes", "gradcam")
 
 
 def results(folder):
@@ -59,10 +59,10 @@ def events(finished):
 def test_metrics_are_flat_and_complete(finished):
     found = results(finished)
     classes = class_names(6)
-    names = {"accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "loss", "n"}
+    names = {"accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "ece_uncalibrated", "loss", "n"}
     names |= {f"{name}_{end}" for name in ("accuracy", "balanced_accuracy", "f1_macro") for end in ("low", "high")}
     names |= {f"{kind}/{emotion}" for kind in ("precision", "recall", "f1") for emotion in classes}
-    for split in ("val", "test", "train", "val_flip", "test_flip"):
+    for split in ("val", "test", "train", "val_flip", "test_flip", "test_surest"):
         assert {key.partition("/")[2] for key in found if key.startswith(f"{split}/")} == names
         assert found[f"{split}/accuracy_low"] <= found[f"{split}/accuracy"] <= found[f"{split}/accuracy_high"]
     assert (found["test/n"], found["val/n"], found["train/n"]) == (24, 24, 48)
@@ -71,6 +71,8 @@ def test_metrics_are_flat_and_complete(finished):
     assert (found["device"], found["precision"], found["input_size"]) == ("cpu", choose_precision("auto", "cpu"), 24)
     assert {"fer", "python", "torch", "lightning", "numpy"} <= set(found["versions"])
     assert 0 < found["seconds"] < 600
+    assert found["test_surest/n"] == 19
+    assert found["temperature"] == load_net(finished / "weights.safetensors")[1].temperature != 1
     assert not any(isinstance(value, dict) for key, value in found.items() if key != "versions")
 
 
@@ -100,7 +102,10 @@ def test_the_history_is_a_row_for_each_epoch(finished, events):
 def test_weights_are_those_of_the_best_checkpoint_and_know_their_training(finished):
     net, header = load_net(finished / "weights.safetensors")
     best = torch.load(finished / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
-    assert all(torch.equal(tensor, best[f"net.{name}"]) for name, tensor in net.state_dict().items())
+    assert all(
+        torch.equal(tensor, best[f"net.{name}"].half().float() if tensor.ndim > 1 else best[f"net.{name}"])
+        for name, tensor in net.state_dict().items()
+    )
     assert (finished / "checkpoints/last.ckpt").is_file()
     found = results(finished)
     assert header.metrics == {key: value for key, value in found.items() if "/" in key}
@@ -184,7 +189,7 @@ def test_views_have_keys_of_their_own(tta, finished, tmp_path, quick):
     run(configure("fit=false", f"weights={finished / 'weights.safetensors'}", f"tta={tta}"), tmp_path)
     assert figures(tmp_path, "val/", "test/") == figures(finished, "val/", "test/")
     found = {key.partition("/")[0] for key in results(tmp_path) if key.startswith(("val", "test"))}
-    assert found == {"val", "test"} | ({f"val_{tta}", f"test_{tta}"} if tta != "none" else set())
+    assert found == {"val", "test", "test_surest"} | ({f"val_{tta}", f"test_{tta}"} if tta != "none" else set())
     if tta == "tencrop":
         assert results(tmp_path)["val_tencrop/loss"] != results(tmp_path)["val/loss"]
 

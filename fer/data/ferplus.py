@@ -113,6 +113,34 @@ def read_ferplus(root: Path, size: int, classes: int = 8, labels: str = "majorit
     return require_splits(table, str(root))
 
 
+def read_crowd(root: Path, rows: np.ndarray, names: tuple[str, ...]) -> np.ndarray | None:
+    """Return what the crowd's majority calls rows of a FER2013 CSV, where the votes lie beside it.
+
+    Args:
+        root: of the dataset, as for `fer.data.fer2013.read_fer2013`.
+        rows: (N,) int64, positions in the CSV.
+        names: the classes.
+
+    Returns:
+        (N,) int64, indices into `names`; -1 where there is no majority, or for another emotion. None without votes.
+
+    Raises:
+        UserError: if the votes cannot be read or are not those of the CSV.
+    """
+    pixels = find_csv(root)
+    if pixels is None or not (path := pixels.parent / VOTES).is_file():
+        return None
+    voted = _read_votes(path, Faults("skip"))
+    if len(voted.votes) <= rows.max():
+        raise UserError(
+            f"{path}: expected as many data rows as {pixels} has, at least {rows.max() + 1}, but got "
+            f"{len(voted.votes)}; take both files as published ({HOW}), or move it away"
+        )
+    targets = targets_from(voted.votes[rows], "majority")  # (N, 8)
+    places = np.array([names.index(emotion) if emotion in names else -1 for emotion in EMOTIONS])
+    return np.where(targets.any(1), places[targets.argmax(1)], -1)
+
+
 def _read_pair(pair: CsvPair, classes: int, labels: str, faults: Faults) -> Table:
     voted = _read_votes(pair.votes, faults)
     rows = read_rows(pair.pixels, faults)

@@ -117,6 +117,40 @@ def reliability(logits: Tensor, targets: Tensor, title: str) -> Figure:
     return figure
 
 
+def coverage(logits: Tensor, targets: Tensor, title: str) -> Figure:
+    """Draw the accuracy of the faces that the net is surest of against their share.
+
+    El-Yaniv & Wiener, On the Foundations of Noise-free Selective Classification, 2010.
+
+    Args:
+        logits: (N, C).
+        targets: (N,) int64.
+        title: heading.
+    """
+    confidence, predictions = logits.detach().double().softmax(1).max(1)
+    order = confidence.argsort(descending=True, stable=True)
+    hits = (predictions == targets.reshape(-1))[order].double().cpu().numpy()
+    answered = np.arange(1, len(hits) + 1)
+    first = max(len(hits) // 20, 1)  # of fewer faces the accuracy jumps about
+    figure = new_figure(title, 4.6)
+    axes = figure.add_subplot()
+    share, accuracy = (answered / len(hits))[first - 1 :], (hits.cumsum() / answered)[first - 1 :]
+    axes.plot(share, accuracy, color=BLUE, linewidth=2)
+    for part in (0.5, 0.8, 1.0):
+        place = max(round(part * len(hits)), first) - first
+        axes.plot(share[place], accuracy[place], "o", markersize=8, markerfacecolor="white", markeredgecolor=BLUE)
+        label = f"{accuracy[place]:.1%}"
+        axes.annotate(
+            label, (share[place], accuracy[place]), (0, 9), textcoords="offset points", ha="center", color=INK
+        )
+    axes.set_xlim(0, 1.04)
+    axes.margins(y=0.15)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    style_axes(axes, "share of the faces that are answered, the surest first", "accuracy")
+    return figure
+
+
 def _gray(images: Images) -> np.ndarray:
     """Return (B, H, W) floats in [0, 1]; normalised images are scaled together, so that brightness stays comparable."""
     images = torch.as_tensor(images).detach().cpu()

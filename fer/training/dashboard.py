@@ -6,7 +6,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-import yaml
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -15,21 +14,19 @@ from matplotlib.figure import Figure
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 
-from fer.config import PATHS
 from fer.data.module import FaceData
 from fer.data.table import Split, Table
 from fer.evaluation import figures
 from fer.evaluation.heatmaps import grad_cam
 from fer.evaluation.metrics import confusion, evaluate
 from fer.evaluation.results import History
-from fer.nested import leaves
 from fer.schema import TrainConfig
 from fer.training.module import EmotionModule
+from fer.training.settings import telling_settings
 
 SHOWN = 24  # faces of an augmented batch
 EXPLAINED = 12  # faces with a heatmap
-GROUPS = ("dataset", "augmentation", "model", "loss", "optimizer", "scheduler")
-FINAL = ("/accuracy", "/balanced_accuracy", "/f1_macro", "/auroc", "/ece", "/loss")  # columns of HPARAMS
+FINAL = ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "loss")  # columns of HPARAMS, for val and test
 
 
 class Dashboard(Callback):
@@ -82,6 +79,7 @@ def draw_evaluation(module: EmotionModule, split: str, table: Table) -> dict[str
         f"{split}/confusion": figures.confusion_matrix(confusion(logits, targets, classes), classes, n),
         f"{split}/per_class": figures.per_class(metrics, classes, n),
         f"{split}/reliability": figures.reliability(logits, targets, n),
+        f"{split}/coverage": figures.coverage(logits, targets, f"{n}: if unsure faces may be left out"),
         f"{split}/mistakes": figures.mistakes(images, logits, targets, classes, f"{title}: surest mistakes"),
         f"{split}/gradcam": _draw_heatmaps(module, images, logits, targets, title),
     }
@@ -115,35 +113,11 @@ def publish_figures(
         image = _image(figure)
         (folder / f"{name.replace('/', '_')}.png").write_bytes(image.encoded_image_string)
         _log(logger, f"best/{name}", image, 0)
-    final = {f"final/{key}": results[key] for end in FINAL for key in results if key.endswith(end)}
+    final = {
+        f"final/{key}": results[key] for name in FINAL for key in (f"val/{name}", f"test/{name}") if key in results
+    }
     logger.log_hyperparams(telling_settings(config, folder.parent), final)
     logger.finalize("success")
-
-
-def telling_settings(config: TrainConfig, folder: Path) -> dict[str, Any]:
-    """Return what tells a run from others, for the HPARAMS table: of a sweep's job, what is swept.
-
-    Otherwise the groups' options, the seed and the keys that were typed. All sixty would bury them: TensorBoard sorts
-    by name, and shows the first few.
-    """
-    values = dict(leaves(config.model_dump(mode="json")))
-    typed, common = _read_words(folder / ".hydra")
-    shown = {} if common else {group: values[f"{group}.name"] for group in GROUPS} | {"seed": config.seed}
-    for word in typed:
-        key, _, text = word.lstrip("+").partition("=")
-        if key not in common and key not in PATHS:
-            value = values.get(key, text or "left out")
-            shown[key] = value if isinstance(value, int | float) else str(value)
-    return shown
-
-
-def _read_words(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the words that Hydra wrote into a run's folder, and the keys that all jobs of its sweep have in common."""
-    try:
-        hydra = yaml.safe_load((folder / "hydra.yaml").read_text(encoding="utf-8"))["hydra"]
-    except OSError:
-        return [], []  # a run from Python
-    return hydra["overrides"]["task"], hydra["job"]["config"]["override_dirname"]["exclude_keys"]
 
 
 def _image(figure: Figure) -> Summary.Image:

@@ -1,9 +1,11 @@
 """The Lightning module: how the net is fed, taught and judged. The net itself knows nothing of it."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -78,10 +80,13 @@ class EmotionModule(LightningModule):
 
     def _judge(self, split: str, batch: Batch) -> None:
         inputs, targets = self.inputs(batch.images), batch.targets.argmax(1)
-        self._collect(split, self.net(inputs), targets, batch.rows)
-        if self.tta != "none" and split != "train":
-            logits = average_logits([self.net(view) for view in views(inputs, self.tta)])
-            self._collect(f"{split}_{self.tta}", logits, targets, batch.rows)
+        # The last judgement is in float32, so that another machine reaches the same figures with the weights file.
+        is_last = self.trainer.state.fn != TrainerFn.FITTING
+        with torch.autocast(self.device.type, enabled=False) if is_last else nullcontext():
+            self._collect(split, self.net(inputs), targets, batch.rows)
+            if self.tta != "none" and split != "train":
+                logits = average_logits([self.net(view) for view in views(inputs, self.tta)])
+                self._collect(f"{split}_{self.tta}", logits, targets, batch.rows)
 
     def _collect(self, split: str, logits: Tensor, targets: Tensor, rows: Tensor) -> None:
         if split not in self.collected:
@@ -99,6 +104,11 @@ class EmotionModule(LightningModule):
         for split, collected in self.collected.items():
             self.outputs[split] = collected.compute()
         self.collected.clear()
+
+    def scale_outputs(self) -> None:
+        """Divide the logits of all outputs by the header's temperature."""
+        scale = self.header.temperature
+        self.outputs = {name: (logits / scale, *others) for name, (logits, *others) in self.outputs.items()}
 
     def on_validation_epoch_end(self) -> None:
         self.finish_splits()

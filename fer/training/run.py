@@ -6,19 +6,24 @@ metrics.json is written last, and only if everything went well: no file, no succ
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
 
 from fer.data.augmentation import build_strategy
+from fer.data.ferplus import read_crowd
 from fer.data.module import FaceData, gray_statistics
 from fer.data.sources import read
 from fer.data.table import Split, Table, require_splits
 from fer.emotions import class_names
 from fer.errors import RunError, Terminated, UserError
+from fer.evaluation.apart import judge_apart
+from fer.evaluation.calibration import fit_temperature
 from fer.evaluation.results import Outputs, split_results, write_json, write_predictions
 from fer.models.se_resnet import SEResNet
 from fer.schema import TrainConfig
@@ -30,7 +35,7 @@ from fer.training.losses import make_loss
 from fer.training.module import EmotionModule
 from fer.training.summary import describe, print_end, print_some, print_start, shown
 from fer.training.trainer import make_trainer
-from fer.weights import Header, load_net, save_weights, transplant
+from fer.weights import Header, load_net, rounded, save_weights, transplant
 
 VOCABULARIES = {"fer2013": (6, 7), "ferplus": (6, 7, 8), "synthetic": (6, 7), "folder": (8,)}
 
@@ -58,6 +63,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
     seed_everything(config.seed, verbose=False)
     table, net, header = prepare(config)
     data = make_data(config, table)
+    crowd = crowd_of(config, table)
     trainer = make_trainer(config, folder, [record, Dashboard(data), *watchers])
     module = EmotionModule(net, header, make_loss(config.loss, table.counts()[Split.TRAIN]), config)
     if trainer.is_global_zero:
@@ -67,17 +73,21 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
             fit(trainer, module, data, folder)
         logger, trainer.logger, trainer.callbacks = trainer.logger, None, []  # judging is no part of the record
         outputs, drawn = judge(trainer, module, data)
+        header = module.header
         if not trainer.is_global_zero:
             return 0.0
-        results = split_results(outputs, header.classes) | describe(config, header, trainer)
+        if "test" in outputs:
+            outputs |= judge_apart(outputs["test"], table, crowd)
+        results = split_results(outputs, header.classes, header.temperature) | describe(config, header, trainer, folder)
         if config.fit:
             drawn |= draw_augmented(module, data) | draw_history(record.history)
-            save_weights(folder / "weights.safetensors", net.state_dict(), header.trained(results))
             results |= record.summary(config.monitor)
+            save_weights(folder / "weights.safetensors", net.state_dict(), header.trained(results))
         write_predictions(folder / "predictions_val.csv", outputs["val"], data.parts[Split.VAL])
         if "test" in outputs:
             write_predictions(folder / "predictions.csv", outputs["test"], data.parts[Split.TEST])
         publish_figures(logger, folder / "figures", drawn, config, results)
+        results["temperature"] = header.temperature
         results["seconds"] = round(record.seconds(), 1)
         write_json(folder / RESULTS, results)
     print_end(results, header.classes, list(outputs), folder)
@@ -119,6 +129,17 @@ def read_for(config: TrainConfig, header: Header) -> Table:
     return require_splits(table.with_classes(header.classes), f"{name}, with the classes of {config.weights}")
 
 
+def crowd_of(config: TrainConfig, table: Table) -> np.ndarray | None:
+    """Return what FER+'s annotators call FER2013's test faces; None where that is not known.
+
+    Raises:
+        UserError: if the file of their votes does not fit.
+    """
+    if config.dataset.name != "fer2013" or not config.test:
+        return None
+    return read_crowd(config.dataset.root, table.part(Split.TEST).rows, table.classes)
+
+
 def make_data(config: TrainConfig, table: Table) -> FaceData:
     """Return the loaders of a table, with the configured augmentation."""
     transform = build_strategy(config.augmentation.transforms, table.images.shape[1])
@@ -131,7 +152,7 @@ def fit(trainer: Trainer, module: EmotionModule, data: FaceData, folder: Path) -
     last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
     trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
     state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"] if trainer.is_global_zero else None
-    module.load_state_dict(trainer.strategy.broadcast(state))  # other machines may not see the folder
+    module.load_state_dict(rounded(trainer.strategy.broadcast(state)))  # other machines may not see the folder
 
 
 def whole(folder: Path) -> Path:
@@ -164,7 +185,10 @@ def resumable(folder: Path, config: TrainConfig) -> Iterator[None]:
 
 
 def judge(trainer: Trainer, module: EmotionModule, data: FaceData) -> tuple[dict[str, Outputs], dict[str, Figure]]:
-    """Judge validation and, if asked for, test, with views if asked for; return outputs by split, and figures."""
+    """Judge validation and, if asked for, test, with views if asked for; return outputs by split, and figures.
+
+    After a training, the temperature is fitted on validation; the logits in the outputs are divided by it.
+    """
     config = module.config
     module.tta = config.tta
     outputs: dict[str, Outputs] = {}
@@ -172,6 +196,10 @@ def judge(trainer: Trainer, module: EmotionModule, data: FaceData) -> tuple[dict
     for split in (Split.VAL, Split.TEST) if config.test else (Split.VAL,):
         judge_split = trainer.validate if split == Split.VAL else trainer.test
         judge_split(module, datamodule=data, verbose=False)
+        if config.fit and split == Split.VAL:
+            temperature = fit_temperature(*module.outputs["val"][:2])
+            module.header = replace(module.header, temperature=temperature)
+        module.scale_outputs()
         outputs |= module.outputs
         if trainer.is_global_zero:
             drawn |= draw_evaluation(module, split.name.lower(), data.parts[split])

@@ -13,10 +13,12 @@ from rich.table import Table as Grid
 
 import fer
 from fer.data.table import Split, Table
+from fer.evaluation.apart import APART
 from fer.evaluation.search_report import best_command, name_of
 from fer.models.se_resnet import SEResNet
 from fer.schema import TrainConfig
 from fer.training.losses import class_weights
+from fer.training.settings import as_typed
 from fer.weights import Header
 
 SHOWN = (  # metric, heading, whether it has an interval
@@ -69,7 +71,7 @@ def print_some(heading: str, sentences: Sequence[str]) -> None:
         console.print(f"  and {more} more")
 
 
-def describe(config: TrainConfig, header: Header, trainer: Trainer) -> dict[str, Any]:
+def describe(config: TrainConfig, header: Header, trainer: Trainer, folder: Path) -> dict[str, Any]:
     """Return what a run was, for metrics.json and the weights file; of an evaluation, how its weights were trained."""
     trained = header.training or {
         "dataset": config.dataset.name,
@@ -81,13 +83,14 @@ def describe(config: TrainConfig, header: Header, trainer: Trainer) -> dict[str,
         "scheduler": config.scheduler.name,
         "max_epochs": config.trainer.max_epochs,
         "seed": config.seed,
+        "precision": trainer.precision,
+        "command": as_typed(folder),
     }
     now = {
         "dataset": config.dataset.name,
         "classes": list(header.classes),
         "input_size": header.input_size,
         "device": trainer.strategy.root_device.type,
-        "precision": trainer.precision,
         "versions": {"fer": fer.__version__, "python": platform.python_version()}
         | {name: version(name) for name in LIBRARIES},
     }
@@ -100,9 +103,14 @@ def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[st
     final = "test" if "test" in splits else "val"
     about = f"Per cent of {results[f'{final}/n']:,} {final} faces (95 % bootstrap interval over the faces)"
     grid = _grid(about, ["", *(heading for _, heading, _ in SHOWN)])
-    for split in (split for split in splits if split != "train"):
+    for split in (split for split in splits if split not in ("train", *APART)):
         grid.add_row(split, *(_cell(results, f"{split}/{name}", interval) for name, _, interval in SHOWN))
     console.print(grid)
+    if apart := [split for split in APART if split in splits]:
+        grid = _grid("Parts of the test faces", ["", "n", "accuracy"])
+        for split in apart:
+            grid.add_row(APART[split], f"{results[f'{split}/n']:,}", _cell(results, f"{split}/accuracy", True))
+        console.print(grid)
     grid = _grid(f"{final.capitalize()} by class", ["class", "precision", "recall", "F1"])
     for name in classes:
         grid.add_row(

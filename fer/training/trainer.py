@@ -63,7 +63,7 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
         devices=choose_devices(config.trainer.devices, accelerator),
         num_nodes=config.trainer.num_nodes,
         strategy=config.trainer.strategy,
-        precision=choose_precision(config.trainer.precision, accelerator),
+        precision=choose_precision(config.trainer.precision, accelerator) if config.fit else "32-true",
         max_epochs=config.trainer.max_epochs,
         gradient_clip_val=config.gradient_clip or None,
         deterministic="warn",  # same seed, same figures, on a GPU too

@@ -1,0 +1,52 @@
+"""Parts of the test split that are judged apart: copies of training images, the crowd's words, the surest faces."""
+
+import numpy as np
+import torch
+
+from fer.data.table import Table
+from fer.evaluation.apart import copied, judge_apart, surest
+
+
+def make_table():
+    """Four training and four test faces, these in another order than their rows; the test's rows 6 and 8 are copies."""
+    images = np.arange(8, dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2)
+    images[5], images[7] = images[0], images[2]
+    targets = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 0, 1, 2, 0]]
+    splits = np.array([0, 0, 0, 0, 2, 2, 2, 2], np.uint8)
+    return Table(images, targets, splits, np.array([1, 2, 3, 4, 9, 8, 7, 6]), ("angry", "fear", "sad"))
+
+
+def outputs(table):
+    """Outputs of the test split in the order of rows 6, 7, 8, 9, surer and surer; all called angry."""
+    logits = torch.tensor([[1.0, 0, 0], [2, 0, 0], [3, 0, 0], [4, 0, 0]])
+    return logits, torch.tensor([0, 2, 1, 0]), torch.tensor([6, 7, 8, 9])
+
+
+def test_each_part_has_its_faces_and_targets():
+    table = make_table()
+    crowd = np.array([0, -1, 1, 2])  # of rows 9, 8, 7, 6
+    parts = judge_apart(outputs(table), table, crowd)
+    assert {name: (rows.tolist(), targets.tolist()) for name, (_, targets, rows) in parts.items()} == {
+        "test_unseen": ([7, 9], [2, 0]),
+        "test_crowd": ([6, 7, 9], [2, 1, 0]),
+        "test_surest": ([7, 8, 9], [2, 1, 0]),
+    }
+    assert parts["test_crowd"][0].tolist() == [[1, 0, 0], [2, 0, 0], [4, 0, 0]]
+
+
+def test_parts_that_there_are_not_are_left_out():
+    table = make_table()
+    table.images[4:] += 100
+    assert set(judge_apart(outputs(table), table, None)) == {"test_surest"}
+    assert set(judge_apart(outputs(table), table, np.full(4, -1))) == {"test_surest"}
+
+
+def test_a_single_pixel_makes_another_image():
+    images = np.zeros((2, 4, 4), np.uint8)
+    images[1, 3, 3] = 1
+    assert copied(images, np.zeros((1, 4, 4), np.uint8)).tolist() == [True, False]
+
+
+def test_at_least_one_face_is_answered():
+    assert surest(torch.tensor([[0.0, 1.0]])).tolist() == [0]
+    assert surest(torch.zeros(10, 2)).tolist() == list(range(8))
