@@ -4,6 +4,7 @@ The faces are drawn ones, which both detectors take for faces. A stand-in for Op
 """
 
 import hashlib
+import json
 import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +17,7 @@ import pytest
 from fer.data.synthetic import draw_faces
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
-from fer.inference import detectors, margins
+from fer.inference import detectors, margins, recrop
 from fer.inference.detectors import MODEL, YuNetDetector, make_detector
 from fer.inference.faces import Face
 from fer.inference.schema import Haar, NoDetector, YuNet
@@ -300,7 +301,7 @@ def write_drawn(folder, count):
 
 
 def test_margin_and_shift_of_a_box():
-    middle, side = margins.FRAME + margins.ENLARGED / 2, margins.ENLARGED
+    middle, side = recrop.FRAME + recrop.ENLARGED / 2, recrop.ENLARGED
     centred = Face((middle - side / 4, middle - side / 2, side / 2, side), 1.0)
     off = Face((middle - 20 - 0.1 * 80, middle - 40 - 0.25 * 80, 40, 80), 1.0)
     assert margins.measure([centred, off]) == pytest.approx(np.array([[1, 0, 0], [side / 80, 0.25, 0.1]]))
@@ -318,6 +319,31 @@ def test_margins_of_drawn_faces(tmp_path, monkeypatch, capsys):
     assert 0.9 < float(lines[1].split()[1]) < 1.2
     assert abs(float(lines[2].split()[1])) < 0.15
     assert sum(line.endswith(" %") for line in lines) == 7
+
+
+def test_what_the_crop_costs_on_drawn_faces(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path))
+    write_drawn(tmp_path, 12)
+    shape = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2}
+    header = Header(EMOTIONS[:6], 24, 0.5, 0.25, shape, training={"dataset": "fer2013"})
+    save_weights(tmp_path / "net.safetensors", SEResNet(6, **shape).state_dict(), header)
+    words = [str(tmp_path / "net.safetensors"), str(tmp_path), "--detector", "haar"]
+    recrop.main([*words, "--output", str(tmp_path / "crops.json")])
+    found = json.loads((tmp_path / "crops.json").read_text())
+    assert (found["detector"], found["split"], found["n"]) == ("haar", "test", 12)
+    assert 6 <= found["found"] <= 12
+    assert {round(found[name] * found["found"], 6) % 1 for name in found if name.startswith("accuracy")} == {0}
+    with pytest.raises(SystemExit, match="1"):
+        recrop.main([*words, "--output", str(tmp_path / "none" / "crops.json")])
+
+
+def test_weights_of_other_pictures_have_no_such_check(tmp_path, capsys):
+    shape = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2}
+    header = Header(EMOTIONS[:6], 24, 0.5, 0.25, shape, training={"dataset": "folder"})
+    save_weights(tmp_path / "net.safetensors", SEResNet(6, **shape).state_dict(), header)
+    with pytest.raises(SystemExit, match="2"):
+        recrop.main([str(tmp_path / "net.safetensors"), str(tmp_path)])
+    assert "expected weights of fer2013 or ferplus, but these were trained on folder" in capsys.readouterr().err
 
 
 def test_margins_refuse_a_folder_without_data(tmp_path, capsys):

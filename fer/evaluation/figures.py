@@ -140,10 +140,8 @@ def coverage(logits: Tensor, targets: Tensor, title: str) -> Figure:
         place = max(round(part * len(hits)), first) - first
         axes.plot(share[place], accuracy[place], "o", markersize=8, markerfacecolor="white", markeredgecolor=BLUE)
         label = f"{accuracy[place]:.1%}"
-        axes.annotate(
-            label, (share[place], accuracy[place]), (0, 9), textcoords="offset points", ha="center", color=INK
-        )
-    axes.set_xlim(0, 1.04)
+        axes.annotate(label, (share[place], accuracy[place]), (7, 6), textcoords="offset points", color=INK)
+    axes.set_xlim(0, 1.1)
     axes.margins(y=0.15)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -13,38 +13,17 @@ import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
 
 from fer.data.fer2013 import read_fer2013
 from fer.data.table import Split, Table
 from fer.errors import UserError
-from fer.inference.crops import cut, region, whole
-from fer.inference.detectors import Detector, make_detector
+from fer.inference.crops import cut, whole
+from fer.inference.detectors import make_detector
 from fer.inference.faces import Face
-from fer.inference.schema import Haar, YuNet
-from fer.models.inputs import normalise
-from fer.weights import load_net
-
-SIDE = 48  # pixels of FER2013's images
-ENLARGED = 4 * SIDE
-FRAME = ENLARGED // 2  # pixels of gray on each side
-SCORE = 0.7  # as in conf/detector
-BATCH = 256
-
-
-def framed(image: np.ndarray) -> np.ndarray:
-    """Return a gray image (48, 48) enlarged within a gray frame, (384, 384, 3)."""
-    large = cv2.resize(image, (ENLARGED, ENLARGED), interpolation=cv2.INTER_CUBIC)
-    large = cv2.copyMakeBorder(large, *(FRAME,) * 4, cv2.BORDER_CONSTANT, value=128)
-    return cv2.cvtColor(large, cv2.COLOR_GRAY2BGR)
-
-
-def find_faces(images: Iterable[np.ndarray], detector: Detector) -> list[Face | None]:
-    """Return the surest face of each image (48, 48), in pixels of the framed image."""
-    found = (detector.find(framed(image)) for image in images)
-    return [max(faces, key=lambda face: face.score, default=None) for faces in found]
+from fer.inference.predictor import Predictor
+from fer.inference.recrop import ENLARGED, FRAME, SIDE, accuracy, detector_settings, find_faces, recrop
+from fer.inference.schema import Crop, Haar, YuNet
 
 
 def measure(faces: Iterable[Face]) -> np.ndarray:
@@ -61,29 +40,24 @@ def score(table: Table, faces: Sequence[Face | None], margin: float, shift: floa
     Raises:
         UserError: if the weights know other emotions than the table.
     """
-    net, header = load_net(weights)
-    if header.classes != table.classes:
-        raise UserError(f"--weights={weights}: expected the emotions {table.classes}, but it knows {header.classes}")
+    predictor = Predictor.load(weights, "cpu")
+    if predictor.classes != table.classes:
+        raise UserError(f"--weights={weights}: expected the emotions {table.classes}, but it knows {predictor.classes}")
     chosen = np.array([face is not None for face in faces])
     images, labels = table.images[chosen], table.labels[chosen]
-    found = [face for face in faces if face is not None]
+    found, size = [face for face in faces if face is not None], predictor.input_size
 
-    def accuracy(crops: Iterable[np.ndarray]) -> float:
-        inputs = normalise(torch.from_numpy(np.stack(list(crops))), header.mean, header.std)
-        with torch.inference_mode():
-            answers = torch.cat([net(batch).argmax(1) for batch in inputs.split(BATCH)])
-        return 100 * float((answers.numpy() == labels).mean())
+    def line(name: str, crops: np.ndarray) -> str:
+        return f"{name:24}{100 * accuracy(predictor, crops, labels):.1f} %"
 
-    def anew(margin: float, rotate: bool) -> Iterable[np.ndarray]:
-        for image, face in zip(images, found, strict=True):
-            yield cut(framed(image), region(face, margin, shift, rotate), header.input_size)
+    def anew(margin: float, rotate: bool) -> np.ndarray:
+        return recrop(images, found, Crop(margin=margin, shift=shift, rotate=rotate), size)
 
-    size = header.input_size
     yield f"accuracy on the {len(found):,} of {len(table):,} PublicTest images with a face, shift {shift:.2f}"
-    yield f"{'as they are':24}{accuracy(cut(image, whole(image), size) for image in images):.1f} %"
+    yield line("as they are", np.stack([cut(image, whole(image), size) for image in images]))
     for factor in (0.8, 0.9, 1, 1.1, 1.2):
-        yield f"{f'margin {factor * margin:.2f}':24}{accuracy(anew(factor * margin, rotate=False)):.1f} %"
-    yield f"{f'margin {margin:.2f}, upright':24}{accuracy(anew(margin, rotate=True)):.1f} %"
+        yield line(f"margin {factor * margin:.2f}", anew(factor * margin, rotate=False))
+    yield line(f"margin {margin:.2f}, upright", anew(margin, rotate=True))
 
 
 def report(folder: Path, config: YuNet | Haar, n: int, weights: Path | None) -> None:
@@ -120,11 +94,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--n", type=int, default=2000, help="training images")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="score these weights, too")
     asked = parser.parse_args(words)
-    fixed = {"min_size": SIDE, "width": ENLARGED + 2 * FRAME, "every": 1}
-    if asked.detector == "haar":
-        config = Haar(name="haar", **fixed)
-    else:
-        config = YuNet(name="yunet", model=asked.model, score=SCORE, **fixed)
+    config = detector_settings(asked.detector, asked.model)
     try:
         report(asked.folder, config, asked.n, asked.weights)
     except UserError as error:
