@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+import fer.resolvers  # noqa: F401 (for OmegaConf)
 from fer.errors import UserError
 from fer.mistakes import OPEN, find, mistakes, nearest, sentences, unknown_key
 from fer.nested import leaves

@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from safetensors import safe_open
 
+import fer.resolvers  # noqa: F401 (for OmegaConf)
 from fer.schema import TrainConfig
 
 ROOT = Path(__file__).parents[1]

@@ -22,6 +22,7 @@ import torch
 from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
+import fer.resolvers  # noqa: F401 (for OmegaConf)
 from fer.data.augmentation import build_strategy
 from fer.data.loading import Batches, BatchKey, Faces, Transform, make_loader
 from fer.data.synthetic import read_synthetic
@@ -125,8 +126,10 @@ def time_usual(suffix: str, faces: Table, batch: int, turns: int) -> np.ndarray:
 
 def make_transform(name: str, faces: Table) -> Transform | None:
     """Return the pipeline of conf/augmentation/NAME.yaml."""
+    size = faces.images.shape[1]
     option = OmegaConf.load(CONF / "augmentation" / f"{name}.yaml")
-    return build_strategy(OmegaConf.to_container(option.transforms), faces.images.shape[1])
+    config = OmegaConf.create({"model": {"input_size": size}, "augmentation": option})
+    return build_strategy(OmegaConf.to_container(config, resolve=True)["augmentation"]["transforms"], size)
 
 
 def make_ours(

@@ -19,6 +19,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import fer.resolvers  # noqa: F401 (for OmegaConf)
 from fer.errors import UserError
 from fer.evaluation.runs import Predictions, Run
 from fer.nested import leaves
