@@ -135,7 +135,7 @@ def test_own_strategies_from_another_folder(train, task, tmp_path):
     assert train("--config-dir", "my conf", "dataset=synthetic", "augmentation=mine").code == 0
     assert task.calls[0][0].augmentation.transforms["flip"]["p"] == 0.25
     refused = train("--config-dir", "my conf", "dataset=synthetic", "augmentation=mime")
-    assert refused.err.endswith("mid, mine, none, vflip; did you mean mine?\n")
+    assert refused.err.endswith("mid, mine, none, strong, vflip; did you mean mine?\n")
 
 
 # --- exit codes ---

@@ -22,7 +22,7 @@ from fer.inference import predictor as module
 from fer.inference.explainers import EXPLAINERS
 from fer.inference.predictor import Predictor
 from fer.models.se_resnet import SEResNet
-from fer.weights import Header, save_weights
+from fer.weights import Header, rounded, save_weights
 from tests.data import write_image
 
 SIZE = 24
@@ -46,6 +46,7 @@ def write(path, header=HEADER):
     with torch.no_grad():  # answers that differ from face to face
         torch.nn.init.normal_(net.head.weight)
         net.head.bias -= net(inputs(FACES)).mean(0)
+    net.load_state_dict(rounded(net.state_dict()))  # as a training ends
     save_weights(path, net.state_dict(), header)
     return net
 
