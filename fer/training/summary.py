@@ -78,7 +78,7 @@ def describe(config: TrainConfig, header: Header, trainer: Trainer, folder: Path
         "labels": getattr(config.dataset, "labels", "one-hot"),
         "augmentation": config.augmentation.name,
         "model": config.model.name,
-        "loss": f"{config.loss.name}, {config.loss.weighting} weights",
+        "loss": f"{config.loss.name}, class weights: {config.loss.weighting}",
         "optimizer": config.optimizer.name,
         "scheduler": config.scheduler.name,
         "max_epochs": config.trainer.max_epochs,

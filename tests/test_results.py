@@ -1,0 +1,83 @@
+"""What README and model cards claim is what docs/results holds, and what the shipped files reach."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fer.emotions import class_names
+from fer.models.se_resnet import SEResNet
+from fer.weights import read_weights
+from tests.runs import ROOT
+
+RESULTS = ROOT / "docs/results"
+EVALUATIONS = sorted(path.parent.name for path in RESULTS.glob("*/metrics.json"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+REAL = Path(os.environ.get("FER_DATA", "no data"))
+SHIPPED = sorted(path.name for path in (ROOT / "weights").glob("*.safetensors"))
+
+
+def metrics(name):
+    return json.loads((RESULTS / name / "metrics.json").read_text())
+
+
+def shown(found, split, name):
+    low, middle, high = (f"{100 * found[f'{split}/{name}{end}']:.1f}" for end in ("_low", "", "_high"))
+    return f"{middle} ({low} to {high})"
+
+
+def test_every_shipped_file_has_its_card_and_its_evaluation():
+    assert [Path(metrics(name)["weights"]).name for name in EVALUATIONS] == SHIPPED
+    assert all((ROOT / "weights" / name).with_suffix(".md").is_file() for name in SHIPPED)
+
+
+def test_the_readme_s_figures_are_those_of_the_results():
+    source = r"`(\w+)` of \[.+?\]\(docs/results/(\w+)/metrics.json\)"
+    rows = re.findall(rf"^\| [^|]+ \| \w+, ([\d,]+) \| \d+ \| (.+?) \| (.+?) \| (.+?) \| {source} \|$", README, re.M)
+    assert len(rows) == README.count("(docs/results/") > 0
+    assert {row[5] for row in rows} == set(EVALUATIONS)
+    for n, *figures, split, name in rows:
+        found = metrics(name)
+        expected = [shown(found, split, key) for key in ("accuracy", "balanced_accuracy", "f1_macro")]
+        assert [f"{found[f'{split}/n']:,}", *figures] == [n, *expected], (name, split)
+
+
+@pytest.mark.parametrize("name", EVALUATIONS)
+def test_the_card_s_figures_are_those_of_the_results(name):
+    found = metrics(name)
+    weights = ROOT / found["weights"]
+    card = weights.with_suffix(".md").read_text(encoding="utf-8")
+    assert hashlib.sha256(weights.read_bytes()).hexdigest()[:16] in card
+    for split in ("val", "test", "test_unseen", "test_crowd", "test_surest", "test_flip"):
+        if f"{split}/n" in found:
+            assert f"| {found[f'{split}/n']:,} | {shown(found, split, 'accuracy')} |" in card
+    for emotion in found["classes"]:
+        assert f"| {emotion} | {100 * found[f'test/precision/{emotion}']:.1f} |" in card
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_nets_are_small_calibrated_and_know_their_training(name):
+    state, header = read_weights(ROOT / "weights" / name)
+    assert header.classes == class_names(len(header.classes))
+    assert sum(tensor.numel() for tensor in SEResNet(len(header.classes), **header.architecture).parameters()) < 6e6
+    assert header.temperature != 1
+    assert header.training["command"].startswith("python train.py experiment=")
+    assert all(tensor.element_size() == 2 for tensor in state.values() if tensor.ndim > 1)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_dir(), reason="FER_DATA names no folder")
+@pytest.mark.parametrize("name", EVALUATIONS)
+def test_a_shipped_file_reaches_its_figures_again(name, tmp_path):
+    found = metrics(name)
+    words = ["fit=false", f"weights={found['weights']}", f"dataset={found['dataset']}", f"dataset.root={REAL}"]
+    words += ["tta=flip", f"hydra.run.dir={tmp_path / 'run'}"]
+    subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, check=True)
+    again = json.loads((tmp_path / "run/metrics.json").read_text())
+    figures = {key: value for key, value in found.items() if "/" in key}
+    assert {key: again[key] for key in figures} == pytest.approx(figures, abs=1e-6)
