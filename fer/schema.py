@@ -216,7 +216,7 @@ class TrainConfig(Section):
     gradient_clip: NotNegative
     mixup: NotNegative
     cutmix: NotNegative
-    tta: Literal["none", "flip", "tencrop"]
+    tta: Literal["none", "flip", "tencrop", "all"]
     fit: bool
     test: bool
     weights: Place | None

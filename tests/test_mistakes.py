@@ -82,7 +82,7 @@ WRONG = {
         "augmentation.name=3": "augmentation.name: expected a text, but got 3",
         "monitor=accuracy": "monitor: expected val/accuracy, val/balanced_accuracy, val/f1_macro or val/loss, "
         "but got 'accuracy'; did you mean val/accuracy?",
-        "tta=flips": "tta: expected none, flip or tencrop, but got 'flips'; did you mean flip?",
+        "tta=flips": "tta: expected none, flip, tencrop or all, but got 'flips'; did you mean flip?",
         "trainer.precision=32": "trainer.precision: expected auto, 32-true, bf16-mixed or 16-mixed, but got 32",
         "scheduler.name=cos": "scheduler.name: expected one of cosine, plateau, but got 'cos'; did you mean cosine?",
         "ema=null": "ema: expected a number, but got null",

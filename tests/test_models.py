@@ -104,7 +104,6 @@ def test_inputs_are_normalised_gray():
 
 def test_views_are_crops_of_the_face_and_their_mirror_images():
     face = torch.arange(64.0).reshape(1, 1, 8, 8)
-    assert [view.tolist() for view in views(face, "none")] == [face.tolist()]
     assert [view.tolist() for view in views(face, "flip")] == [face.tolist(), face.flip(3).tolist()]
     ten = views(face, "tencrop")
     assert [view[0, 0, 0, 0].item() for view in ten[:5]] == [0, 1, 8, 9, 0]
@@ -115,7 +114,6 @@ def test_views_are_crops_of_the_face_and_their_mirror_images():
 def test_views_are_averaged_as_probabilities():
     logits = [torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 50.0]])]
     assert average_logits(logits).exp().tolist()[0] == pytest.approx([0.25, 0.75])
-    assert average_logits(logits[1:]) is logits[1]
 
 
 def test_flipping_changes_nothing_for_a_face_that_mirrors_itself():

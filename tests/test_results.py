@@ -53,7 +53,7 @@ def test_the_card_s_figures_are_those_of_the_results(name):
     weights = ROOT / found["weights"]
     card = weights.with_suffix(".md").read_text(encoding="utf-8")
     assert hashlib.sha256(weights.read_bytes()).hexdigest()[:16] in card
-    for split in ("val", "test", "test_unseen", "test_crowd", "test_surest", "test_flip"):
+    for split in ("val", "test", "test_unseen", "test_crowd", "test_surest", "test_flip", "test_tencrop"):
         if f"{split}/n" in found:
             assert f"| {found[f'{split}/n']:,} | {shown(found, split, 'accuracy')} |" in card
     for emotion in found["classes"]:
@@ -76,7 +76,7 @@ def test_shipped_nets_are_small_calibrated_and_know_their_training(name):
 def test_a_shipped_file_reaches_its_figures_again(name, tmp_path):
     found = metrics(name)
     words = ["fit=false", f"weights={found['weights']}", f"dataset={found['dataset']}", f"dataset.root={REAL}"]
-    words += ["tta=flip", f"hydra.run.dir={tmp_path / 'run'}"]
+    words += ["tta=all", f"hydra.run.dir={tmp_path / 'run'}"]
     subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, check=True)
     again = json.loads((tmp_path / "run/metrics.json").read_text())
     figures = {key: value for key, value in found.items() if "/" in key}

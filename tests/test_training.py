@@ -184,13 +184,14 @@ def test_an_evaluation_repeats_the_training_s_figures(finished, tmp_path, quick)
     assert not (tmp_path / "checkpoints").exists()
 
 
-@pytest.mark.parametrize("tta", ["none", "flip", "tencrop"])
+@pytest.mark.parametrize("tta", ["none", "flip", "tencrop", "all"])
 def test_views_have_keys_of_their_own(tta, finished, tmp_path, quick):
     run(configure("fit=false", f"weights={finished / 'weights.safetensors'}", f"tta={tta}"), tmp_path)
     assert figures(tmp_path, "val/", "test/") == figures(finished, "val/", "test/")
     found = {key.partition("/")[0] for key in results(tmp_path) if key.startswith(("val", "test"))}
-    assert found == {"val", "test", "test_surest"} | ({f"val_{tta}", f"test_{tta}"} if tta != "none" else set())
-    if tta == "tencrop":
+    kinds = {"none": (), "all": ("flip", "tencrop")}.get(tta, (tta,))
+    assert found == {"val", "test", "test_surest"} | {f"{split}_{kind}" for split in ("val", "test") for kind in kinds}
+    if "tencrop" in kinds:
         assert results(tmp_path)["val_tencrop/loss"] != results(tmp_path)["val/loss"]
 
 

@@ -1,6 +1,6 @@
 """The model card of a weights file, in Markdown, from an evaluation of that very file.
 
-    python train.py fit=false weights=weights/NAME.safetensors tta=flip dataset.root=DIR hydra.run.dir=RESULTS
+    python train.py fit=false weights=weights/NAME.safetensors tta=all dataset.root=DIR hydra.run.dir=RESULTS
     python -m fer.evaluation.card RESULTS --output weights/NAME.md
 
 Mitchell et al., Model Cards for Model Reporting, 2019. Every figure comes from the evaluation's metrics.json and

@@ -13,17 +13,15 @@ def normalise(images: Tensor, mean: float, std: float) -> Tensor:
     return ((images.float() - 255 * mean) / (255 * std)).unsqueeze(1)
 
 
-def views(inputs: Tensor, tta: str) -> list[Tensor]:
+def views(inputs: Tensor, kind: str) -> list[Tensor]:
     """Return the views (B, 1, h, w) of net input (B, 1, H, W) that are averaged.
 
     Args:
         inputs: normalised faces.
-        tta: "none" (the faces), "flip" (and mirrored), or "tencrop" (four corners and the centre, and mirrored, at
-            `CROP` of the side; the net pools over whatever size it gets).
+        kind: "flip" (the faces, and mirrored), or "tencrop" (four corners and the centre, and mirrored, at `CROP` of the
+            side; the net pools over whatever size it gets).
     """
-    if tta == "none":
-        return [inputs]
-    if tta == "flip":
+    if kind == "flip":
         return [inputs, inputs.flip(3)]
     height, width = inputs.shape[2:]
     side = min(round(CROP * height), height - 1)
@@ -35,6 +33,4 @@ def views(inputs: Tensor, tta: str) -> list[Tensor]:
 
 def average_logits(logits: list[Tensor]) -> Tensor:
     """Average the probabilities of several views, V times (B, C), and return their logarithms (B, C)."""
-    if len(logits) == 1:
-        return logits[0]
     return torch.stack(logits).float().softmax(2).mean(0).clamp_min(1e-12).log()

@@ -33,7 +33,7 @@ class EmotionModule(LightningModule):
         config: the run's configuration.
 
     Attributes:
-        tta: views for a second row of figures; "none" while fitting.
+        tta: the kinds of views that make rows of figures of their own; none while fitting.
         outputs: logits (N, C), targets (N,) and rows (N,) of each split that was judged last.
     """
 
@@ -44,7 +44,7 @@ class EmotionModule(LightningModule):
             self.net.compile()
         self.header, self.loss, self.config = header, loss, config
         self.classes = header.classes
-        self.tta = "none"
+        self.tta: tuple[str, ...] = ()
         self.pick_best = getattr(config.dataset, "labels", None) == "multi"
         self.mixers = make_mixers(config.mixup, config.cutmix)
         self.collected: dict[str, Outputs] = {}
@@ -84,9 +84,9 @@ class EmotionModule(LightningModule):
         is_last = self.trainer.state.fn != TrainerFn.FITTING
         with torch.autocast(self.device.type, enabled=False) if is_last else nullcontext():
             self._collect(split, self.net(inputs), targets, batch.rows)
-            if self.tta != "none" and split != "train":
-                logits = average_logits([self.net(view) for view in views(inputs, self.tta)])
-                self._collect(f"{split}_{self.tta}", logits, targets, batch.rows)
+            for kind in self.tta if split != "train" else ():
+                logits = average_logits([self.net(view) for view in views(inputs, kind)])
+                self._collect(f"{split}_{kind}", logits, targets, batch.rows)
 
     def _collect(self, split: str, logits: Tensor, targets: Tensor, rows: Tensor) -> None:
         if split not in self.collected:

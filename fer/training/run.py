@@ -190,7 +190,7 @@ def judge(trainer: Trainer, module: EmotionModule, data: FaceData) -> tuple[dict
     After a training, the temperature is fitted on validation; the logits in the outputs are divided by it.
     """
     config = module.config
-    module.tta = config.tta
+    module.tta = {"none": (), "all": ("flip", "tencrop")}.get(config.tta, (config.tta,))
     outputs: dict[str, Outputs] = {}
     drawn: dict[str, Figure] = {}
     for split in (Split.VAL, Split.TEST) if config.test else (Split.VAL,):
