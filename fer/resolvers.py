@@ -5,4 +5,9 @@ Imported by whatever resolves them.
 
 from omegaconf import OmegaConf
 
-OmegaConf.register_new_resolver("share", lambda side, share: round(side * share), replace=True)
+
+def _share(side: object, share: float) -> object:
+    return round(side * share) if isinstance(side, int | float) else side  # the schema will say what is wrong with it
+
+
+OmegaConf.register_new_resolver("share", _share, replace=True)

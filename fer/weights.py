@@ -5,6 +5,7 @@ split's gray in [0, 1], the net's arguments, a temperature for calibrated probab
 reached. No pickle, no Lightning, no configuration is needed to read it.
 """
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -82,6 +83,11 @@ def save_weights(path: Path, state: dict[str, Tensor], header: Header) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise RunError(f"{path} could not be written ({error})") from error
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], Header]:

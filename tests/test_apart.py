@@ -1,10 +1,16 @@
 """Parts of the test split that are judged apart: copies of training images, the crowd's words, the surest faces."""
 
+import csv
+import json
+
 import numpy as np
 import torch
 
 from fer.data.table import Table
 from fer.evaluation.apart import copied, judge_apart, surest
+from fer.training.run import run
+from tests.data import write_ferplus_csv
+from tests.runs import configure, without_figures
 
 
 def make_table():
@@ -25,9 +31,11 @@ def outputs(table):
 def test_each_part_has_its_faces_and_targets():
     table = make_table()
     crowd = np.array([0, -1, 1, 2])  # of rows 9, 8, 7, 6
-    parts = judge_apart(outputs(table), table, crowd)
+    parts, copies = judge_apart(outputs(table), table, crowd)
+    assert copies == 2
     assert {name: (rows.tolist(), targets.tolist()) for name, (_, targets, rows) in parts.items()} == {
         "test_unseen": ([7, 9], [2, 0]),
+        "test_agreed": ([6, 7, 9], [0, 2, 0]),
         "test_crowd": ([6, 7, 9], [2, 1, 0]),
         "test_surest": ([7, 8, 9], [2, 1, 0]),
     }
@@ -37,8 +45,12 @@ def test_each_part_has_its_faces_and_targets():
 def test_parts_that_there_are_not_are_left_out():
     table = make_table()
     table.images[4:] += 100
-    assert set(judge_apart(outputs(table), table, None)) == {"test_surest"}
-    assert set(judge_apart(outputs(table), table, np.full(4, -1))) == {"test_surest"}
+    for crowd in (None, np.full(4, -1)):
+        parts, copies = judge_apart(outputs(table), table, crowd)
+        assert (set(parts), copies) == ({"test_surest"}, 0)
+    table.images[4:] = table.images[0]
+    parts, copies = judge_apart(outputs(table), table, None)
+    assert (set(parts), copies) == ({"test_surest"}, 4)
 
 
 def test_a_single_pixel_makes_another_image():
@@ -50,3 +62,24 @@ def test_a_single_pixel_makes_another_image():
 def test_at_least_one_face_is_answered():
     assert surest(torch.tensor([[0.0, 1.0]])).tolist() == [0]
     assert surest(torch.zeros(10, 2)).tolist() == list(range(8))
+
+
+def test_an_evaluation_judges_the_parts_of_fer2013(tmp_path, monkeypatch):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    without_figures(monkeypatch)
+    (tmp_path / "data").mkdir()
+    write_ferplus_csv(tmp_path / "data")  # two faces of each emotion in each split
+    path = tmp_path / "data/fer2013.csv"
+    with path.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    emotion, place = header.index("emotion"), header.index("pixels")
+    known = [row for row in rows if int(row[emotion]) < 6]
+    known[-1][place] = known[0][place]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    run(configure("dataset=fer2013", f"dataset.root={tmp_path / 'data'}", "trainer.max_epochs=1"), tmp_path / "run")
+    found = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert found["test/copies"] == 1
+    assert found["test_unseen/n"] == found["test/n"] - 1
+    assert found["test_agreed/n"] == found["test_crowd/n"] > 0
+    assert found["test_surest/n"] == round(0.8 * found["test/n"])

@@ -4,16 +4,19 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
 from fer.emotions import class_names
 from fer.evaluation import card
 from fer.training.run import run
+from fer.weights import digest
 from tests.runs import configure, without_figures
 
 CROPS = {"detector": "yunet", "split": "test", "n": 24, "found": 20}
 CROPS |= {"accuracy_as_they_are": 0.5, "accuracy_found_anew": 0.45}
+COUNTS = np.array([[3, 1, 0, 0], [0, 0, 2, 0], [0, 1, 4, 0], [0, 0, 0, 0]])
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +40,14 @@ def train(folder, *words):
 
 
 def test_the_card_says_what_the_evaluation_found(runs, tmp_path):
-    (tmp_path / "crops.json").write_text(json.dumps(CROPS))
+    (tmp_path / "crops.json").write_text(json.dumps(CROPS | {"weights_sha256": weights_digest(runs)}))
     seeds = [str(runs / "seed1"), str(runs / "seed2")]
     words = ["--output", str(tmp_path / "card.md"), "--crops", str(tmp_path / "crops.json"), "--seeds", *seeds]
     card.main([str(runs / "evaluated"), *words])
     text = (tmp_path / "card.md").read_text()
     found = json.loads((runs / "evaluated/metrics.json").read_text())
     cells = [re.split(r" *\| *", line.strip("| ")) for line in text.splitlines() if line.startswith("|")]
-    for name, key in (("test (read once)", "test"), ("validation, mirrored too", "val_flip")):
+    for name, key in (("test", "test"), ("validation, mirrored too", "val_flip")):
         low, middle, high = (f"{100 * found[f'{key}/accuracy{end}']:.1f}" for end in ("_low", "", "_high"))
         assert next(row for row in cells if row[0] == name)[1:3] == [
             f"{found[f'{key}/n']}",
@@ -56,7 +59,8 @@ def test_the_card_says_what_the_evaluation_found(runs, tmp_path):
     assert f"over the temperature {found['temperature']:g}," in text
     assert "20 of 24 test faces are found by the detector (yunet). On these the accuracy is 50.0 as" in text
     assert "2 trainings that differ in the seed" in text and "seed 2" in text
-    assert "tta=flip dataset.root=DIR" in text and "trained on synthetic" not in text
+    assert f"python train.py fit=false weights={found['weights']} tta=flip\n" in text  # drawn faces have no folder
+    assert "trained from scratch" in text
     assert not re.search(r"\bnan\b|None", text)
 
 
@@ -70,6 +74,7 @@ def test_the_card_says_what_the_evaluation_found(runs, tmp_path):
         (lambda folder: (folder / "predictions.csv").unlink(), "expected a finished run with its predictions, but has"),
         (lambda folder: edit(folder, dataset="ferplus"), "of the training, synthetic, but got one on ferplus"),
         (lambda folder: edit(folder, weights="none.safetensors"), "there is no such file"),
+        (lambda folder: edit(folder, weights_sha256="0"), "as it is now; evaluate the file again"),
     ],
 )
 def test_what_is_no_evaluation_of_the_file_is_refused(runs, tmp_path, capsys, change, sentence):
@@ -86,12 +91,39 @@ def edit(folder, **values):
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
-def test_a_training_is_refused_and_so_are_crops_that_cannot_be_read(runs, tmp_path, capsys):
-    output = ["--output", str(tmp_path / "card.md")]
+def test_what_does_not_belong_to_the_weights_is_refused(runs, tmp_path, capsys):
+    (tmp_path / "other.json").write_text(json.dumps(CROPS | {"weights_sha256": "0"}))
+    shutil.copytree(runs / "seed2", tmp_path / "strange")
+    settings = OmegaConf.load(tmp_path / "strange/.hydra/config.yaml")
+    OmegaConf.save(OmegaConf.merge(settings, {"ema": 0.5}), tmp_path / "strange/.hydra/config.yaml")
+    evaluated, one, two = (str(runs / name) for name in ("evaluated", "seed1", "seed2"))
     for words, sentence in (
-        ([str(runs / "seed1")], "but it is a training"),
-        ([str(runs / "evaluated"), "--crops", str(tmp_path / "no.json")], "expected figures of fer.inference.recrop"),
+        ([one], "but it is a training"),
+        ([evaluated, "--crops", str(tmp_path / "no.json")], "expected figures of fer.inference.recrop"),
+        ([evaluated, "--crops", str(runs / "evaluated/metrics.json")], "expected figures of fer.inference.recrop"),
+        ([evaluated, "--crops", str(tmp_path / "other.json")], "but they are of another file"),
+        ([evaluated, "--seeds", one, one], "differ in nothing but the seed"),
+        ([evaluated, "--seeds", one, str(tmp_path / "strange")], "differ in nothing but the seed"),
+        ([evaluated, "--seeds", evaluated], "expected trainings"),
+        ([evaluated, "--seeds", two], "none has the same file"),
     ):
         with pytest.raises(SystemExit, match="2"):
-            card.main([*words, *output])
+            card.main([*words, "--output", str(tmp_path / "card.md")])
         assert sentence in capsys.readouterr().err
+    assert not list(tmp_path.glob("card.md*"))
+
+
+def test_weaknesses_are_counted_and_only_where_there_is_something_to_count():
+    sentences = list(card._weaknesses(COUNTS, ("angry", "fear", "neutral", "sad"), {"test/copies": 0}))
+    assert sentences == [
+        "It misses fear most often: 0 of 2 such faces are called so.",
+        "Its word fear is right least often: 0 of 2 times.",
+        "It never says sad.",
+        "It takes most often fear for neutral (2 of 2), angry for fear (1 of 4) and neutral for fear (1 of 5).",
+    ]
+    sentences = list(card._weaknesses(np.eye(2, dtype=int), ("neutral", "sad"), {"test/copies": 0}))
+    assert not any("takes" in sentence or "never" in sentence for sentence in sentences)
+
+
+def weights_digest(runs):
+    return digest(runs / "seed1/weights.safetensors")

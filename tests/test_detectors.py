@@ -22,7 +22,7 @@ from fer.inference.detectors import MODEL, YuNetDetector, make_detector
 from fer.inference.faces import Face
 from fer.inference.schema import Haar, NoDetector, YuNet
 from fer.models.se_resnet import SEResNet
-from fer.weights import Header, save_weights
+from fer.weights import Header, digest, save_weights
 from tests.data import pixels
 
 REAL_MODEL = Path(os.environ.get("FER_YUNET", "nowhere"))
@@ -311,7 +311,7 @@ def test_margins_of_drawn_faces(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FER_CACHE", str(tmp_path))
     write_drawn(tmp_path, 12)
     shape = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2}
-    header = Header(EMOTIONS[:6], 24, 0.5, 0.25, shape)
+    header = Header(EMOTIONS[:6], 24, 0.5, 0.25, shape, training={"dataset": "fer2013"})
     save_weights(tmp_path / "net.safetensors", SEResNet(6, **shape).state_dict(), header)
     margins.main([str(tmp_path), "--detector", "haar", "--n", "10", "--weights", str(tmp_path / "net.safetensors")])
     lines = capsys.readouterr().out.splitlines()
@@ -332,9 +332,11 @@ def test_what_the_crop_costs_on_drawn_faces(tmp_path, monkeypatch, capsys):
     found = json.loads((tmp_path / "crops.json").read_text())
     assert (found["detector"], found["split"], found["n"]) == ("haar", "test", 12)
     assert 6 <= found["found"] <= 12
+    assert found["weights_sha256"] == digest(tmp_path / "net.safetensors")
     assert {round(found[name] * found["found"], 6) % 1 for name in found if name.startswith("accuracy")} == {0}
-    with pytest.raises(SystemExit, match="1"):
-        recrop.main([*words, "--output", str(tmp_path / "none" / "crops.json")])
+    for more in (["--output", str(tmp_path / "none" / "crops.json")], ["--model", str(tmp_path / "net.onnx")]):
+        with pytest.raises(SystemExit, match="2"):
+            recrop.main([*words, *more])
 
 
 def test_weights_of_other_pictures_have_no_such_check(tmp_path, capsys):

@@ -72,10 +72,22 @@ def test_without_votes_the_crowd_says_nothing(tmp_path):
         read_crowd(tmp_path, np.array([0]), EMOTIONS)
 
 
-def test_votes_of_fewer_rows_are_refused(tmp_path):
+def test_votes_that_are_not_those_of_the_csv_are_refused(tmp_path):
     write_ferplus_csv(tmp_path)
-    with pytest.raises(UserError, match=r"expected as many data rows as .*, at least 1001, but got"):
-        read_crowd(tmp_path, np.array([1000]), EMOTIONS)
+    path = tmp_path / "fer2013new.csv"
+    header, *rows = path.read_text().splitlines()
+    path.write_text("\n".join((header, *rows[:-1])))
+    with pytest.raises(UserError, match=r"expected \d+ data rows, as many as"):
+        read_crowd(tmp_path, np.array([0]), EMOTIONS)
+    path.write_text("\n".join((header, *rows[::-1])))
+    with pytest.raises(UserError, match=r"line 2: expected the Usage Training"):
+        read_crowd(tmp_path, np.array([0]), EMOTIONS)
+
+
+def test_votes_may_lie_above_the_csv(tmp_path):
+    write_ferplus_csv(tmp_path / "fer2013")
+    (tmp_path / "fer2013/fer2013new.csv").rename(tmp_path / "fer2013new.csv")
+    assert read_crowd(tmp_path, np.array([0]), EMOTIONS) is not None
 
 
 @pytest.mark.parametrize("write", WRITERS)

@@ -188,10 +188,6 @@ FLIP = "albumentations.HorizontalFlip"
             ": expected _target_: albumentations.<Transform>, but got albumentations.core.composition.random.seed",
         ),
         (
-            {"_target_": "albumentations.RandomCrop", "height": 20, "width": 20, "p": 1e-9},
-            ": expected p=1, since it makes faces of 20 out of 48 pixels, which one batch needs",
-        ),
-        (
             {"_target_": "albumentations.RandomCrop", "height": 20, "width": 30},
             ": expected square uint8 faces back, but got (20, 30) uint8",
         ),
@@ -205,6 +201,26 @@ def test_transforms_that_cannot_work_are_refused(transform, sentence):
     with pytest.raises(UserError) as error:
         build_strategy({"good": {"_target_": FLIP}, "x": transform}, 48)
     assert str(error.value) == f"augmentation.transforms.x{sentence}"
+
+
+def crop(side, **changes):
+    return {"_target_": "albumentations.RandomCrop", "height": side, "width": side} | changes
+
+
+@pytest.mark.parametrize(
+    ("transforms", "sentence"),
+    [
+        ({"x": crop(20, p=1e-9)}, ": expected faces of one size, .* sides of 20, 48 pixels; .* needs p: 1"),
+        (
+            {"x": {"_target_": "albumentations.OneOf", "transforms": [crop(40), {"_target_": FLIP}], "p": 1}},
+            ": expected faces of one size, .* sides of 40, 48 pixels",
+        ),
+        ({"x": crop(30), "y": crop(40)}, r"\.y: Crop size .* exceeds image dimensions .* \(30, 30\)"),
+    ],
+)
+def test_strategies_whose_faces_fit_into_no_batch_are_refused(transforms, sentence):
+    with pytest.raises(UserError, match=f"^augmentation.transforms{sentence}"):
+        build_strategy(transforms, 48)
 
 
 def test_transforms_may_hold_transforms():

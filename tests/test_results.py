@@ -1,6 +1,5 @@
 """What README and model cards claim is what docs/results holds, and what the shipped files reach."""
 
-import hashlib
 import json
 import os
 import re
@@ -12,7 +11,7 @@ import pytest
 
 from fer.emotions import class_names
 from fer.models.se_resnet import SEResNet
-from fer.weights import read_weights
+from fer.weights import digest, read_weights
 from tests.runs import ROOT
 
 RESULTS = ROOT / "docs/results"
@@ -49,15 +48,33 @@ def test_the_readme_s_figures_are_those_of_the_results():
 
 @pytest.mark.parametrize("name", EVALUATIONS)
 def test_the_card_s_figures_are_those_of_the_results(name):
-    found = metrics(name)
+    found, crops = metrics(name), json.loads((RESULTS / name / "crops.json").read_text())
     weights = ROOT / found["weights"]
     card = weights.with_suffix(".md").read_text(encoding="utf-8")
-    assert hashlib.sha256(weights.read_bytes()).hexdigest()[:16] in card
-    for split in ("val", "test", "test_unseen", "test_crowd", "test_surest", "test_flip", "test_tencrop"):
-        if f"{split}/n" in found:
-            assert f"| {found[f'{split}/n']:,} | {shown(found, split, 'accuracy')} |" in card
+    assert digest(weights) == found["weights_sha256"] == crops["weights_sha256"]
+    assert digest(weights)[:16] in card
+    splits = sorted({key.partition("/")[0] for key in found if key.endswith("/n")} - {"train"})
+    assert len(splits) > 5
+    for split in splits:
+        figures = [shown(found, split, key) for key in ("accuracy", "balanced_accuracy", "f1_macro")]
+        assert f"| {found[f'{split}/n']:,} | {' | '.join(figures)} | {100 * found[f'{split}/ece']:.1f} |" in card, split
     for emotion in found["classes"]:
-        assert f"| {emotion} | {100 * found[f'test/precision/{emotion}']:.1f} |" in card
+        figures = [f"{100 * found[f'test/{kind}/{emotion}']:.1f}" for kind in ("precision", "recall", "f1")]
+        assert re.search(rf"^\| {emotion} \| [\d,]+ \| {' [|] '.join(figures)} \|$", card, re.M)
+    assert f"over the temperature {found['temperature']:g}," in card
+    assert f"is {100 * found['test/ece']:.1f} with it and {100 * found['test/ece_uncalibrated']:.1f} without." in card
+    assert f"{crops['found']:,} of {crops['n']:,} test faces" in card
+    assert f"{crop_figures(crops)[1]} as they are, and {crop_figures(crops)[0]} as the detector" in card
+
+
+def test_the_readme_s_figures_of_found_faces_are_those_of_the_results():
+    crops = json.loads((RESULTS / "fer2013/crops.json").read_text())
+    anew, plain = crop_figures(crops)
+    assert f"{anew} % of\n{crops['found']:,}, and {plain} % as they are." in README
+
+
+def crop_figures(crops):
+    return [f"{100 * crops[name]:.1f}" for name in ("accuracy_found_anew", "accuracy_as_they_are")]
 
 
 @pytest.mark.parametrize("name", SHIPPED)

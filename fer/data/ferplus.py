@@ -59,9 +59,7 @@ def locate_ferplus(root: Path) -> CsvPair | dict[Split, Path]:
         UserError: saying what is missing.
     """
     folder = root.parent if root.is_file() else root
-    pixels = find_csv(folder if root.name == VOTES else root)
-    beside = (pixels.parent, folder) if pixels else (folder,)
-    votes = next((place / VOTES for place in beside if (place / VOTES).is_file()), None)
+    pixels, votes = _find_pair(root, folder)
     if pixels and votes:
         return CsvPair(pixels, votes)
     for base in (folder / "data", folder):
@@ -71,6 +69,12 @@ def locate_ferplus(root: Path) -> CsvPair | dict[Split, Path]:
         f"dataset.root={root}: expected {VOTES} (the votes) beside {NAMES[0]} or {NAMES[1]} (the pixels), or else "
         f"data/{', data/'.join(FOLDERS.values())} with {LABELS} and images, but {_found(folder, pixels, votes)}; {HOW}"
     )
+
+
+def _find_pair(root: Path, folder: Path) -> tuple[Path | None, Path | None]:
+    pixels = find_csv(folder if root.name == VOTES else root)
+    beside = (pixels.parent, folder) if pixels else (folder,)
+    return pixels, next((place / VOTES for place in beside if (place / VOTES).is_file()), None)
 
 
 def _found(folder: Path, pixels: Path | None, votes: Path | None) -> str:
@@ -113,13 +117,14 @@ def read_ferplus(root: Path, size: int, classes: int = 8, labels: str = "majorit
     return require_splits(table, str(root))
 
 
-def read_crowd(root: Path, rows: np.ndarray, names: tuple[str, ...]) -> np.ndarray | None:
+def read_crowd(root: Path, rows: np.ndarray, names: tuple[str, ...], on_error: str = "raise") -> np.ndarray | None:
     """Return what the crowd's majority calls rows of a FER2013 CSV, where the votes lie beside it.
 
     Args:
         root: of the dataset, as for `fer.data.fer2013.read_fer2013`.
         rows: (N,) int64, positions in the CSV.
         names: the classes.
+        on_error: as for `read_ferplus`.
 
     Returns:
         (N,) int64, indices into `names`; -1 where there is no majority, or for another emotion. None without votes.
@@ -127,24 +132,18 @@ def read_crowd(root: Path, rows: np.ndarray, names: tuple[str, ...]) -> np.ndarr
     Raises:
         UserError: if the votes cannot be read or are not those of the CSV.
     """
-    pixels = find_csv(root)
-    if pixels is None or not (path := pixels.parent / VOTES).is_file():
+    pixels, votes = _find_pair(root, root.parent if root.is_file() else root)
+    if pixels is None or votes is None:
         return None
-    voted = _read_votes(path, Faults("skip"))
-    if len(voted.votes) <= rows.max():
-        raise UserError(
-            f"{path}: expected as many data rows as {pixels} has, at least {rows.max() + 1}, but got "
-            f"{len(voted.votes)}; take both files as published ({HOW}), or move it away"
-        )
+    voted = _read_both(CsvPair(pixels, votes), faults := Faults(on_error))[1]
+    faults.close()
     targets = targets_from(voted.votes[rows], "majority")  # (N, 8)
     places = np.array([names.index(emotion) if emotion in names else -1 for emotion in EMOTIONS])
     return np.where(targets.any(1), places[targets.argmax(1)], -1)
 
 
 def _read_pair(pair: CsvPair, classes: int, labels: str, faults: Faults) -> Table:
-    voted = _read_votes(pair.votes, faults)
-    rows = read_rows(pair.pixels, faults)
-    _require_same_rows(pair, rows, voted)
+    rows, voted = _read_both(pair, faults)
     targets = _targets(voted.votes[rows.index], rows.splits, classes, labels)
     kept = np.flatnonzero(targets.any(1))
     return Table(
@@ -155,6 +154,13 @@ def _read_pair(pair: CsvPair, classes: int, labels: str, faults: Faults) -> Tabl
         classes=class_names(classes),
         skipped=faults.close(),
     )
+
+
+def _read_both(pair: CsvPair, faults: Faults) -> tuple[Rows, Voted]:
+    voted = _read_votes(pair.votes, faults)
+    rows = read_rows(pair.pixels, faults)
+    _require_same_rows(pair, rows, voted)
+    return rows, voted
 
 
 def _require_same_rows(pair: CsvPair, rows: Rows, voted: Voted) -> None:

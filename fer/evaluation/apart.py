@@ -3,8 +3,9 @@
 Each becomes a split of its own in metrics.json, beside `test`:
 
 - `test_unseen`: without the images of which training has an exact copy; left out where there are none;
-- `test_crowd`: FER2013's images that a majority of FER+'s ten annotators gives one of the net's emotions, judged by
-  that emotion, where fer2013new.csv lies beside the CSV: how much of the error is in the labels;
+- `test_agreed`: FER2013's images that a majority of FER+'s ten annotators gives one of the net's emotions, by their own
+  labels, where the votes lie beside the CSV: faces that people read alike;
+- `test_crowd`: the same faces, by that majority: how much of the error is in FER2013's labels;
 - `test_surest`: the 80 % of the faces that the net is surest of: what it would reach if it might stay silent.
 """
 
@@ -18,13 +19,14 @@ from fer.evaluation.results import Outputs
 SURE = 0.8  # share of the faces
 APART = {
     "test_unseen": "without copies of training images",
-    "test_crowd": "by the majority of FER+'s annotators",
+    "test_agreed": "where FER+'s annotators agree",
+    "test_crowd": "the same, by what they agree on",
     "test_surest": f"the {SURE:.0%} that it is surest of",
 }
 
 
-def judge_apart(test: Outputs, table: Table, crowd: np.ndarray | None) -> dict[str, Outputs]:
-    """Return the outputs of the parts, by name.
+def judge_apart(test: Outputs, table: Table, crowd: np.ndarray | None) -> tuple[dict[str, Outputs], int]:
+    """Return the outputs of the parts, by name, and how many test images are copies of training images.
 
     Args:
         test: the outputs of the test split, in the order of its rows.
@@ -37,8 +39,9 @@ def judge_apart(test: Outputs, table: Table, crowd: np.ndarray | None) -> dict[s
     parts = {} if new.all() or not new.any() else {"test_unseen": _select(test, new)}
     if crowd is not None and (crowd >= 0).any():
         labels = torch.from_numpy(crowd[places])
+        parts["test_agreed"] = _select(test, labels >= 0)
         parts["test_crowd"] = _select((test[0], labels, test[2]), labels >= 0)
-    return parts | {"test_surest": _select(test, surest(test[0]))}
+    return parts | {"test_surest": _select(test, surest(test[0]))}, int((~new).sum())
 
 
 def copied(images: np.ndarray, originals: np.ndarray) -> np.ndarray:

@@ -8,8 +8,8 @@ predictions.csv, what it was made by from the file's header.
 """
 
 import argparse
-import hashlib
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,30 +24,31 @@ from fer.evaluation.markdown import code, listed, per_cent, spread, table
 from fer.evaluation.metrics import rates
 from fer.evaluation.reading import read_run
 from fer.evaluation.runs import Run
-from fer.weights import Header, read_weights
+from fer.evaluation.study import read_study
+from fer.weights import Header, digest, load_net, read_weights
 
 SPLITS = {
-    "val": "validation (chosen on)",
+    "val": "validation",
     "val_flip": "validation, mirrored too",
     "val_tencrop": "validation, ten crops",
-    "test": "test (read once)",
+    "test": "test",
     "test_flip": "test, mirrored too",
     "test_tencrop": "test, ten crops",
 } | {key: f"test, {words}" for key, words in APART.items()}
 SOURCES = {
     "fer2013": (
         "FER2013 (Goodfellow et al., 2013): 48-pixel gray faces from the web, each with one annotator's word. "
-        "Training, validation and test are its Training, PublicTest and PrivateTest.",
+        "Of the CSV file, Training, PublicTest and PrivateTest are training, validation and test.",
         "FER2013 was published for a challenge and is for research; the pictures belong to their owners.",
         "The labels are single annotators' words for pictures found by searching for such words, and many are "
-        "doubtful: compare the row by the majority of FER+'s annotators.",
+        "doubtful. Faces turned far away, covered or badly lit are hardly in the data.",
     ),
     "ferplus": (
         "FER+ (Barsoum et al., 2016): FER2013's 48-pixel gray faces from the web, each with ten annotators' votes. "
         "Validation and test keep the faces with an official majority (PublicTest and PrivateTest).",
         "FER+'s votes are under the MIT licence; FER2013's pictures are for research and belong to their owners.",
         "The faces that ten annotators could not agree upon are left out of validation and test, so real pictures are "
-        "harder than these figures say.",
+        "harder than these figures say. Faces turned far away, covered or badly lit are hardly in the data.",
     ),
 }
 USE = (
@@ -66,11 +67,11 @@ def write_card(evaluation: Path, output: Path, seeds: Sequence[Path] = (), crops
     Args:
         evaluation: folder of a run with fit=false.
         output: the Markdown file.
-        seeds: folders of all runs of the recipe, that of the weights among them, for figures over seeds.
+        seeds: folders of all trainings of the recipe, that of the weights among them, for figures over seeds.
         crops: figures of `fer.inference.recrop`, if the card is to have them.
 
     Raises:
-        UserError: if a folder does not hold what it should.
+        UserError: if a folder does not hold what it should, or not what belongs to the weights.
         RunError: if the card cannot be written.
     """
     run = _read(evaluation)
@@ -78,14 +79,18 @@ def write_card(evaluation: Path, output: Path, seeds: Sequence[Path] = (), crops
         raise UserError(f"{evaluation}: expected an evaluation (fit=false weights=FILE), but it is a training")
     weights = Path(run.metrics["weights"])
     _, header = read_weights(weights)
+    if (found := digest(weights)) != run.metrics.get("weights_sha256"):
+        raise UserError(f"{evaluation}: expected an evaluation of {weights} as it is now; evaluate the file again")
     if header.training.get("dataset") != run.metrics["dataset"]:
         raise UserError(
             f"{evaluation}: expected an evaluation on the dataset of the training, {header.training.get('dataset')}, "
             f"but got one on {run.metrics['dataset']}"
         )
-    runs = [_read(folder) for folder in seeds]
+    runs = _read_seeds(seeds, found) if seeds else []
+    crops_sentence = _read_crops(crops, found) if crops else None
+    text = "\n".join(_card(run, weights, header, runs, crops_sentence))
     with whole_file(output) as file:
-        file.write("\n".join(_card(run, weights, header, runs, _load(crops) if crops else None)))
+        file.write(text)
 
 
 def _read(folder: Path) -> Run:
@@ -95,30 +100,64 @@ def _read(folder: Path) -> Run:
     return run
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _read_seeds(folders: Sequence[Path], weights: str) -> list[Run]:
+    """Return finished trainings that differ in the seed only, one of them that of the weights of a SHA-256.
+
+    Raises:
+        UserError: if they are not that.
+    """
+    runs = [_read(folder) for folder in folders]
+    settings = read_study(list(folders)).tasks
+    kept = [run for task in settings for run in task.runs]
+    files = [folder / "weights.safetensors" for folder in folders]
+    if strangers := [file for file in files if not file.is_file()]:
+        raise UserError(f"--seeds: expected trainings, but there is no {strangers[0]}")
+    if len(settings) != 1 or len(settings[0].settings) != 1 or len({run.seed for run in kept}) < len(runs):
+        raise UserError("--seeds: expected trainings on the same images that differ in nothing but the seed")
+    if weights not in map(digest, files):
+        raise UserError("--seeds: expected among them the training that made the weights, but none has the same file")
+    return runs
+
+
+def _read_crops(path: Path, weights: str) -> str:
+    """Return what `fer.inference.recrop` found with the weights of a SHA-256, as a sentence.
+
+    Raises:
+        UserError: if the file does not say that.
+    """
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        sentence = (
+            f"Enlarged and put into larger pictures, {found['found']:,} of {found['n']:,} {found['split']} faces are "
+            f"found by the detector ({found['detector']}). On these the accuracy is "
+            f"{per_cent(found['accuracy_as_they_are'])} as they are, and {per_cent(found['accuracy_found_anew'])} as "
+            "the detector and the crop of infer.py cut them out."
+        )
+    except (OSError, ValueError, TypeError, LookupError) as error:
         raise UserError(f"{path}: expected figures of fer.inference.recrop, but it cannot be read ({error})") from error
+    if found.get("weights_sha256") != weights:
+        raise UserError(f"{path}: expected figures of the same weights, but they are of another file")
+    return sentence
 
 
-def _card(run: Run, weights: Path, header: Header, runs: Sequence[Run], crops: dict[str, Any] | None) -> Iterator[str]:
+def _card(run: Run, weights: Path, header: Header, runs: Sequence[Run], crops: str | None) -> Iterator[str]:
     metrics, training = run.metrics, header.training
-    data, licence, labels = SOURCES.get(training["dataset"], (f"The dataset {training['dataset']}.", "Yours.", ""))
-    state, _ = read_weights(weights)
-    parameters = sum(tensor.numel() for name, tensor in state.items() if not name.endswith(_STATISTICS))
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    data, licence, labels = SOURCES.get(training["dataset"], (f"The dataset {training['dataset']}.", "", ""))
+    parameters = sum(parameter.numel() for parameter in load_net(weights)[0].parameters())
+    start = training.get("started_from")
+    origin = f"fine-tuned from {code(start)}" if start else "trained from scratch"
     yield from (f"# {weights.name}", "")
     yield (
         f"Tells {len(header.classes)} emotions apart ({', '.join(header.classes)}) on gray faces of "
-        f"{header.input_size} pixels. An SE-ResNet of {parameters / 1e6:.2f} M parameters, trained from scratch; "
-        f"{weights.stat().st_size / 1e6:.1f} MB, SHA-256 `{digest[:16]}…`."
+        f"{header.input_size} pixels. An SE-ResNet of {parameters / 1e6:.2f} M parameters, {origin}; "
+        f"{weights.stat().st_size / 1e6:.1f} MB, SHA-256 `{metrics['weights_sha256'][:16]}…`."
     )
     yield from ("", "## How it was made", "", data, "")
     yield from table(("", ""), list(_recipe(training, header)), left=2)
-    yield from ("Any figure below comes back, to the digit, on a CPU, by", "")
-    yield from (f"    {_command(run)}", "")
-    yield from ("## What it reaches", "", "Per cent, with 95 % bootstrap intervals over the faces.", "")
+    yield from ("## What it reaches", "")
+    yield "Per cent, with 95 % bootstrap intervals over the faces. These figures come back, to the digit, on a CPU, by"
+    yield from ("", f"    {_command(run)}", "")
+    yield from ("The best epoch and the temperature were chosen on validation, nothing on test.", "")
     yield from table(("", "n", "accuracy", "balanced accuracy", "macro F1", "calibration error"), list(_rows(metrics)))
     yield from _over_seeds(runs)
     before, after = (per_cent(metrics[f"test/{name}"]) for name in ("ece_uncalibrated", "ece"))
@@ -127,13 +166,16 @@ def _card(run: Run, weights: Path, header: Header, runs: Sequence[Run], crops: d
         f"expected calibration error on test is {after} with it and {before} without."
     )
     if crops:
-        yield from ("", _crops_sentence(crops))
+        yield from ("", crops)
     yield from ("", "### By class, on test", "")
     kinds = ("precision", "recall", "f1")
-    rows = [(name, *(per_cent(metrics[f"test/{kind}/{name}"]) for kind in kinds)) for name in header.classes]
-    yield from table(("class", "precision", "recall", "F1"), rows)
-    yield from ("### Who is taken for whom, on test", "")
     counts = _counts(run)
+    rows = [
+        (name, f"{n:,}", *(per_cent(metrics[f"test/{kind}/{name}"]) for kind in kinds))
+        for name, n in zip(header.classes, counts.sum(1), strict=True)
+    ]
+    yield from table(("class", "n", "precision", "recall", "F1"), rows)
+    yield from ("### Who is taken for whom, on test", "")
     yield from table(
         ("true \\ called", *header.classes),
         [(name, *map(str, row)) for name, row in zip(header.classes, counts.tolist(), strict=True)],
@@ -141,14 +183,11 @@ def _card(run: Run, weights: Path, header: Header, runs: Sequence[Run], crops: d
     yield from ("## Where it is weak", "")
     yield from (f"- {sentence}" for sentence in (*_weaknesses(counts, header.classes, metrics), labels) if sentence)
     yield from ("", "## Use", "", *(line for sentence in USE for line in (sentence, "")))
-    yield from ("## Licence", "", f"The weights: MIT, as the code. {licence}", "")
-
-
-_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+    yield from ("## Licence", "", f"The weights: MIT, as the code. {licence}".rstrip(), "")
 
 
 def _recipe(training: dict[str, Any], header: Header) -> Iterator[tuple[str, str]]:
-    yield "command", code(training.get("command", "unknown"))
+    yield "command", code(training["command"]) if "command" in training else "none: from Python"
     yield "epochs", f"{training.get('epochs', '?')}, the best on validation: {training.get('best_epoch', '?')}"
     yield "augmentation", code(str(training["augmentation"]))
     yield "labels", str(training["labels"])
@@ -165,8 +204,11 @@ def _recipe(training: dict[str, Any], header: Header) -> Iterator[tuple[str, str
 
 
 def _command(run: Run) -> str:
-    words = [f"{key}={value}" for key, value in run.typed.items() if key in ("tta", "dataset", "dataset.classes")]
-    return " ".join(("python train.py fit=false", f"weights={run.metrics['weights']}", *words, "dataset.root=DIR"))
+    """Return the words of the evaluation, but for the places of this machine."""
+    drop = ("fit", "weights", "dataset.root", "workers", "batch_size")
+    words = [f"{key}={value}" for key, value in run.typed.items() if value and key not in drop]
+    words = ["fit=false", f"weights={run.metrics['weights']}", *words]
+    return shlex.join(("python", "train.py", *words, *(["dataset.root=DIR"] if "dataset.root" in run.config else [])))
 
 
 def _rows(metrics: dict[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -193,16 +235,9 @@ def _over_seeds(runs: Sequence[Run]) -> Iterator[str]:
         if all(key in run.metrics for run in runs)
     ]
     seeds = [f"seed {run.metrics['seed']}" for run in runs]
-    yield from (f"Accuracy of {len(runs)} trainings that differ in the seed; mean ± deviation, 95 % t-interval:", "")
+    interval = ", 95 % t-interval" if len(runs) > 2 else ""
+    yield from (f"Accuracy of {len(runs)} trainings that differ in the seed; mean ± deviation{interval}:", "")
     yield from table(("", *seeds, "over seeds"), rows)
-
-
-def _crops_sentence(crops: dict[str, Any]) -> str:
-    return (
-        f"Enlarged and put into larger pictures, {crops['found']:,} of {crops['n']:,} {crops['split']} faces are found "
-        f"by the detector ({crops['detector']}). On these the accuracy is {per_cent(crops['accuracy_as_they_are'])} as "
-        f"they are, and {per_cent(crops['accuracy_found_anew'])} as the detector and the crop of infer.py cut them out."
-    )
 
 
 def _counts(run: Run) -> np.ndarray:
@@ -212,28 +247,33 @@ def _counts(run: Run) -> np.ndarray:
 
 
 def _weaknesses(counts: np.ndarray, classes: Sequence[str], metrics: dict[str, Any]) -> Iterator[str]:
+    faces, calls, hits = counts.sum(1), counts.sum(0), counts.diagonal()
     recall, precision = (rates(counts)[name] for name in ("recall", "precision"))
-    worst = int(recall.argmin())
-    yield f"It misses {classes[worst]} most often: {recall[worst]:.0%} of these faces are called so."
-    vague = int(precision.argmin())
-    yield f"Its word {classes[vague]} is right least often: {precision[vague]:.0%} of the time."
+    worst = int(np.where(faces > 0, recall, np.inf).argmin())
+    yield f"It misses {classes[worst]} most often: {hits[worst]} of {faces[worst]} such faces are called so."
+    vague = int(np.where(calls > 0, precision, np.inf).argmin())
+    yield f"Its word {classes[vague]} is right least often: {hits[vague]} of {calls[vague]} times."
+    if never := [name for name, n in zip(classes, calls, strict=True) if n == 0]:
+        yield f"It never says {listed(never)}."
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     np.fill_diagonal(shares, 0)
     pairs = [np.unravel_index(place, shares.shape) for place in shares.ravel().argsort()[::-1][:3]]
-    yield (
-        "It takes most often "
-        + listed([f"{classes[true]} for {classes[called]} ({shares[true, called]:.0%})" for true, called in pairs])
-        + "."
-    )
+    taken = [f"{classes[i]} for {classes[j]} ({counts[i, j]} of {faces[i]})" for i, j in pairs if shares[i, j]]
+    if taken:
+        yield f"It takes most often {listed(taken)}."
     if "neutral" not in classes:
         yield "There is no neutral class: a calm face, too, is called one of these words."
-    if "test_unseen/accuracy" in metrics:
-        copies = metrics["test/n"] - metrics["test_unseen/n"]
+    if copies := metrics["test/copies"]:
         yield (
-            f"{copies:,} of the {metrics['test/n']:,} test images are exact copies of training images; without "
-            f"them the accuracy is {per_cent(metrics['test_unseen/accuracy'])}."
+            f"{copies:,} of the {metrics['test/n']:,} test images are exact copies of training images; without them "
+            f"the accuracy is {per_cent(metrics.get('test_unseen/accuracy', np.nan))}."
         )
-    yield "Faces turned far away, covered, badly lit or smaller than the input are hardly in the data."
+    if "test_crowd/accuracy" in metrics:
+        agreed, crowd = (per_cent(metrics[f"test_{part}/accuracy"]) for part in ("agreed", "crowd"))
+        yield (
+            f"On the {metrics['test_agreed/n']:,} test faces on which FER+'s ten annotators agree it reaches {agreed}, "
+            f"and {crowd} by their words instead of FER2013's."
+        )
 
 
 def main(words: Sequence[str] | None = None) -> None:

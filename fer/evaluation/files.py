@@ -1,7 +1,7 @@
 """Files that appear under their name only when they are whole."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -21,5 +21,7 @@ def whole_file(path: Path) -> Iterator[IO[str]]:
             yield file
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise RunError(f"{path} could not be written ({error})") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()

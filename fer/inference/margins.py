@@ -22,7 +22,7 @@ from fer.inference.crops import cut, whole
 from fer.inference.detectors import make_detector
 from fer.inference.faces import Face
 from fer.inference.predictor import Predictor
-from fer.inference.recrop import ENLARGED, FRAME, SIDE, accuracy, detector_settings, find_faces, recrop
+from fer.inference.recrop import ENLARGED, FRAME, SIDE, accuracy, detector_settings, find_faces, read_faces_of, recrop
 from fer.inference.schema import Crop, Haar, YuNet
 
 
@@ -34,15 +34,10 @@ def measure(faces: Iterable[Face]) -> np.ndarray:
     return np.column_stack((ENLARGED / size.max(1), off[:, 1], off[:, 0]))
 
 
-def score(table: Table, faces: Sequence[Face | None], margin: float, shift: float, weights: Path) -> Iterable[str]:
-    """Yield a line for each way of cutting the found faces out: the accuracy of the net.
-
-    Raises:
-        UserError: if the weights know other emotions than the table.
-    """
-    predictor = Predictor.load(weights, "cpu")
-    if predictor.classes != table.classes:
-        raise UserError(f"--weights={weights}: expected the emotions {table.classes}, but it knows {predictor.classes}")
+def score(
+    table: Table, faces: Sequence[Face | None], margin: float, shift: float, predictor: Predictor
+) -> Iterable[str]:
+    """Yield a line for each way of cutting the found faces out: the accuracy of the net."""
     chosen = np.array([face is not None for face in faces])
     images, labels = table.images[chosen], table.labels[chosen]
     found, size = [face for face in faces if face is not None], predictor.input_size
@@ -66,8 +61,9 @@ def report(folder: Path, config: YuNet | Haar, n: int, weights: Path | None) -> 
     Raises:
         UserError: if files are missing or not as they should be, or no face is found.
     """
+    predictor = Predictor.load(weights, "cpu") if weights else None
+    table = read_faces_of(predictor, folder) if predictor else read_fer2013(folder, SIDE)
     detector = make_detector(config, print)
-    table = read_fer2013(folder, SIDE)
     train = table.part(Split.TRAIN)
     order = np.random.default_rng(0).permutation(len(train))[:n]
     faces = [face for face in find_faces(train.images[order], detector) if face]
@@ -78,10 +74,10 @@ def report(folder: Path, config: YuNet | Haar, n: int, weights: Path | None) -> 
     for name, column in zip(("margin", "shift", "shift right"), values.T, strict=True):
         low, middle, high = np.percentile(column, (25, 50, 75))
         print(f"{name:12}{middle:6.3f} (quartiles {low:.3f} and {high:.3f})", flush=True)
-    if weights:
+    if predictor:
         public = table.part(Split.VAL)
         margin, shift, _ = np.median(values, 0)
-        for line in score(public, find_faces(public.images, detector), margin, shift, weights):
+        for line in score(public, find_faces(public.images, detector), margin, shift, predictor):
             print(line, flush=True)
 
 
@@ -94,8 +90,10 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--n", type=int, default=2000, help="training images")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="score these weights, too")
     asked = parser.parse_args(words)
-    config = detector_settings(asked.detector, asked.model)
+    if asked.n < 1:
+        parser.error(f"--n={asked.n}: expected at least one image")
     try:
+        config = detector_settings(asked.detector, asked.model)
         report(asked.folder, config, asked.n, asked.weights)
     except UserError as error:
         parser.error(str(error))

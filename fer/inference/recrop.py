@@ -28,6 +28,7 @@ from fer.inference.detectors import Detector, make_detector
 from fer.inference.faces import Face
 from fer.inference.predictor import Predictor
 from fer.inference.schema import Crop, Haar, YuNet
+from fer.weights import digest
 
 SIDE = 48  # pixels of FER2013's images
 ENLARGED = 4 * SIDE
@@ -48,7 +49,13 @@ def find_faces(images: Iterable[np.ndarray], detector: Detector) -> list[Face | 
 
 
 def detector_settings(name: str, model: Path | None) -> YuNet | Haar:
-    """Return the settings of conf/detector that find faces in framed images."""
+    """Return the settings of conf/detector that find faces in framed images.
+
+    Raises:
+        UserError: if there is a model file, but not for YuNet.
+    """
+    if model and name != "yunet":
+        raise UserError(f"--model={model}: expected --detector=yunet, but {name} needs no model file")
     values: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(CONF / "detector" / f"{name}.yaml"))
     if name == "yunet":
         values["model"] = model
@@ -108,6 +115,7 @@ def check(weights: Path, folder: Path, config: YuNet | Haar, split: Split) -> di
     anew = recrop(images, [face for face in faces if face is not None], crop, size)
     plain = np.stack([cut(image, whole(image), size) for image in images])
     return {
+        "weights_sha256": digest(weights),
         "detector": config.name,
         "split": split.name.lower(),
         "n": len(faces),
@@ -129,6 +137,8 @@ def main(words: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(words)
     try:
         config = detector_settings(asked.detector, asked.model)
+        if asked.output and not asked.output.parent.is_dir():
+            raise UserError(f"--output={asked.output}: expected a file in a folder, but there is no such folder")
         figures = check(asked.weights, asked.folder, config, Split[asked.split.upper()])
         for name, value in figures.items():
             print(f"{name:24}{value if not isinstance(value, float) else f'{100 * value:.1f} %'}")

@@ -18,8 +18,8 @@ def views(inputs: Tensor, kind: str) -> list[Tensor]:
 
     Args:
         inputs: normalised faces.
-        kind: "flip" (the faces, and mirrored), or "tencrop" (four corners and the centre, and mirrored, at `CROP` of the
-            side; the net pools over whatever size it gets).
+        kind: "flip" (the faces, and mirrored), or "tencrop" (four corners and the centre, and mirrored, at `CROP` of
+            the side; the net pools over whatever size it gets).
     """
     if kind == "flip":
         return [inputs, inputs.flip(3)]

@@ -77,8 +77,11 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
         if not trainer.is_global_zero:
             return 0.0
         if "test" in outputs:
-            outputs |= judge_apart(outputs["test"], table, crowd)
+            parts, copies = judge_apart(outputs["test"], table, crowd)
+            outputs |= parts
         results = split_results(outputs, header.classes, header.temperature) | describe(config, header, trainer, folder)
+        if "test" in outputs:
+            results["test/copies"] = copies
         if config.fit:
             drawn |= draw_augmented(module, data) | draw_history(record.history)
             results |= record.summary(config.monitor)
@@ -125,7 +128,10 @@ def read_for(config: TrainConfig, header: Header) -> Table:
         strangers = [emotion for emotion in header.classes if emotion not in class_names(VOCABULARIES[name][-1])]
         raise UserError(f"weights={config.weights}: tells {', '.join(strangers)} apart, which {name} does not label")
     print(f"reading {name}", flush=True)
-    table = read(config.dataset.model_copy(update={"classes": fitting[0]}), header.input_size)
+    asked = {"classes": fitting[0]}
+    if name == "ferplus" and header.training.get("dataset") == name:
+        asked["labels"] = header.training["labels"]  # they choose the training faces, which test is compared with
+    table = read(config.dataset.model_copy(update=asked), header.input_size)
     return require_splits(table.with_classes(header.classes), f"{name}, with the classes of {config.weights}")
 
 
@@ -137,12 +143,13 @@ def crowd_of(config: TrainConfig, table: Table) -> np.ndarray | None:
     """
     if config.dataset.name != "fer2013" or not config.test:
         return None
-    return read_crowd(config.dataset.root, table.part(Split.TEST).rows, table.classes)
+    rows = table.part(Split.TEST).rows
+    return read_crowd(config.dataset.root, rows, table.classes, config.dataset.on_error)
 
 
 def make_data(config: TrainConfig, table: Table) -> FaceData:
-    """Return the loaders of a table, with the configured augmentation."""
-    transform = build_strategy(config.augmentation.transforms, table.images.shape[1])
+    """Return the loaders of a table, with the configured augmentation if there is something to train."""
+    transform = build_strategy(config.augmentation.transforms, table.images.shape[1]) if config.fit else None
     draws = getattr(config.dataset, "labels", None) == "probability"
     return FaceData(table, transform, config.batch_size, config.workers, config.seed, draws)
 

@@ -10,6 +10,7 @@ from fer.config import PATHS
 from fer.nested import leaves
 from fer.schema import TrainConfig
 
+PLACES = {"dataset.root": "dataset.root=DIR", "weights": "weights=FILE"}
 GROUPS = ("dataset", "augmentation", "model", "loss", "optimizer", "scheduler")
 
 
@@ -40,7 +41,12 @@ def read_words(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def as_typed(folder: Path) -> str:
-    """Return the command of a run as anybody could type it: without the places of this machine."""
-    words = (word for word in read_words(folder / ".hydra")[0] if not word.startswith(("hydra.", "resume=")))
-    shown = ("dataset.root=DIR" if word.startswith("dataset.root=") else word for word in words)
+    """Return a run's command as anybody could type it, without the places of this machine; "" of a run from Python."""
+    if not (folder / ".hydra/hydra.yaml").is_file():
+        return ""
+    words = read_words(folder / ".hydra")[0]
+    if (folder.parent / "study.journal").is_file():  # a search's trial
+        words = [word for word in read_words(folder.parent / ".hydra")[0] if not word.startswith("sweep")] + words
+    keys = [word.partition("=")[0] for word in words]
+    shown = [PLACES.get(key, word) for key, word in zip(keys, words, strict=True) if key != "resume"]
     return shlex.join(("python", "train.py", *shown))

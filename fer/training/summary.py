@@ -19,7 +19,7 @@ from fer.models.se_resnet import SEResNet
 from fer.schema import TrainConfig
 from fer.training.losses import class_weights
 from fer.training.settings import as_typed
-from fer.weights import Header
+from fer.weights import Header, digest
 
 SHOWN = (  # metric, heading, whether it has an interval
     ("accuracy", "accuracy", True),
@@ -84,7 +84,8 @@ def describe(config: TrainConfig, header: Header, trainer: Trainer, folder: Path
         "max_epochs": config.trainer.max_epochs,
         "seed": config.seed,
         "precision": trainer.precision,
-        "command": as_typed(folder),
+        **({"started_from": config.weights.name} if config.weights else {}),
+        **({"command": command} if (command := as_typed(folder)) else {}),
     }
     now = {
         "dataset": config.dataset.name,
@@ -94,7 +95,9 @@ def describe(config: TrainConfig, header: Header, trainer: Trainer, folder: Path
         "versions": {"fer": fer.__version__, "python": platform.python_version()}
         | {name: version(name) for name in LIBRARIES},
     }
-    return trained | now | ({} if config.fit else {"weights": str(config.weights)})
+    if config.fit:
+        return trained | now
+    return trained | now | {"weights": str(config.weights), "weights_sha256": digest(config.weights)}
 
 
 def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[str], folder: Path) -> None:
@@ -111,6 +114,8 @@ def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[st
         for split in apart:
             grid.add_row(APART[split], f"{results[f'{split}/n']:,}", _cell(results, f"{split}/accuracy", True))
         console.print(grid)
+    if results.get("test/copies") == results.get("test/n", 0):
+        console.print("Every test image is a copy of a training image: test says nothing about new ones.", style="bold")
     grid = _grid(f"{final.capitalize()} by class", ["class", "precision", "recall", "F1"])
     for name in classes:
         grid.add_row(
