@@ -117,6 +117,10 @@ WRONG = {
         "fit=false": "fit=false: expected the weights to evaluate, but weights is null: add weights=FILE",
     },
     "run folder": {"hydra.run.dir=": "hydra.run.dir: expected a folder, but got nothing"},
+    "shares of no number": {
+        "augmentation=strong": None,
+        "model.input_size=abc": "model.input_size: expected a whole number, but got 'abc'",
+    },
     "interpolation": {"seed=${foo}": "Interpolation key 'foo' not found"},
     "votes": {
         "dataset=ferplus": None,
