@@ -64,6 +64,18 @@ def test_the_card_says_what_the_evaluation_found(runs, tmp_path):
     assert not re.search(r"\bnan\b|None", text)
 
 
+def test_the_card_of_a_training_from_weights_tells_their_own(runs, tmp_path):
+    first = runs / "seed1/weights.safetensors"
+    train(tmp_path / "second", "seed=3", f"weights={first}")
+    train(tmp_path / "third", "seed=4", f"weights={tmp_path / 'second/weights.safetensors'}")
+    train(tmp_path / "evaluated", "fit=false", f"weights={tmp_path / 'third/weights.safetensors'}")
+    card.main([str(tmp_path / "evaluated"), "--output", str(tmp_path / "card.md")])
+    rows = re.findall(r"^\| started from \| (.+) \|$", (tmp_path / "card.md").read_text(), re.M)
+    assert [row.rpartition(", ")[2] for row in rows] == ["seed 3", "seed 1"]
+    assert f"`{digest(first)[:16]}…`" in rows[1]
+    assert "trained from scratch" not in (tmp_path / "card.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

@@ -144,8 +144,7 @@ def _card(run: Run, weights: Path, header: Header, runs: Sequence[Run], crops: s
     metrics, training = run.metrics, header.training
     data, licence, labels = SOURCES.get(training["dataset"], (f"The dataset {training['dataset']}.", "", ""))
     parameters = sum(parameter.numel() for parameter in load_net(weights)[0].parameters())
-    start = training.get("started_from")
-    origin = f"fine-tuned from {code(start)}" if start else "trained from scratch"
+    origin = "trained from other weights" if "started_from" in training else "trained from scratch"
     yield from (f"# {weights.name}", "")
     yield (
         f"Tells {len(header.classes)} emotions apart ({', '.join(header.classes)}) on gray faces of "
@@ -186,8 +185,17 @@ def _card(run: Run, weights: Path, header: Header, runs: Sequence[Run], crops: s
     yield from ("## Licence", "", f"The weights: MIT, as the code. {licence}".rstrip(), "")
 
 
+def _command_of(training: dict[str, Any]) -> str:
+    return code(training["command"]) if "command" in training else "from Python"
+
+
 def _recipe(training: dict[str, Any], header: Header) -> Iterator[tuple[str, str]]:
-    yield "command", code(training["command"]) if "command" in training else "none: from Python"
+    yield "command", _command_of(training)
+    earlier = training
+    while earlier := earlier.get("started_from"):
+        made = ", ".join(f"{key} {earlier[key]}" for key in ("dataset", "epochs", "seed") if key in earlier)
+        file = f"{code(earlier['name'])}, SHA-256 `{earlier['sha256'][:16]}…`"
+        yield "started from", f"{file}: {_command_of(earlier)}, {made}"
     yield "epochs", f"{training.get('epochs', '?')}, the best on validation: {training.get('best_epoch', '?')}"
     yield "augmentation", code(str(training["augmentation"]))
     yield "labels", str(training["labels"])

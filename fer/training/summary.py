@@ -19,7 +19,7 @@ from fer.models.se_resnet import SEResNet
 from fer.schema import TrainConfig
 from fer.training.losses import class_weights
 from fer.training.settings import as_typed
-from fer.weights import Header, digest
+from fer.weights import Header, digest, read_weights
 
 SHOWN = (  # metric, heading, whether it has an interval
     ("accuracy", "accuracy", True),
@@ -84,7 +84,7 @@ def describe(config: TrainConfig, header: Header, trainer: Trainer, folder: Path
         "max_epochs": config.trainer.max_epochs,
         "seed": config.seed,
         "precision": trainer.precision,
-        **({"started_from": config.weights.name} if config.weights else {}),
+        **({"started_from": _origin(config.weights)} if config.weights else {}),
         **({"command": command} if (command := as_typed(folder)) else {}),
     }
     now = {
@@ -98,6 +98,13 @@ def describe(config: TrainConfig, header: Header, trainer: Trainer, folder: Path
     if config.fit:
         return trained | now
     return trained | now | {"weights": str(config.weights), "weights_sha256": digest(config.weights)}
+
+
+def _origin(weights: Path) -> dict[str, Any]:
+    """Return what a weights file says of itself, for the training that starts from it: its own start included."""
+    training = read_weights(weights)[1].training
+    kept = ("dataset", "command", "seed", "epochs", "started_from")
+    return {"name": weights.name, "sha256": digest(weights)} | {key: training[key] for key in kept if key in training}
 
 
 def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[str], folder: Path) -> None:
