@@ -15,14 +15,11 @@ from fer.weights import digest, read_weights
 from tests.runs import ROOT
 
 RESULTS = ROOT / "docs/results"
-EVALUATIONS = sorted(path.parent.name for path in RESULTS.glob("*/metrics.json"))
+METRICS = {path.parent.name: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*/metrics.json"))}
+EVALUATIONS = [name for name, found in METRICS.items() if "weights" in found]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REAL = Path(os.environ.get("FER_DATA", "no data"))
 SHIPPED = sorted(path.name for path in (ROOT / "weights").glob("*.safetensors"))
-
-
-def metrics(name):
-    return json.loads((RESULTS / name / "metrics.json").read_text())
 
 
 def shown(found, split, name):
@@ -31,7 +28,7 @@ def shown(found, split, name):
 
 
 def test_every_shipped_file_has_its_card_and_its_evaluation():
-    assert [Path(metrics(name)["weights"]).name for name in EVALUATIONS] == SHIPPED
+    assert [Path(METRICS[name]["weights"]).name for name in EVALUATIONS] == SHIPPED
     assert all((ROOT / "weights" / name).with_suffix(".md").is_file() for name in SHIPPED)
 
 
@@ -39,16 +36,21 @@ def test_the_readme_s_figures_are_those_of_the_results():
     source = r"`(\w+)` of \[.+?\]\(docs/results/(\w+)/metrics.json\)"
     rows = re.findall(rf"^\| [^|]+ \| \w+, ([\d,]+) \| \d+ \| (.+?) \| (.+?) \| (.+?) \| {source} \|$", README, re.M)
     assert len(rows) == README.count("(docs/results/") > 0
-    assert {row[5] for row in rows} == set(EVALUATIONS)
+    assert {row[5] for row in rows} == set(METRICS)
     for n, *figures, split, name in rows:
-        found = metrics(name)
+        found = METRICS[name]
         expected = [shown(found, split, key) for key in ("accuracy", "balanced_accuracy", "f1_macro")]
         assert [f"{found[f'{split}/n']:,}", *figures] == [n, *expected], (name, split)
 
 
+@pytest.mark.parametrize("name", METRICS.keys() - EVALUATIONS)
+def test_the_command_of_a_training_without_shipped_weights_is_known(name):
+    assert METRICS[name]["command"].startswith("python train.py ")
+
+
 @pytest.mark.parametrize("name", EVALUATIONS)
 def test_the_card_s_figures_are_those_of_the_results(name):
-    found, crops = metrics(name), json.loads((RESULTS / name / "crops.json").read_text())
+    found, crops = METRICS[name], json.loads((RESULTS / name / "crops.json").read_text())
     weights = ROOT / found["weights"]
     card = weights.with_suffix(".md").read_text(encoding="utf-8")
     assert digest(weights) == found["weights_sha256"] == crops["weights_sha256"]
@@ -91,7 +93,7 @@ def test_shipped_nets_are_small_calibrated_and_know_their_training(name):
 @pytest.mark.skipif(not REAL.is_dir(), reason="FER_DATA names no folder")
 @pytest.mark.parametrize("name", EVALUATIONS)
 def test_a_shipped_file_reaches_its_figures_again(name, tmp_path):
-    found = metrics(name)
+    found = METRICS[name]
     words = ["fit=false", f"weights={found['weights']}", f"dataset={found['dataset']}", f"dataset.root={REAL}"]
     words += ["tta=all", f"hydra.run.dir={tmp_path / 'run'}"]
     subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, check=True)
