@@ -36,12 +36,13 @@ def print_start(config: TrainConfig, folder: Path, table: Table, net: SEResNet, 
     """Print the classes' counts and weights, the net, the device and the run's folder."""
     console = Console(highlight=False)
     counts = table.counts()
-    weights = class_weights(counts[Split.TRAIN], config.loss.weighting)
-    grid = _grid(f"{config.dataset.name}: {len(table):,} faces", ["class", "train", "val", "test", "loss weight"])
-    for index, name in enumerate(table.classes):
-        grid.add_row(name, *(f"{counts[split][index]:,}" for split in Split), f"{weights[index]:.2f}")
-    grid.add_section()
-    grid.add_row("all", *(f"{counts[split].sum():,}" for split in Split), "")
+    columns = {split.name.lower(): [f"{n:,}" for n in (*counts[split], counts[split].sum())] for split in Split}
+    if config.fit:
+        weights = class_weights(counts[Split.TRAIN], config.loss.weighting)
+        columns["loss weight"] = [*(f"{weight:.2f}" for weight in weights), ""]
+    grid = _grid(f"{config.dataset.name}: {len(table):,} faces", ["class", *columns])
+    for number, row in enumerate(zip([*table.classes, "all"], *columns.values(), strict=True)):
+        grid.add_row(*row, end_section=number == len(table.classes) - 1)
     console.print(grid)
     if table.skipped:
         print_some("faces that could not be read and were left out", table.skipped)
