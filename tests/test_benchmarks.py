@@ -109,7 +109,8 @@ def test_inference_names_what_it_cannot_measure(clip, tmp_path, capsys):
     for words, named in (
         ([str(tmp_path / "none.mp4")], "none.mp4"),
         ([str(clip), "detectr=haar"], "detectr"),
-        ([str(clip), "detector=haar", "--peer", sys.executable], "--peer"),
+        ([str(clip), "detector=haar", "--peer", sys.executable], "expected a Python with the package fer"),
+        ([str(clip), "detector=haar", "--peer", str(tmp_path / "none")], "cannot be started"),
     ):
         with pytest.raises(SystemExit, match="2"):
             inference.main(words)

@@ -141,10 +141,12 @@ class Peer:
 
     def __init__(self, python: str, clip: Path, frames: int) -> None:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        command = [python, "-c", PEER, str(clip.resolve()), str(frames)]
         # Not from the checkout: this package would be imported in the place of the peer.
-        self.process = subprocess.Popen(
-            [python, "-c", PEER, str(clip.resolve()), str(frames)], text=True, cwd=tempfile.gettempdir(), **pipes
-        )
+        try:
+            self.process = subprocess.Popen(command, text=True, cwd=tempfile.gettempdir(), **pipes)
+        except OSError as error:
+            raise UserError(f"--peer: expected a Python, but {python} cannot be started ({error.strerror})") from error
         self._until("ready")
 
     def turn(self) -> float:
