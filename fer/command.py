@@ -60,7 +60,10 @@ def _run(
     if {"--help", "-h"} & set(words):
         from fer.help import help_page
 
-        print(help_page(script))
+        try:
+            print(help_page(script), flush=True)
+        except BrokenPipeError:  # whoever reads has seen enough: --help | head
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own error page and exits with 1
     import hydra

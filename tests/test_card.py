@@ -131,7 +131,8 @@ def test_weaknesses_are_counted_and_only_where_there_is_something_to_count():
         "It misses fear most often: 0 of 2 such faces are called so.",
         "Its word fear is right least often: 0 of 2 times.",
         "It never says sad.",
-        "It takes most often fear for neutral (2 of 2), angry for fear (1 of 4) and neutral for fear (1 of 5).",
+        "Most often mistaken: fear, called neutral (2 of 2); angry, called fear (1 of 4); "
+        "neutral, called fear (1 of 5).",
     ]
     sentences = list(card._weaknesses(np.eye(2, dtype=int), ("neutral", "sad"), {"test/copies": 0}))
     assert not any("takes" in sentence or "never" in sentence for sentence in sentences)

@@ -59,6 +59,14 @@ def test_pages_import_nothing_heavy(words, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_help_ends_in_peace_when_nobody_reads_on():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, ROOT / "train.py", "--help"], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_help_lists_every_option_and_key(train):
     page = train("--help").out
     options = Command(ROOT / "conf", "train", []).options
