@@ -145,11 +145,12 @@ def _card(run: Run, weights: Path, header: Header, runs: Sequence[Run], crops: s
     metrics, training = run.metrics, header.training
     data, licence, labels = SOURCES.get(training["dataset"], (f"The dataset {training['dataset']}.", "", ""))
     parameters = sum(parameter.numel() for parameter in load_net(weights)[0].parameters())
-    origin = "trained from other weights" if "started_from" in training else "trained from scratch"
+    steps = len(list(_earlier(training))) + 1
+    origin = "from scratch" + (f" in {steps} trainings, each from the weights of the one before" if steps > 1 else "")
     yield from (f"# {weights.name}", "")
     yield (
         f"Tells {len(header.classes)} emotions apart ({', '.join(header.classes)}) on gray faces of "
-        f"{header.input_size} pixels. An SE-ResNet of {parameters / 1e6:.2f} M parameters, {origin}; "
+        f"{header.input_size} pixels. An SE-ResNet of {parameters / 1e6:.2f} M parameters, trained {origin}; "
         f"{weights.stat().st_size / 1e6:.1f} MB, SHA-256 `{metrics['weights_sha256'][:16]}…`."
     )
     yield from ("", "## How it was made", "", data, "")
@@ -186,14 +187,19 @@ def _card(run: Run, weights: Path, header: Header, runs: Sequence[Run], crops: s
     yield from ("## Licence", "", f"The weights: MIT, as the code. {licence}".rstrip(), "")
 
 
+def _earlier(training: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the trainings that a training started from, the latest first."""
+    while training := training.get("started_from"):
+        yield training
+
+
 def _command_of(training: dict[str, Any]) -> str:
     return code(training["command"]) if "command" in training else "from Python"
 
 
 def _recipe(training: dict[str, Any], header: Header) -> Iterator[tuple[str, str]]:
     yield "command", _command_of(training)
-    earlier = training
-    while earlier := earlier.get("started_from"):
+    for earlier in _earlier(training):
         made = ", ".join(f"{key} {earlier[key]}" for key in ("dataset", "epochs", "seed") if key in earlier)
         file = f"{code(earlier['name'])}, SHA-256 `{earlier['sha256'][:16]}…`"
         yield "started from", f"{file}: {_command_of(earlier)}, {made}"
