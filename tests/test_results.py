@@ -33,7 +33,7 @@ def test_every_shipped_file_has_its_card_and_its_evaluation():
 
 
 def test_the_readme_s_figures_are_those_of_the_results():
-    source = r"`(\w+)` of \[.+?\]\(docs/results/(\w+)/metrics.json\)"
+    source = r"`(\w+)` of \[.+?\]\(docs/results/([\w-]+)/metrics.json\)"
     rows = re.findall(rf"^\| [^|]+ \| \w+, ([\d,]+) \| \d+ \| (.+?) \| (.+?) \| (.+?) \| {source} \|$", README, re.M)
     assert len(rows) == README.count("(docs/results/") > 0
     assert {row[5] for row in rows} == set(METRICS)
