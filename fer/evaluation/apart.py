@@ -5,7 +5,7 @@ Each becomes a split of its own in metrics.json, beside `test`:
 - `test_unseen`: without the images of which training has an exact copy; left out where there are none;
 - `test_agreed`: FER2013's images that a majority of FER+'s ten annotators gives one of the net's emotions, by their own
   labels, where the votes lie beside the CSV: faces that people read alike;
-- `test_crowd`: the same faces, by that majority: how much of the error is in FER2013's labels;
+- `test_crowd`: the same faces, by that majority instead of FER2013's single annotator;
 - `test_surest`: the 80 % of the faces that the net is surest of: what it would reach if it might stay silent.
 """
 
