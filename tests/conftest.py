@@ -55,6 +55,15 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server.close()
 
 
+@pytest.fixture
+def login_node(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this machine look like one on which jobs are put into Slurm's queue."""
+    folder = tmp_path_factory.mktemp("slurm")
+    for name in ("sbatch", "sbatch.exe"):  # the second for Windows
+        (folder / name).touch(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
 @pytest.fixture(scope="module")
 def display() -> Iterator[Display]:
     """Yield a virtual display."""

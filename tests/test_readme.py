@@ -52,7 +52,7 @@ def test_set_up_is_the_first_two_lines_and_the_powers_are_shown():
 
 
 @pytest.mark.parametrize("line", TRAININGS)
-def test_trainings_pass_all_checks(line: str, data: Path, tmp_path: Path):
+def test_trainings_pass_all_checks(line: str, data: Path, tmp_path: Path, login_node: None):
     words = [word for word in words_of(line, data, tmp_path) if not word.startswith("resume=")]
     overrides = [quote_path(word) for word in words if word != "-m"]
     names = name_jobs(overrides) if "-m" in words else []
