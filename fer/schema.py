@@ -5,7 +5,7 @@ configs, stopping at the first, cannot. Meanings and units stand in the YAML fil
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, Strict, model_validator
 
@@ -27,10 +27,16 @@ Place = Annotated[Path, Strict(False), BeforeValidator(_not_empty)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-Stages = Annotated[tuple[PositiveInt, ...], Strict(False), Field(min_length=1, max_length=6)]
+Count = Annotated[int, Field(ge=0, lt=2**32)]
+InputSize = Annotated[int, Field(ge=16, le=512)]
+Faces = Annotated[int, Field(ge=12)]
+Widths = Annotated[tuple[Annotated[int, Field(gt=0, le=4096)], ...], Strict(False), Field(min_length=1, max_length=6)]
+Depths = Annotated[tuple[Annotated[int, Field(gt=0, le=200)], ...], Strict(False), Field(min_length=1, max_length=6)]
 OnError = Literal["raise", "skip"]
 Weighting = Literal["none", "balanced", "sqrt", "effective"]
+
+MOST = 200  # million parameters: with gradients, averages and AdamW's moments 4 GB, which a laptop can hold
+DRAWN = 500_000_000  # pixels of a drawn split: 16 GB while it is drawn, 120,000 faces of 64 pixels
 
 
 class Section(BaseModel):
@@ -72,10 +78,20 @@ class Synthetic(Section):
 
     name: Literal["synthetic"]
     classes: Annotated[Literal[6, 7], Whole]
-    train: Annotated[int, Field(ge=12)]
-    val: Annotated[int, Field(ge=12)]
-    test: Annotated[int, Field(ge=12)]
+    train: Faces
+    val: Faces
+    test: Faces
     seed: Count
+
+    def require_room(self, side: int) -> None:
+        """Raise a ValueError if a split of faces of `side` pixels takes more memory than people have."""
+        most = DRAWN // side**2
+        for name in ("train", "val", "test"):
+            if (count := getattr(self, name)) > most:
+                raise ValueError(
+                    f"dataset.{name}: expected at most {most} drawn faces of {side} pixels, as more take over 16 GB, "
+                    f"but got {count}"
+                )
 
 
 class Augmentation(Section):
@@ -85,24 +101,54 @@ class Augmentation(Section):
     transforms: dict[str, dict[str, Any]]
 
 
-class Model(Section):
-    """conf/model/*.yaml: the arguments of `fer.models.se_resnet.SEResNet` and the side of its input."""
+class Architecture(Section):
+    """The arguments of `fer.models.se_resnet.SEResNet` but for the number of classes, as weights files hold them."""
 
-    name: str
-    input_size: Annotated[int, Field(ge=16, le=512)]
-    widths: Stages
-    depths: Stages
+    widths: Widths
+    depths: Depths
     stem_stride: Annotated[Literal[1, 2], Whole]
     reduction: PositiveInt
     dropout: Share
     drop_path: Share
 
     @model_validator(mode="after")
-    def _stages_agree(self) -> "Model":
+    def _stages_agree(self) -> Self:
         if len(self.widths) != len(self.depths):
             raise ValueError(f"expected as many depths as widths, but got {self.depths} for {self.widths}")
-        if self.input_size < (needed := 2 * self.stem_stride * 2 ** (len(self.widths) - 1)):
-            raise ValueError(f"expected input_size of at least {needed} for these stages, but got {self.input_size}")
+        if (found := self.parameters() / 1e6) > MOST:
+            raise ValueError(
+                f"expected a net of at most {MOST} million parameters, but these widths and depths make {found:,.0f} "
+                "million: take smaller ones"
+            )
+        return self
+
+    def parameters(self) -> int:
+        """Return how many the net has but for its head, by arithmetic: to build it takes torch, and memory."""
+        inputs = self.widths[0]
+        total = 11 * inputs  # the stem
+        for width, depth in zip(self.widths, self.depths, strict=True):
+            hidden = max(width // self.reduction, 4)
+            total += depth * (18 * width**2 + 4 * width + 2 * hidden * width + hidden + width)
+            total += 9 * width * (inputs - width)  # the first block's first convolution
+            total += (inputs + 2) * width if inputs != width else 0  # and its shortcut
+            inputs = width
+        return total
+
+    def require_size(self, side: int) -> None:
+        """Raise a ValueError if faces of `side` pixels are too small to be halved as often as the stages do."""
+        if side < (needed := 2 * self.stem_stride * 2 ** (len(self.widths) - 1)):
+            raise ValueError(f"expected input_size of at least {needed} for these stages, but got {side}")
+
+
+class Model(Architecture):
+    """conf/model/*.yaml: the net, and the side of its input."""
+
+    name: str
+    input_size: InputSize
+
+    @model_validator(mode="after")
+    def _size_suits_stages(self) -> Self:
+        self.require_size(self.input_size)
         return self
 
     def architecture(self) -> dict[str, Any]:
@@ -165,10 +211,10 @@ class Trainer(Section):
     """conf/trainer/*.yaml: the hardware; and how long to train."""
 
     name: str
-    max_epochs: PositiveInt
+    max_epochs: Annotated[int, Field(gt=0, le=100_000)]
     accelerator: Literal["auto", "cpu", "gpu", "mps", "cuda"]
-    devices: PositiveInt | Literal["auto"]
-    num_nodes: PositiveInt
+    devices: Annotated[int, Field(gt=0, le=64)] | Literal["auto"]
+    num_nodes: Annotated[int, Field(gt=0, le=1024)]
     strategy: Literal["auto", "ddp"]
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
     compile: bool
@@ -184,7 +230,7 @@ class Search(Section):
     """conf/sweep/optuna.yaml."""
 
     name: Literal["optuna"]
-    trials: PositiveInt
+    trials: Annotated[int, Field(gt=0, le=10_000)]
     startup: Count
     warmup: Count
     space: dict[str, Any]
@@ -207,9 +253,9 @@ class TrainConfig(Section):
     scheduler: Scheduler
     trainer: Trainer
     sweep: Search | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
-    batch_size: PositiveInt
-    workers: Count | Literal["auto"]
+    seed: Count
+    batch_size: Annotated[int, Field(gt=0, le=65_536)]
+    workers: Annotated[int, Field(ge=0, le=256)] | Literal["auto"]
     monitor: Literal["val/accuracy", "val/balanced_accuracy", "val/f1_macro", "val/loss"]
     ema: Share
     early_stopping: Count
@@ -233,6 +279,8 @@ class TrainConfig(Section):
                 "sweep: expected test=false, fit=true and trainer.strategy=auto, since a search trains one net after "
                 "another and must not look at the test split"
             )
+        if isinstance(self.dataset, Synthetic):
+            self.dataset.require_room(self.model.input_size)
         if self.mixup + self.cutmix > 0 and getattr(self.dataset, "labels", None) == "multi":
             raise ValueError("dataset.labels=multi: expected mixup=0 and cutmix=0: mixed faces have no best label")
         return self

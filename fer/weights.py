@@ -1,59 +1,26 @@
 """The one file format between training and inference: safetensors with all that inference needs in its header.
 
-The header holds text only, so each entry is JSON: class names in order, input size, mean and std of the training
-split's gray in [0, 1], the net's arguments, a temperature for calibrated probabilities, and what was trained on and
-reached. No pickle, no Lightning, no configuration is needed to read it.
+The header is that of `fer.header`. No pickle, no Lightning, no configuration is needed to read a file. What a file says
+is not trusted: its header is checked by training's own schema, its tensors' names, types and shapes are compared with
+the header, and only then are they loaded.
 """
 
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from fer.emotions import EMOTIONS
-from fer.errors import RunError, UserError
-from fer.mistakes import sentences
+from fer.errors import RunError, UserError, printable
+from fer.header import FORMAT, Header, parse, require_readable
 from fer.models.se_resnet import SEResNet
 
-FORMAT = "fer-weights-1"
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a weights file says about itself.
-
-    Attributes:
-        classes: emotion names, in the order of the logits.
-        input_size: side of the faces, in pixels.
-        mean, std: of gray in [0, 1]; inputs are (gray - mean) / std.
-        architecture: SEResNet's arguments but for the number of classes.
-        temperature: what logits are divided by before the softmax.
-        training: what the net was trained on and how (dataset, augmentation, seed, epochs, versions).
-        metrics: flat keys as in metrics.json.
-    """
-
-    classes: Annotated[tuple[Literal[EMOTIONS], ...], Field(min_length=2)]
-    input_size: Annotated[int, Field(ge=16, le=512)]
-    mean: Finite
-    std: Positive
-    architecture: dict[str, Any]
-    temperature: Positive = 1.0
-    training: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
-
-    def trained(self, results: dict[str, Any]) -> "Header":
-        """Return the header with a run's results: figures as metrics, the rest as training."""
-        metrics = {key: value for key, value in results.items() if "/" in key}
-        return replace(self, metrics=metrics, training={key: results[key] for key in results if key not in metrics})
+WHOLE, REAL = ("I64",), ("F16", "BF16", "F32")  # of batch norm's counters, and of all else
 
 
 def rounded(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -96,48 +63,42 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], Header]:
     Raises:
         UserError: if the file is missing, no safetensors file (a pickle is never opened), damaged, or not one of ours.
     """
-    if not path.is_file():
-        found = "it is a folder" if path.is_dir() else "there is no such file"
-        raise UserError(f"weights={path}: expected a .safetensors file, but {found}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            texts = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"weights={path}: expected a safetensors file, but {_what_is(path)} ({error})") from error
-    if texts.get("format") != FORMAT:
-        raise UserError(f"weights={path}: expected weights written by train.py, but the file has no header of theirs")
-    if wrong := [name for name, tensor in state.items() if not tensor.isfinite().all()]:
-        raise UserError(f"weights={path}: expected finite numbers, but {wrong[0]} holds others: train again")
-    return state, _read_header(texts, path)
-
-
-def _read_header(texts: dict[str, str], path: Path) -> Header:
-    try:
-        values = {item.name: json.loads(texts[item.name]) for item in fields(Header) if item.name in texts}
-    except ValueError as error:
-        raise UserError(f"weights={path}: expected JSON in the file's header, but it is damaged ({error})") from error
-    try:
-        return TypeAdapter(Header).validate_python(values)
-    except ValidationError as error:
-        wrong = "; ".join(sentences(error, values))
-        raise UserError(f"weights={path}: the file's header is wrong: {wrong}") from error
+    state, header, _ = _read(path)
+    return state, header
 
 
 def load_net(path: Path) -> tuple[SEResNet, Header]:
     """Return the net of a weights file, in eval mode on the CPU, and the file's header.
 
     Raises:
-        UserError: as `read_weights`, and if the tensors do not fit the architecture in the header.
+        UserError: as `read_weights`.
     """
-    state, header = read_weights(path)
-    try:
-        net = SEResNet(len(header.classes), **header.architecture)
-        net.load_state_dict(state)
-    except (TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:400]
-        raise UserError(f"weights={path}: the tensors do not fit the architecture in its header ({reason})") from error
+    state, header, net = _read(path)
+    kinds = {name: tensor.dtype for name, tensor in net.state_dict().items()}
+    net.load_state_dict({name: tensor.to(kinds[name], copy=True) for name, tensor in state.items()}, assign=True)
     return net.eval(), header
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], Header, SEResNet]:
+    """Return a file's tensors, its header, and the net that they fit, which has no memory yet.
+
+    Raises:
+        UserError: as `read_weights`.
+    """
+    require_readable(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = parse(file.metadata() or {})
+            shapes = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            net = _fitting({name: (part.get_dtype(), part.get_shape()) for name, part in shapes.items()}, header)
+            state = {name: file.get_tensor(name) for name in shapes}
+        _require_numbers(state)
+    except (SafetensorError, OSError) as error:
+        reason = printable(str(error))
+        raise UserError(f"weights={path}: expected a safetensors file, but {_what_is(path)} ({reason})") from error
+    except ValueError as error:
+        raise UserError(f"weights={path}: {error}") from error
+    return state, header, net
 
 
 def transplant(net: SEResNet, classes: tuple[str, ...], path: Path) -> list[str]:
@@ -150,7 +111,7 @@ def transplant(net: SEResNet, classes: tuple[str, ...], path: Path) -> list[str]
     own, left = net.state_dict(), []
     rows = {new: header.classes.index(emotion) for new, emotion in enumerate(classes) if emotion in header.classes}
     for name, tensor in own.items():
-        if name.startswith("head.") and name in state and _is_head(state[name], tensor, header):
+        if name.startswith("head.") and state[name].shape[1:] == tensor.shape[1:]:
             for new, old in rows.items():
                 tensor[new] = state[name][old]
         elif name in state and state[name].shape == tensor.shape:
@@ -163,9 +124,48 @@ def transplant(net: SEResNet, classes: tuple[str, ...], path: Path) -> list[str]
     return left
 
 
-def _is_head(tensor: Tensor, own: Tensor, header: Header) -> bool:
-    """Tell whether a tensor has a row of the right width for each class of the file."""
-    return tensor.shape == (len(header.classes), *own.shape[1:])
+def _fitting(found: dict[str, tuple[str, list[int]]], header: Header) -> SEResNet:
+    """Return the net of a header, without memory for its tensors, if those of the file fit it.
+
+    Args:
+        found: type and shape of each tensor in the file.
+        header: what the file says of itself.
+
+    Raises:
+        ValueError: naming the first tensor that does not fit.
+    """
+    blocks = sum(name.endswith(".conv1.weight") for name in found)  # counted first: to build many takes long
+    if blocks != (wanted := sum(header.architecture["depths"])):
+        raise _misfit(f"{wanted} blocks", f"{blocks}")
+    with torch.device("meta"):
+        net = SEResNet(len(header.classes), **header.architecture)
+    expected = net.state_dict()
+    for name in [*expected, *found]:
+        if name not in found:
+            raise _misfit(printable(name), "no such tensor")
+        if name not in expected:
+            raise _misfit("no other tensors", printable(name))
+        (kind, shape), tensor = found[name], expected[name]
+        if tuple(shape) != tuple(tensor.shape):
+            raise _misfit(f"{name} of shape {tuple(tensor.shape)}", f"{tuple(shape)}")
+        if kind not in (kinds := REAL if tensor.is_floating_point() else WHOLE):
+            raise _misfit(f"{name} as {' or '.join(kinds)}", kind)
+    return net
+
+
+def _misfit(expected: str, found: str) -> ValueError:
+    return ValueError(
+        f"the tensors do not fit the architecture in the file's header: expected {expected}, but got {found}"
+    )
+
+
+def _require_numbers(state: dict[str, Tensor]) -> None:
+    """Raise a ValueError for a tensor whose numbers no training leaves."""
+    for name, tensor in state.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"expected finite numbers, but {name} holds others: train again")
+        if name.endswith("running_var") and tensor.min() < 0:
+            raise ValueError(f"expected variances of at least 0, but {name} holds others: train again")
 
 
 def _what_is(path: Path) -> str:

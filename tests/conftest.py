@@ -18,7 +18,14 @@ from fer.training.checks import check_training
 from tests.camera import Server
 from tests.display import Display
 
-ARCHITECTURE = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2}
+ARCHITECTURE = {
+    "widths": (8, 16),
+    "depths": (1, 1),
+    "stem_stride": 2,
+    "reduction": 16,
+    "dropout": 0.0,
+    "drop_path": 0.0,
+}
 EASY = ("dataset=synthetic", "augmentation=none")  # passes all checks, and quickly
 
 if "PYTEST_XDIST_WORKER" in os.environ:

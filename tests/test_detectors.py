@@ -310,7 +310,7 @@ def test_margin_and_shift_of_a_box():
 def test_margins_of_drawn_faces(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FER_CACHE", str(tmp_path))
     write_drawn(tmp_path, 12)
-    shape = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2}
+    shape = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2, "reduction": 16, "dropout": 0.0, "drop_path": 0.0}
     header = Header(EMOTIONS[:6], 24, 0.5, 0.25, shape, training={"dataset": "fer2013"})
     save_weights(tmp_path / "net.safetensors", SEResNet(6, **shape).state_dict(), header)
     margins.main([str(tmp_path), "--detector", "haar", "--n", "10", "--weights", str(tmp_path / "net.safetensors")])
@@ -324,7 +324,7 @@ def test_margins_of_drawn_faces(tmp_path, monkeypatch, capsys):
 def test_what_the_crop_costs_on_drawn_faces(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FER_CACHE", str(tmp_path))
     write_drawn(tmp_path, 12)
-    shape = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2}
+    shape = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2, "reduction": 16, "dropout": 0.0, "drop_path": 0.0}
     header = Header(EMOTIONS[:6], 24, 0.5, 0.25, shape, training={"dataset": "fer2013"})
     save_weights(tmp_path / "net.safetensors", SEResNet(6, **shape).state_dict(), header)
     words = [str(tmp_path / "net.safetensors"), str(tmp_path), "--detector", "haar"]
@@ -340,7 +340,7 @@ def test_what_the_crop_costs_on_drawn_faces(tmp_path, monkeypatch, capsys):
 
 
 def test_weights_of_other_pictures_have_no_such_check(tmp_path, capsys):
-    shape = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2}
+    shape = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2, "reduction": 16, "dropout": 0.0, "drop_path": 0.0}
     header = Header(EMOTIONS[:6], 24, 0.5, 0.25, shape, training={"dataset": "folder"})
     save_weights(tmp_path / "net.safetensors", SEResNet(6, **shape).state_dict(), header)
     with pytest.raises(SystemExit, match="2"):

@@ -16,6 +16,7 @@ from fer.command import main
 from fer.data.images import read_folder
 from fer.data.synthetic import draw_faces
 from fer.emotions import class_names
+from fer.weights import read_weights, save_weights
 from tests.clips import read_clip, write_clip
 from tests.conftest import Result
 from tests.runs import ROOT
@@ -177,6 +178,8 @@ MISTAKES = {
     "no folder": (["mode=image", "input=a.png", "output=no/where/b.png"], "no/where"),
     "no weights": (["mode=image", "input=a.png", "weights=no.safetensors"], "no.safetensors"),
     "a pickle": (["mode=image", "input=a.png", "weights=net.pt"], "pickle"),
+    "a net that overflows": (["mode=image", "input=a.png", "weights=wild.safetensors", HAAR], "answers are numbers"),
+    "a huge width": (["mode=image", "input=a.png", "detector.width=1000000"], "at most 100000, but got 1000000"),
     "unknown emotion": (["mode=image", "input=a.png", "heatmap.target=contempt"], "contempt"),
     "no detector": (["mode=image", "input=a.png", "detector=yunet", "detector.model=text.png"], "text.png"),
     "wrong suffix": (["mode=video", "input=a.png", "output=b.avi"], ".mp4"),
@@ -186,8 +189,10 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("words", "named"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_one_sentence_and_leaves_nothing(run, tmp_path, words, named):
+def test_a_mistake_is_one_sentence_and_leaves_nothing(run, tmp_path, weights, words, named):
     write_scene(tmp_path / "a.png")
+    state, header = read_weights(weights)
+    save_weights(tmp_path / "wild.safetensors", state | {"stages.1.0.norm2.bias": torch.full((16,), 3e38)}, header)
     for name in ("text.png", "text.mp4"):
         (tmp_path / name).write_text("no picture")
     torch.save({"weight": torch.zeros(1)}, tmp_path / "net.pt")

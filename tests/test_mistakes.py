@@ -6,7 +6,7 @@ import pytest
 
 from fer.config import Command, check_jobs, quote_path, read_jobs
 from fer.data.augmentation import build_strategy
-from fer.errors import UserError
+from fer.errors import UserError, printable
 from fer.schema import TrainConfig
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -105,6 +105,31 @@ WRONG = {
         "model.widths=[]": "model.widths: expected a list of at least 1, but got []",
         "model.input_size=8": "model.input_size: expected at least 16, but got 8",
     },
+    "sizes": {
+        "batch_size=65537": "batch_size: expected at most 65536, but got 65537",
+        "workers=10000": "workers: expected at most 256 or auto, but got 10000",
+        "early_stopping=5000000000": "early_stopping: expected less than 4294967296, but got 5000000000",
+        "trainer.max_epochs=1000000": "trainer.max_epochs: expected at most 100000, but got 1000000",
+        "trainer.devices=65": "trainer.devices: expected at most 64 or auto, but got 65",
+        "trainer.num_nodes=2000": "trainer.num_nodes: expected at most 1024, but got 2000",
+        "model.widths=[16,1000000]": "model.widths.1: expected at most 4096, but got 1000000",
+        "model.depths=[1,1000000]": "model.depths.1: expected at most 200, but got 1000000",
+    },
+    "trials": {
+        "sweep=optuna": None,
+        "sweep.trials=10001": "sweep.trials: expected at most 10000, but got 10001",
+    },
+    "large nets": {
+        "model.widths=[4096]": None,
+        "model.depths=[200]": "model: expected a net of at most 200 million parameters, but these widths and depths "
+        "make 60,822 million: take smaller ones",
+    },
+    "many faces": {
+        "dataset=synthetic": None,
+        "model.input_size=64": None,
+        "dataset.val=1000000000": "dataset.val: expected at most 122070 drawn faces of 64 pixels, as more take over "
+        "16 GB, but got 1000000000",
+    },
     "other datasets": {
         "dataset=synthetic": None,
         "dataset.root=/x": "dataset.root: unknown key; dataset=synthetic has classes, train, val, test, seed",
@@ -140,6 +165,12 @@ def test_one_mistake_is_a_sentence_and_several_are_a_list():
         check_jobs(Command(CONF, "train", ["seed=-1"]), TrainConfig)
     with pytest.raises(UserError, match=r"^2 settings are wrong\n  - seed: .*\n  - batch_size: .*$"):
         check_jobs(Command(CONF, "train", ["seed=-1", "batch_size=0"]), TrainConfig)
+
+
+def test_a_terminal_obeys_nothing_that_is_quoted():
+    assert printable("\x1b[31mred\n\u202e\udc80 é 😀 'a'") == r"\x1b[31mred\n\u202e\udc80 é 😀 'a'"
+    assert printable("a" * 200) == "a" * 200
+    assert printable("a" * 201) == "a" * 200 + "..."
 
 
 def test_sweeps_that_cannot_be_counted_are_refused():

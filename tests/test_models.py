@@ -6,7 +6,7 @@ import yaml
 
 from fer.models.inputs import average_logits, normalise, views
 from fer.models.se_resnet import Block, DropPath, SEResNet
-from fer.schema import Model
+from fer.schema import Architecture, Model
 from tests.runs import ROOT
 
 OPTIONS = {
@@ -27,6 +27,18 @@ def test_every_option_makes_logits_and_learns_in_all_its_parts(config):
     assert logits.shape == (2, 7)
     logits.square().sum().backward()
     assert all(weight.grad is not None and torch.isfinite(weight.grad).all() for weight in net.parameters())
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"widths": (48, 48, 8), "depths": (1, 3, 2), "reduction": 3}, {"widths": (5,), "depths": (2,)}]
+)
+@pytest.mark.parametrize("config", OPTIONS.values(), ids=OPTIONS)
+def test_the_schema_counts_the_parameters_of_all_but_the_head(config, changes):
+    architecture = Architecture(**(config.architecture() | changes))
+    with torch.device("meta"):
+        net = SEResNet(6, **architecture.model_dump())
+    found = sum(weight.numel() for weight in net.parameters()) - sum(weight.numel() for weight in net.head.parameters())
+    assert architecture.parameters() == found
 
 
 @pytest.mark.parametrize("stem_stride", [1, 2])

@@ -26,7 +26,7 @@ from fer.weights import Header, rounded, save_weights
 from tests.data import write_image
 
 SIZE = 24
-ARCHITECTURE = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2, "reduction": 4, "dropout": 0.5}
+ARCHITECTURE = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2, "reduction": 4, "dropout": 0.5, "drop_path": 0.0}
 HEADER = Header(("angry", "happy", "sad", "surprise"), SIZE, 0.4, 0.2, ARCHITECTURE, temperature=1.5)
 FACES = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE), np.uint8)
 FACES[1:, :12] //= 8
@@ -305,3 +305,18 @@ def test_all_vocabularies_keep_their_order(path):
         predictor = Predictor.load(path, "cpu")
         assert predictor.classes == class_names(count)
         assert predictor.predict(FACES).shape == (5, count)
+
+
+def test_nets_whose_numbers_overflow_are_told_instead_of_answering(net, path, monkeypatch):
+    state = net.state_dict()
+    state["stages.1.0.norm2.bias"].fill_(3e38)
+    save_weights(path, state, HEADER)
+    predictor = Predictor.load(path, "cpu")
+    for call in (predictor.predict, predictor.explain):
+        assert "some of this one's are NaN" in refusal(call, FACES)
+    assert predictor.predict([]).shape == (0, 4)
+
+
+def test_heatmaps_that_are_no_numbers_are_told(predictor, monkeypatch):
+    monkeypatch.setattr(module, "explain", lambda *arguments: torch.full((len(FACES), 3, 3), float("nan")))
+    assert "some of this one's are NaN" in refusal(predictor.explain, FACES)

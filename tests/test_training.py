@@ -16,9 +16,9 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from fer.emotions import class_names
 from fer.errors import RunError, UserError
-from fer.training.run import run
+from fer.training.run import read_for, run
 from fer.training.schedules import choose_precision
-from fer.weights import load_net, read_weights
+from fer.weights import Header, load_net, read_weights
 from tests.data import write_class_folders
 from tests.runs import command, configure, tensors, without_figures
 
@@ -234,6 +234,14 @@ def test_weights_for_other_classes_than_the_data_s_are_refused(finished, tmp_pat
     with pytest.raises(UserError, match="tells contempt apart, which synthetic does not label"):
         run(configure("fit=false", f"weights={tmp_path / 'two' / 'weights.safetensors'}"), tmp_path / "run")
     assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("training", [{}, {"labels": "bored"}, {"labels": ["soft"]}])
+def test_labels_that_a_file_s_header_makes_up_are_refused(training):
+    config = configure("dataset=ferplus", "fit=false", "weights=a.safetensors")
+    header = Header(class_names(6), 24, 0.5, 0.25, {}, training={"dataset": "ferplus"} | training)
+    with pytest.raises(UserError, match=r"^weights=a.safetensors: .*: training.labels: expected majority, .* or multi"):
+        read_for(config, header)
 
 
 def test_a_training_starts_from_weights_and_lists_what_it_could_not_take(finished, tmp_path, quick, capsys):

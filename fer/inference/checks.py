@@ -44,4 +44,5 @@ def _check_places(config: "InferConfig") -> Iterator[str]:  # noqa: F821 (its im
 def place_of(path: Path) -> Path:
     """Return a path as given or, if there is nothing, below the project's folder: for the weights that come with it."""
     beside = Path(__file__).parents[2] / path
-    return beside if not path.exists() and beside.exists() else path
+    exists = os.path.exists  # Path's own fails in a folder where one may not look
+    return beside if not exists(path) and exists(beside) else path

@@ -125,7 +125,8 @@ class Predictor:
             Probabilities (N, C) float32, and heatmaps (N, S, S) float32 in [0, 1], None without an explainer.
 
         Raises:
-            UserError: for an emotion that the net does not know or an unknown explainer.
+            UserError: for an emotion that the net does not know or an unknown explainer, and if the net's numbers are
+                so large that no answers follow from them.
         """
         _check("explainer", explainer, (*EXPLAINERS, "none"))
         chosen = None if target is None else self._label(target)
@@ -137,12 +138,14 @@ class Predictor:
             features = self.net.features(normalise(faces, self.header.mean, self.header.std))
             logits = self.net.classify(features)  # (B, C)
             answers = (logits / self.header.temperature).softmax(1).cpu().numpy()
+            _require_finite(answers)
             probabilities[part] = answers = settle(answers) if settle else answers
             if heatmaps is not None:
                 labels = torch.from_numpy(answers.argmax(1)).to(self.device)
                 if chosen is not None:
                     labels = torch.full_like(labels, chosen)
                 heatmaps[part] = finish(explain(explainer, self.net, features, labels), self.input_size)
+                _require_finite(heatmaps[part])
         return probabilities, heatmaps
 
     def _label(self, target: str) -> int:
@@ -161,6 +164,15 @@ class Predictor:
                 raise UserError(f"images[{number}]: {error}") from None
             faces.append(cut(pixels, whole(pixels), self.input_size))
         return np.stack(faces) if faces else np.empty((0, self.input_size, self.input_size), np.uint8)
+
+
+def _require_finite(answers: np.ndarray) -> None:
+    """Raise a UserError unless all probabilities or heatmaps are numbers."""
+    if not np.isfinite(answers).all():
+        raise UserError(
+            "weights: expected a net whose answers are numbers, but some of this one's are NaN, as its weights are too "
+            "large: train again, or take another file"
+        )
 
 
 def _one_by_one(images: Image | Iterable[Image]) -> Iterable[Image]:

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from fer.emotions import EMOTIONS
 from fer.schema import NotNegative, Place, Section
 
+Pixels = Annotated[int, Field(gt=0, le=100_000)]  # no picture that can be opened is wider
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -16,18 +17,18 @@ class YuNet(Section):
     name: Literal["auto", "yunet"]
     model: Place | None
     score: Share
-    min_size: PositiveInt
-    width: Annotated[int, Field(ge=32)]
-    every: PositiveInt
+    min_size: Pixels
+    width: Annotated[Pixels, Field(ge=32)]
+    every: Annotated[int, Field(gt=0, le=10_000)]
 
 
 class Haar(Section):
     """conf/detector/haar.yaml."""
 
     name: Literal["haar"]
-    min_size: PositiveInt
-    width: Annotated[int, Field(ge=32)]
-    every: PositiveInt
+    min_size: Pixels
+    width: Annotated[Pixels, Field(ge=32)]
+    every: Annotated[int, Field(gt=0, le=10_000)]
 
 
 class NoDetector(Section):

@@ -101,7 +101,7 @@ class SEResNet(nn.Module):
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(inplace=True),
         )
-        drops = iter(torch.linspace(0, drop_path, sum(depths)).tolist())
+        drops = iter(torch.linspace(0, drop_path, sum(depths), device="cpu").tolist())
         stages, inputs = [], widths[0]
         for index, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             blocks = []
@@ -118,7 +118,8 @@ class SEResNet(nn.Module):
     def _initialise(self) -> None:
         # Branches do not start as zero, as is often done: measured here, the first 400 steps then stay near chance.
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
+            # A net without memory is filled by a file; torch's first draw of one imports for seconds.
+            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def features(self, x: Tensor) -> Tensor:

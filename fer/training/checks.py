@@ -33,14 +33,18 @@ def check_training(jobs: list[Job], multirun: bool) -> None:
 
 def _check_files(job: Job) -> Iterator[str]:
     from fer.data.sources import locate
+    from fer.header import require_readable
 
     if dataset := job.part("dataset"):
         try:
             locate(dataset)
         except UserError as error:
             yield str(error)
-    if (weights := job.part("weights")) and not weights.is_file():
-        yield f"weights={weights}: expected a .safetensors file, but there is no such file"
+    if weights := job.part("weights"):
+        try:
+            require_readable(weights)
+        except UserError as error:
+            yield str(error)
 
 
 def _check_strategy(job: Job) -> Iterator[str]:

@@ -14,6 +14,7 @@ import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
+from pydantic import ValidationError
 
 from fer.data.augmentation import build_strategy
 from fer.data.ferplus import read_crowd
@@ -21,10 +22,11 @@ from fer.data.module import FaceData, gray_statistics
 from fer.data.sources import read
 from fer.data.table import Split, Table, require_splits
 from fer.emotions import class_names
-from fer.errors import RunError, Terminated, UserError
+from fer.errors import RunError, Terminated, UserError, printable
 from fer.evaluation.apart import judge_apart
 from fer.evaluation.calibration import fit_temperature
 from fer.evaluation.results import Outputs, split_results, write_json, write_predictions
+from fer.mistakes import sentences
 from fer.models.se_resnet import SEResNet
 from fer.schema import TrainConfig
 from fer.training.callbacks import Record
@@ -130,8 +132,13 @@ def read_for(config: TrainConfig, header: Header) -> Table:
     print(f"reading {name}", flush=True)
     asked = {"classes": fitting[0]}
     if name == "ferplus" and header.training.get("dataset") == name:
-        asked["labels"] = header.training["labels"]  # they choose the training faces, which test is compared with
-    table = read(config.dataset.model_copy(update=asked), header.input_size)
+        asked["labels"] = header.training.get("labels")  # they choose the training faces, which test is compared with
+    try:
+        dataset = type(config.dataset).model_validate(config.dataset.model_dump() | asked)
+    except ValidationError as error:
+        wrong = printable(sentences(error, asked)[0])
+        raise UserError(f"weights={config.weights}: the file's header is wrong: training.{wrong}") from error
+    table = read(dataset, header.input_size)
     return require_splits(table.with_classes(header.classes), f"{name}, with the classes of {config.weights}")
 
 

@@ -1,0 +1,142 @@
+"""What a weights file says about itself: text entries of JSON, checked by the schema that training's settings pass.
+
+A file may come from anywhere, so nothing in it is believed before it is checked: types, ranges, sizes and depths.
+"""
+
+import json
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
+
+from fer.emotions import EMOTIONS
+from fer.errors import UserError, printable
+from fer.mistakes import sentences
+from fer.schema import Architecture, InputSize
+
+FORMAT = "fer-weights-1"
+SHORT, LONG = 2_000, 1_000_000  # characters of an entry; of one that tells of training or metrics
+LARGEST = 8_000_000  # bytes of all entries; the deepest net that the schema allows needs 2 million
+DEEPEST = 200  # levels of an entry; Python's own functions give up at 400
+
+
+def _distinct(classes: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(classes)) < len(classes):
+        raise ValueError(f"expected each emotion once, but got {', '.join(classes)}")
+    return classes
+
+
+def _arguments(architecture: dict[str, Any]) -> dict[str, Any]:
+    return Architecture.model_validate(architecture).model_dump()
+
+
+def _no_figures(training: dict[str, Any]) -> dict[str, Any]:
+    if wrong := [key for key in training if "/" in key]:  # it would pass for what an evaluation of the file finds
+        raise ValueError(f"expected no figures, which belong into metrics, but got {wrong[0]}")
+    return training
+
+
+Mean = Annotated[float, Strict(), Field(ge=0, le=1)]
+Deviation = Annotated[float, Strict(), Field(ge=1e-4, le=1)]  # training's is at least 1e-3
+Temperature = Annotated[float, Strict(), Field(ge=0.01, le=100)]  # training fits one from 0.1 to 10
+Classes = Annotated[
+    tuple[Literal[EMOTIONS], ...], Field(min_length=2, max_length=len(EMOTIONS)), AfterValidator(_distinct)
+]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a weights file says about itself.
+
+    Attributes:
+        classes: emotion names, in the order of the logits.
+        input_size: side of the faces, in pixels.
+        mean, std: of gray in [0, 1]; inputs are (gray - mean) / std.
+        architecture: SEResNet's arguments but for the number of classes.
+        temperature: what logits are divided by before the softmax.
+        training: what the net was trained on and how (dataset, augmentation, seed, epochs, versions).
+        metrics: flat keys as in metrics.json.
+    """
+
+    classes: Classes
+    input_size: Annotated[InputSize, Strict()]
+    mean: Mean
+    std: Deviation
+    architecture: Annotated[dict[str, Any], AfterValidator(_arguments)]
+    temperature: Temperature = 1.0
+    training: Annotated[dict[str, Any], AfterValidator(_no_figures)] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def trained(self, results: dict[str, Any]) -> "Header":
+        """Return the header with a run's results: figures as metrics, the rest as training."""
+        metrics = {key: value for key, value in results.items() if "/" in key}
+        return replace(self, metrics=metrics, training={key: results[key] for key in results if key not in metrics})
+
+
+def require_readable(path: Path) -> None:
+    """Check that there is a file that may be read, and that its header does not fill the memory.
+
+    Raises:
+        UserError: if not.
+    """
+    try:
+        if path.is_dir():
+            found = "it is a folder"
+        elif not path.is_file():
+            found = "there is no such file"
+        else:
+            with path.open("rb") as file:
+                size = int.from_bytes(file.read(8), "little")
+            # of a file of another type, the number means nothing, and safetensors compares it with the file's size
+            if not LARGEST < size < path.stat().st_size:
+                return
+            found = f"the header of this one has {size:,} bytes, and those of train.py at most {LARGEST:,}"
+    except (OSError, ValueError) as error:
+        found = f"it cannot be read ({getattr(error, 'strerror', None) or error})"
+    raise UserError(f"weights={path}: expected a .safetensors file, but {found}")
+
+
+def parse(texts: dict[str, str]) -> Header:
+    """Return the header that a file's entries of text make.
+
+    Raises:
+        ValueError: saying what is wrong with them.
+    """
+    if texts.get("format") != FORMAT:
+        raise ValueError("expected weights written by train.py, but the file has no header of theirs")
+    values = {item.name: _parsed(item.name, texts[item.name]) for item in fields(Header) if item.name in texts}
+    try:
+        header = TypeAdapter(Header).validate_python(values)
+        Architecture(**header.architecture).require_size(header.input_size)
+    except ValidationError as error:
+        wrong = "; ".join(map(printable, sentences(error, values)[:3]))
+        raise ValueError(f"the file's header is wrong: {wrong}") from error
+    except ValueError as error:
+        raise ValueError(f"the file's header is wrong: {error}") from error
+    return header
+
+
+def _parsed(name: str, text: str) -> Any:
+    """Return an entry's value, unless it is so large or so deep that handling it would take long, or fail."""
+    most = LONG if name in ("training", "metrics") else SHORT
+    if len(text) > most:
+        raise ValueError(f"expected at most {most:,} characters of {name} in the file's header, but got {len(text):,}")
+    try:
+        value = json.loads(text)
+        if _depth(value) > DEEPEST:
+            raise RecursionError
+    except RecursionError:
+        raise ValueError(f"expected at most {DEEPEST} levels of {name} in the file's header, but it has more") from None
+    except ValueError as error:
+        raise ValueError(f"expected JSON in the file's header, but its {name} is damaged ({error})") from error
+    return value
+
+
+def _depth(value: Any) -> int:
+    """Return how many lists and mappings lie in each other."""
+    depth, level = 0, [value]
+    while level := [node for node in level if isinstance(node, dict | list)]:
+        depth += 1
+        level = [item for node in level for item in (node.values() if isinstance(node, dict) else node)]
+    return depth
