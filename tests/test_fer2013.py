@@ -91,6 +91,25 @@ def test_unnamed_folder_copy_takes_validation_from_each_class_of_train(tmp_path)
     assert read_fer2013(tmp_path, 48, 6).part(Split.VAL).files == table.select(table.labels < 6).part(Split.VAL).files
 
 
+@pytest.mark.parametrize("name", ["val", "valid", "Validation"])
+def test_folder_copy_with_a_validation_folder_has_its_splits(tmp_path, name):
+    write_kaggle_folders(tmp_path, named=False)
+    for emotion in EMOTIONS[:6]:
+        write_image(tmp_path / name / emotion / "a.jpg", make_faces().images[0])
+    write_image(tmp_path / "extra" / "sad" / "a.jpg", make_faces().images[0])
+    table = read_fer2013(tmp_path, 48)
+    assert [len(table.part(split)) for split in Split] == [12, 6, 24]
+    assert all(file.startswith(f"{name}/") for file in table.part(Split.VAL).files)
+    assert [str(tmp_path / "extra") in sentence for sentence in table.skipped] == [True]
+
+
+def test_a_validation_folder_without_class_folders_is_not_passed_over(tmp_path):
+    write_kaggle_folders(tmp_path)
+    write_image(tmp_path / "val" / "a.jpg", make_faces().images[0])
+    with pytest.raises(UserError, match="none in val"):
+        read_fer2013(tmp_path, 48)
+
+
 @pytest.mark.parametrize("size", [32, 64])
 def test_images_have_the_asked_size(tmp_path, size):
     write_fer2013_csv(tmp_path / "csv")
