@@ -104,7 +104,8 @@ def class_folders(folder: Path, split: Split) -> list[ClassFolder]:
             nearest = difflib.get_close_matches(path.name.lower(), (*EMOTIONS, *ALIASES), n=1, cutoff=0)[0]
             raise UserError(
                 f"{path}: expected a folder named after an emotion ({', '.join(EMOTIONS)}), "
-                f'but got "{printable(path.name)}"; the nearest valid name is "{canonical(nearest)}": rename the folder or move it away'
+                f'but got "{printable(path.name)}"; '
+                f'the nearest valid name is "{canonical(nearest)}": rename the folder or move it away'
             )
         found.append(ClassFolder(path, split, emotion))
     return found
