@@ -10,8 +10,8 @@ def escaped(text: str) -> str:
 
 def printable(text: str) -> str:
     """Return a text of unknown origin as a message shows it: on one line, escaped and shortened."""
-    shown = escaped(text[:LONGEST]).replace("\n", "\\n")
-    return shown if len(text) <= LONGEST else f"{shown}..."
+    shown = escaped(text[: LONGEST + 1]).replace("\n", "\\n")
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}..."
 
 
 def reason(error: OSError) -> str:

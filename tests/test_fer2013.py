@@ -8,9 +8,11 @@ import pytest
 
 from fer.data import cache
 from fer.data.fer2013 import locate_fer2013, read_fer2013
+from fer.data.sources import locate, read
 from fer.data.table import Split
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
+from fer.schema import Fer2013
 from tests.data import (
     edit_line,
     make_faces,
@@ -205,6 +207,64 @@ def test_wrong_header_is_named(tmp_path, content):
     (tmp_path / "fer2013.csv").write_text(content)
     with pytest.raises(UserError, match=r"fer2013\.csv, line 1: expected the columns emotion, pixels and Usage"):
         read_fer2013(tmp_path, 48, on_error="skip")
+
+
+@pytest.mark.parametrize("start", ["", "emotion,pixels,Usage\n"])
+def test_a_line_without_end_is_not_read_into_memory(tmp_path, start):
+    with (tmp_path / "fer2013.csv").open("w") as file:
+        file.write(start)
+        file.truncate(10**7)  # of zeros
+    with pytest.raises(
+        UserError, match=r"fer2013\.csv, line [12]: expected (at most 100,000 characters|text in UTF-8)"
+    ):
+        read_fer2013(tmp_path, 48)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+def test_another_encoding_is_named(tmp_path, encoding):
+    write_fer2013_csv(tmp_path)
+    path = tmp_path / "fer2013.csv"
+    path.write_text(path.read_text(), encoding=encoding)
+    with pytest.raises(
+        UserError, match=r"line 1: expected text in UTF-8, but got bytes of 0, as UTF-16 has them: save"
+    ):
+        read_fer2013(tmp_path, 48)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path):
+    write_fer2013_csv(tmp_path / "\x1b[2J")
+    path = tmp_path / "\x1b[2J" / "fer2013.csv"
+    edit_line(path, 2, "0,", "\x1b]0;owned\x07,")
+    with pytest.raises(UserError) as error:
+        read_fer2013(path, 48)
+    assert "\x1b" not in str(error.value)
+    assert r"\x1b[2J" in str(error.value) and r'but got "\x1b]0;owned\x07"' in str(error.value)
+    [sentence] = read_fer2013(path, 48, on_error="skip").skipped
+    assert "\x1b" not in sentence
+
+
+def test_a_file_that_may_not_be_read_is_one_sentence(tmp_path, monkeypatch):
+    write_fer2013_csv(tmp_path)
+    forbidden = PermissionError(13, "Permission denied", str(tmp_path / "fer2013.csv"))
+    monkeypatch.setattr(Path, "open", lambda *_, **__: (_ for _ in ()).throw(forbidden))
+    with pytest.raises(
+        UserError, match=r"fer2013\.csv: expected a file or folder that can be read, but permission den"
+    ):
+        read(Fer2013(name="fer2013", root=tmp_path, classes=6, on_error="raise"), 48)
+
+
+@pytest.mark.skipif(os.name == "nt" or getattr(os, "geteuid", lambda: 1)() == 0, reason="nothing is forbidden here")
+@pytest.mark.parametrize("closed", ["", "train", "train/sad"])
+def test_folders_that_may_not_be_read_are_one_sentence(tmp_path, closed):
+    write_kaggle_folders(tmp_path / "data")
+    (tmp_path / "data" / closed).chmod(0)
+    try:
+        with pytest.raises(UserError, match=r"expected a file or folder that can be read, but permission denied"):
+            locate(config := Fer2013(name="fer2013", root=tmp_path / "data", classes=6, on_error="raise"))
+            read(config, 48)
+    finally:
+        (tmp_path / "data" / closed).chmod(0o700)
 
 
 def test_file_without_rows_has_empty_splits(tmp_path):

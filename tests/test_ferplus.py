@@ -182,7 +182,14 @@ def test_wrong_header_of_votes_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
-    [(",0,0\n", ",0\n", "10 vote counts"), (",7,", ",x,", "10 vote counts"), ("Training", "Train", "Usage among")],
+    [
+        (",0,0\n", ",0\n", "10 vote counts"),
+        (",7,", ",x,", "10 vote counts"),
+        (",7,", f",{'9' * 30},", "at most 6 digits"),  # more than an integer of the machine holds
+        (",7,", ",\x1b]0;owned\x07,", r'"[^"\x1b]*\\x1b\]0;owned\\x07'),
+        ("Training", "Train", "Usage among"),
+        ("Training", "\x1b[2J" * 100, r'got "(\\x1b\[2J){28}\\x1b\.\.\." '),
+    ],
 )
 def test_bad_row_of_votes_is_named_or_left_out(tmp_path, old, new, message):
     faces = write_ferplus_csv(tmp_path)
@@ -193,6 +200,27 @@ def test_bad_row_of_votes_is_named_or_left_out(tmp_path, old, new, message):
     table = read_ferplus(tmp_path, 48, on_error="skip")
     assert np.array_equal(table.images, faces.images[1:])
     assert len(table.skipped) == 1
+
+
+def test_votes_too_large_for_integers_are_named_beside_fer2013_too(tmp_path):
+    write_ferplus_csv(tmp_path)
+    edit_line(tmp_path / "fer2013new.csv", 2, ",7,", f",{'9' * 30},")
+    with pytest.raises(UserError, match=r"fer2013new\.csv, line 2: expected 10 vote counts of at most 6 digits"):
+        read_crowd(tmp_path, np.array([0]), EMOTIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a" * 200_000, r"line 2: expected at most 100,000 characters"),
+        ('"' + "a\n" * 70_000, "is a quotation mark left"),
+    ],
+)
+def test_fields_without_end_are_one_sentence(tmp_path, name, message):
+    write_ferplus_csv(tmp_path)
+    edit_line(tmp_path / "fer2013new.csv", 2, "fer0000000.png", name)
+    with pytest.raises(UserError, match=message):
+        read_ferplus(tmp_path, 48)
 
 
 def test_bad_row_of_pixels_drops_its_votes_too(tmp_path):
