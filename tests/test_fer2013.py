@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from fer.data import cache
 from fer.data.fer2013 import locate_fer2013, read_fer2013
@@ -145,6 +147,84 @@ def test_damaged_cache_is_made_again(tmp_path, own_cache, content):
     saved.write_bytes(whole[: len(whole) // 2] if content == "half" else content)
     assert np.array_equal(read_fer2013(tmp_path, 48, 7).images, faces.images)
     assert saved.stat().st_size == len(whole)
+
+
+def poison(saved: Path, change, checked: bool) -> None:
+    """Change what the cache holds, as damage does, or as someone who makes a checksum too."""
+    with safe_open(saved, framework="numpy") as file:
+        arrays, header = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    arrays = change(arrays)
+    if checked:
+        header["sha256"] = cache._checksum(arrays)
+    save_file(arrays, saved, metadata=header)
+
+
+POISONS = {
+    "no images": lambda arrays: {name: arrays[name] for name in ("emotions", "splits")},
+    "one more": lambda arrays: arrays | {"more": arrays["splits"]},
+    "nothing": lambda arrays: {},
+    "floats": lambda arrays: arrays | {"images": arrays["images"].astype(np.float32)},
+    "larger integers": lambda arrays: arrays | {"emotions": arrays["emotions"].astype(np.int64)},
+    "negative labels": lambda arrays: arrays | {"emotions": arrays["emotions"].astype(np.int8) - 7},
+    "a scalar": lambda arrays: arrays | {"splits": np.array(1, np.uint8)},
+    "shorter": lambda arrays: {name: array[:-1] for name, array in arrays.items()},
+    "shorter labels": lambda arrays: arrays | {"emotions": arrays["emotions"][:-1]},
+    "no faces": lambda arrays: arrays | {"images": arrays["images"][:0]},
+    "47 wide": lambda arrays: arrays | {"images": np.ascontiguousarray(arrays["images"][:, :, :47])},
+    "flat": lambda arrays: arrays | {"images": arrays["images"].reshape(-1)},
+    "emotion 9": lambda arrays: arrays | {"emotions": arrays["emotions"] + np.uint8(3)},
+    "split 9": lambda arrays: arrays | {"splits": arrays["splits"] + np.uint8(7)},
+    "labels rolled": lambda arrays: arrays | {"emotions": np.roll(arrays["emotions"], 1)},
+    "splits rolled": lambda arrays: arrays | {"splits": np.roll(arrays["splits"], 1)},
+    "a byte": lambda arrays: arrays | {"images": arrays["images"] ^ np.uint8(1)},
+}
+POSSIBLE = {"shorter", "labels rolled", "splits rolled", "a byte"}  # only the checksum tells these from the file
+
+
+@pytest.mark.parametrize(
+    ("change", "checked"),
+    [*((change, False) for change in POISONS), *((change, True) for change in POISONS if change not in POSSIBLE)],
+)
+def test_a_cache_that_holds_something_else_is_made_again(tmp_path, own_cache, change, checked):
+    faces = write_fer2013_csv(tmp_path)
+    read_fer2013(tmp_path, 48)
+    (saved,) = own_cache.iterdir()
+    poison(saved, POISONS[change], checked)
+    table = read_fer2013(tmp_path, 48, 7)
+    assert np.array_equal(table.images, faces.images)
+    assert np.array_equal(table.labels, faces.emotions)
+    assert np.array_equal(table.splits, faces.splits)
+    source = tmp_path / "fer2013.csv"
+    assert np.array_equal(cache.load(source, cache.stamp(source))["emotions"], faces.emotions)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files have no owner's number there")
+def test_a_cache_that_others_could_write_is_not_believed(tmp_path, own_cache, monkeypatch):
+    faces = write_fer2013_csv(tmp_path)
+    read_fer2013(tmp_path, 48)
+    (saved,) = own_cache.iterdir()
+
+    def labels(mode: int) -> list[int]:
+        poison(saved, POISONS["labels rolled"], True)
+        saved.chmod(mode)
+        return read_fer2013(tmp_path, 48, 7).labels.tolist()
+
+    assert labels(0o600) == np.roll(faces.emotions, 1).tolist()  # one's own, which nobody else can have written
+    assert labels(0o666) == faces.emotions.tolist()
+    monkeypatch.setattr(os, "geteuid", lambda: saved.stat().st_uid + 1)
+    assert labels(0o600) == faces.emotions.tolist()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files do not say when they were changed there")
+def test_cache_of_a_file_whose_time_was_restored_is_made_again(tmp_path):
+    faces = write_fer2013_csv(tmp_path)
+    path = tmp_path / "fer2013.csv"
+    read_fer2013(tmp_path, 48)
+    before = path.stat()
+    edit_line(path, 2, "0,", "1,")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert read_fer2013(tmp_path, 48, 7).labels[0] == 1 != faces.emotions[0]
 
 
 def test_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):

@@ -58,13 +58,24 @@ def read_rows(path: Path, faults: Faults) -> Rows:
         UserError: for a wrong header.
     """
     state = cache.stamp(path)
-    if saved := cache.load(path, state):
+    saved = cache.load(path, state)
+    if saved and _are_rows(saved):
         total = len(saved["images"])
         return Rows(**saved, index=np.arange(total), total=total)
     rows = _parse(path, faults)
     if len(rows.index) == rows.total:  # else a second start would not know which rows are bad
         cache.save(path, state, {"images": rows.images, "emotions": rows.emotions, "splits": rows.splits})
     return rows
+
+
+def _are_rows(saved: dict[str, np.ndarray]) -> bool:
+    """Tell whether cached arrays can be what `_parse` makes."""
+    limits = {"images": 256, "emotions": CODES, "splits": len(Split)}
+    if saved.keys() != limits.keys() or any(array.dtype != np.uint8 for array in saved.values()):
+        return False
+    total = saved["images"].size // SIDE**2
+    shapes = {"images": (total, SIDE, SIDE), "emotions": (total,), "splits": (total,)}
+    return all(saved[name].shape == shapes[name] and (saved[name] < limit).all() for name, limit in limits.items())
 
 
 def _parse(path: Path, faults: Faults) -> Rows:
