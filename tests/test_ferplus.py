@@ -23,15 +23,22 @@ def own_cache(tmp_path_factory, monkeypatch):
 
 
 NONE = {}
+ONES = dict.fromkeys(("disgust", "fear", "surprise", "neutral", "contempt"), 1)
 THIRDS = dict.fromkeys(("fear", "sad", "angry"), 1 / 3)
 RULES = [  # votes, then the targets of majority, soft and multi; NONE means discarded
     ({"happy": 10}, {"happy": 1}, {"happy": 1}, {"happy": 1}),
     ({"happy": 9, "sad": 1}, {"happy": 1}, {"happy": 1}, {"happy": 1}),  # a single vote is noise
     ({"happy": 6, "sad": 4}, {"happy": 1}, {"happy": 0.6, "sad": 0.4}, {"happy": 0.5, "sad": 0.5}),
+    ({"happy": 5} | ONES, {"happy": 1}, {"happy": 1}, {"happy": 1}),  # five of ten, and all that counts
+    ({"happy": 3, "sad": 2} | ONES, {"happy": 1}, {"happy": 0.6, "sad": 0.4}, {"happy": 0.5, "sad": 0.5}),
+    ({"unknown": 2, "happy": 2} | ONES, NONE, NONE, {"happy": 1}),
     ({"happy": 5, "sad": 5}, NONE, {"happy": 0.5, "sad": 0.5}, {"happy": 0.5, "sad": 0.5}),  # not above half
     ({"happy": 8, "sad": 2}, {"happy": 1}, {"happy": 1}, {"happy": 1}),  # 75 % are reached at once
     ({"fear": 4, "sad": 3, "angry": 3}, NONE, {"fear": 0.4, "sad": 0.3, "angry": 0.3}, THIRDS),
     ({"fear": 4, "sad": 2, "angry": 2, "happy": 2}, NONE, NONE, NONE),  # the second level has three: four in all
+    (dict(zip(EMOTIONS, (5, 4, 3, 2, 2, 2))), NONE, {"angry": 5 / 12, "disgust": 4 / 12, "fear": 3 / 12}, NONE),  # of 18
+    (dict.fromkeys(("fear", "sad", "angry", "happy"), 2), NONE, NONE, NONE),  # four, and each below 30 %
+    ({"happy": 3, "fear": 2, "sad": 2}, NONE, {"happy": 3 / 7, "fear": 2 / 7, "sad": 2 / 7}, NONE),
     ({"happy": 5, "unknown": 5}, NONE, NONE, {"happy": 1}),
     ({"happy": 6, "unknown": 4}, {"happy": 1}, {"happy": 1}, {"happy": 1}),
     ({"happy": 4, "sad": 3, "unknown": 3}, NONE, {"happy": 4 / 7, "sad": 3 / 7}, {"happy": 0.5, "sad": 0.5}),
