@@ -1,13 +1,37 @@
-"""The ways in which a command ends early; `fer.command` turns them into exit codes. And how they quote a text."""
+"""The ways in which a command ends early, and how its sentences are told; `fer.command` turns them into exit codes."""
 
 LONGEST = 200  # characters of a quotation
 
 
-class UserError(Exception):
+def escaped(text: str) -> str:
+    """Return a text without what a terminal would obey: all but line breaks and printable characters as `repr` does."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text)
+
+
+def printable(text: str) -> str:
+    """Return a text of unknown origin as a message shows it: on one line, escaped and shortened."""
+    shown = escaped(text[: LONGEST + 1]).replace("\n", "\\n")
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}..."
+
+
+def reason(error: OSError) -> str:
+    """Return what the system says is wrong, in lower case: "no such file or directory"."""
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]
+
+
+class Told(Exception):
+    """An error that is told as a sentence, in which names of files may be anything."""
+
+    def __str__(self) -> str:
+        return escaped(super().__str__())
+
+
+class UserError(Told):
     """The user's mistake, as one sentence: what was expected, what was found, what to do. Exit code 2."""
 
 
-class RunError(Exception):
+class RunError(Told):
     """The run failed although its input was good (NaN loss, a full disk). Exit code 1."""
 
 
@@ -21,12 +45,3 @@ class JobFailed(RunError):
 
 class Terminated(BaseException):
     """SIGTERM arrived, or the terminal was closed. Exit code 143; like KeyboardInterrupt, not an Exception."""
-
-
-def printable(text: str) -> str:
-    """Return text of a file or a command line for a sentence: a terminal obeys nothing in it, and it is one short line.
-
-    What cannot be printed is escaped as in `repr`, and what is too long is cut.
-    """
-    kept = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:LONGEST])
-    return kept if len(text) <= LONGEST else f"{kept}..."

@@ -125,17 +125,17 @@ def test_outputs_come_sorted_and_once():
     for batch in (slice(0, 4), slice(4, 7), slice(1, 3)):  # the last one repeats faces, as a padding sampler does
         outputs.update(logits[batch], targets[batch], rows[batch])
     order = rows.argsort()
-    for found, expected in zip(outputs.compute(), (logits, targets, rows), strict=True):
+    for found, expected in zip(outputs.gathered(), (logits, targets, rows), strict=True):
         assert torch.equal(found, expected[order])
     outputs.reset()
     outputs.update(logits[:2], targets[:2], rows[:2])
-    assert outputs.compute()[2].tolist() == [10, 40]
+    assert outputs.gathered()[2].tolist() == [10, 40]
 
 
 def test_outputs_keep_no_graph_and_no_half_precision():
     outputs = Outputs()
     outputs.update(torch.randn(3, 2, requires_grad=True).bfloat16(), torch.zeros(3).long(), torch.arange(3))
-    logits = outputs.compute()[0]
+    logits = outputs.gathered()[0]
     assert logits.dtype == torch.float32
     assert not outputs.logits[0].requires_grad
 
@@ -143,7 +143,8 @@ def test_outputs_keep_no_graph_and_no_half_precision():
 def test_outputs_of_a_single_face_can_be_evaluated():
     outputs = Outputs()
     outputs.update(torch.tensor([[0.0, 3.0]]), torch.tensor([1]), torch.tensor([5]))
-    logits, targets, _ = outputs.compute()
+    logits, targets, rows = outputs.gathered()
+    assert (logits.shape, targets.tolist(), rows.tolist()) == ((1, 2), [1], [5])
     assert evaluate(logits, targets, "ab")["accuracy"] == 1
 
 
@@ -154,7 +155,7 @@ def gather(rank, port, found):
     for rows in ([[4, 0], [2]], [[3, 1]])[rank]:  # three faces here, two there
         rows = torch.tensor(rows)
         outputs.update(torch.stack((rows, -rows), 1).float(), rows % 2, rows)
-    logits, targets, rows = outputs.compute()
+    logits, targets, rows = outputs.gathered()
     found.put((rank, logits[:, 0].tolist(), targets.tolist(), rows.tolist()))
     distributed.destroy_process_group()
 

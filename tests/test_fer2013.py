@@ -5,12 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from fer.data import cache
 from fer.data.fer2013 import locate_fer2013, read_fer2013
+from fer.data.sources import locate, read
 from fer.data.table import Split
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
+from fer.schema import Fer2013
 from tests.data import (
     edit_line,
     make_faces,
@@ -91,6 +95,25 @@ def test_unnamed_folder_copy_takes_validation_from_each_class_of_train(tmp_path)
     assert read_fer2013(tmp_path, 48, 6).part(Split.VAL).files == table.select(table.labels < 6).part(Split.VAL).files
 
 
+@pytest.mark.parametrize("name", ["val", "valid", "Validation"])
+def test_folder_copy_with_a_validation_folder_has_its_splits(tmp_path, name):
+    write_kaggle_folders(tmp_path, named=False)
+    for emotion in EMOTIONS[:6]:
+        write_image(tmp_path / name / emotion / "a.jpg", make_faces().images[0])
+    write_image(tmp_path / "extra" / "sad" / "a.jpg", make_faces().images[0])
+    table = read_fer2013(tmp_path, 48)
+    assert [len(table.part(split)) for split in Split] == [12, 6, 24]
+    assert all(file.startswith(f"{name}/") for file in table.part(Split.VAL).files)
+    assert [str(tmp_path / "extra") in sentence for sentence in table.skipped] == [True]
+
+
+def test_a_validation_folder_without_class_folders_is_not_passed_over(tmp_path):
+    write_kaggle_folders(tmp_path)
+    write_image(tmp_path / "val" / "a.jpg", make_faces().images[0])
+    with pytest.raises(UserError, match="none in val"):
+        read_fer2013(tmp_path, 48)
+
+
 @pytest.mark.parametrize("size", [32, 64])
 def test_images_have_the_asked_size(tmp_path, size):
     write_fer2013_csv(tmp_path / "csv")
@@ -124,6 +147,84 @@ def test_damaged_cache_is_made_again(tmp_path, own_cache, content):
     saved.write_bytes(whole[: len(whole) // 2] if content == "half" else content)
     assert np.array_equal(read_fer2013(tmp_path, 48, 7).images, faces.images)
     assert saved.stat().st_size == len(whole)
+
+
+def poison(saved: Path, change, checked: bool) -> None:
+    """Change what the cache holds, as damage does, or as someone who makes a checksum too."""
+    with safe_open(saved, framework="numpy") as file:
+        arrays, header = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    arrays = change(arrays)
+    if checked:
+        header["sha256"] = cache._checksum(arrays)
+    save_file(arrays, saved, metadata=header)
+
+
+POISONS = {
+    "no images": lambda arrays: {name: arrays[name] for name in ("emotions", "splits")},
+    "one more": lambda arrays: arrays | {"more": arrays["splits"]},
+    "nothing": lambda arrays: {},
+    "floats": lambda arrays: arrays | {"images": arrays["images"].astype(np.float32)},
+    "larger integers": lambda arrays: arrays | {"emotions": arrays["emotions"].astype(np.int64)},
+    "negative labels": lambda arrays: arrays | {"emotions": arrays["emotions"].astype(np.int8) - 7},
+    "a scalar": lambda arrays: arrays | {"splits": np.array(1, np.uint8)},
+    "shorter": lambda arrays: {name: array[:-1] for name, array in arrays.items()},
+    "shorter labels": lambda arrays: arrays | {"emotions": arrays["emotions"][:-1]},
+    "no faces": lambda arrays: arrays | {"images": arrays["images"][:0]},
+    "47 wide": lambda arrays: arrays | {"images": np.ascontiguousarray(arrays["images"][:, :, :47])},
+    "flat": lambda arrays: arrays | {"images": arrays["images"].reshape(-1)},
+    "emotion 9": lambda arrays: arrays | {"emotions": arrays["emotions"] + np.uint8(3)},
+    "split 9": lambda arrays: arrays | {"splits": arrays["splits"] + np.uint8(7)},
+    "labels rolled": lambda arrays: arrays | {"emotions": np.roll(arrays["emotions"], 1)},
+    "splits rolled": lambda arrays: arrays | {"splits": np.roll(arrays["splits"], 1)},
+    "a byte": lambda arrays: arrays | {"images": arrays["images"] ^ np.uint8(1)},
+}
+POSSIBLE = {"shorter", "labels rolled", "splits rolled", "a byte"}  # only the checksum tells these from the file
+
+
+@pytest.mark.parametrize(
+    ("change", "checked"),
+    [*((change, False) for change in POISONS), *((change, True) for change in POISONS if change not in POSSIBLE)],
+)
+def test_a_cache_that_holds_something_else_is_made_again(tmp_path, own_cache, change, checked):
+    faces = write_fer2013_csv(tmp_path)
+    read_fer2013(tmp_path, 48)
+    (saved,) = own_cache.iterdir()
+    poison(saved, POISONS[change], checked)
+    table = read_fer2013(tmp_path, 48, 7)
+    assert np.array_equal(table.images, faces.images)
+    assert np.array_equal(table.labels, faces.emotions)
+    assert np.array_equal(table.splits, faces.splits)
+    source = tmp_path / "fer2013.csv"
+    assert np.array_equal(cache.load(source, cache.stamp(source))["emotions"], faces.emotions)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files have no owner's number there")
+def test_a_cache_that_others_could_write_is_not_believed(tmp_path, own_cache, monkeypatch):
+    faces = write_fer2013_csv(tmp_path)
+    read_fer2013(tmp_path, 48)
+    (saved,) = own_cache.iterdir()
+
+    def labels(mode: int) -> list[int]:
+        poison(saved, POISONS["labels rolled"], True)
+        saved.chmod(mode)
+        return read_fer2013(tmp_path, 48, 7).labels.tolist()
+
+    assert labels(0o600) == np.roll(faces.emotions, 1).tolist()  # one's own, which nobody else can have written
+    assert labels(0o666) == faces.emotions.tolist()
+    monkeypatch.setattr(os, "geteuid", lambda: saved.stat().st_uid + 1)
+    assert labels(0o600) == faces.emotions.tolist()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files do not say when they were changed there")
+def test_cache_of_a_file_whose_time_was_restored_is_made_again(tmp_path):
+    faces = write_fer2013_csv(tmp_path)
+    path = tmp_path / "fer2013.csv"
+    read_fer2013(tmp_path, 48)
+    before = path.stat()
+    edit_line(path, 2, "0,", "1,")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert read_fer2013(tmp_path, 48, 7).labels[0] == 1 != faces.emotions[0]
 
 
 def test_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
@@ -186,6 +287,64 @@ def test_wrong_header_is_named(tmp_path, content):
     (tmp_path / "fer2013.csv").write_text(content)
     with pytest.raises(UserError, match=r"fer2013\.csv, line 1: expected the columns emotion, pixels and Usage"):
         read_fer2013(tmp_path, 48, on_error="skip")
+
+
+@pytest.mark.parametrize("start", ["", "emotion,pixels,Usage\n"])
+def test_a_line_without_end_is_not_read_into_memory(tmp_path, start):
+    with (tmp_path / "fer2013.csv").open("w") as file:
+        file.write(start)
+        file.truncate(10**7)  # of zeros
+    with pytest.raises(
+        UserError, match=r"fer2013\.csv, line [12]: expected (at most 100,000 characters|text in UTF-8)"
+    ):
+        read_fer2013(tmp_path, 48)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+def test_another_encoding_is_named(tmp_path, encoding):
+    write_fer2013_csv(tmp_path)
+    path = tmp_path / "fer2013.csv"
+    path.write_text(path.read_text(), encoding=encoding)
+    with pytest.raises(
+        UserError, match=r"line 1: expected text in UTF-8, but got bytes of 0, as UTF-16 has them: save"
+    ):
+        read_fer2013(tmp_path, 48)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path):
+    write_fer2013_csv(tmp_path / "\x1b[2J")
+    path = tmp_path / "\x1b[2J" / "fer2013.csv"
+    edit_line(path, 2, "0,", "\x1b]0;owned\x07,")
+    with pytest.raises(UserError) as error:
+        read_fer2013(path, 48)
+    assert "\x1b" not in str(error.value)
+    assert r"\x1b[2J" in str(error.value) and r'but got "\x1b]0;owned\x07"' in str(error.value)
+    [sentence] = read_fer2013(path, 48, on_error="skip").skipped
+    assert "\x1b" not in sentence
+
+
+def test_a_file_that_may_not_be_read_is_one_sentence(tmp_path, monkeypatch):
+    write_fer2013_csv(tmp_path)
+    forbidden = PermissionError(13, "Permission denied", str(tmp_path / "fer2013.csv"))
+    monkeypatch.setattr(Path, "open", lambda *_, **__: (_ for _ in ()).throw(forbidden))
+    with pytest.raises(
+        UserError, match=r"fer2013\.csv: expected a file or folder that can be read, but permission den"
+    ):
+        read(Fer2013(name="fer2013", root=tmp_path, classes=6, on_error="raise"), 48)
+
+
+@pytest.mark.skipif(os.name == "nt" or getattr(os, "geteuid", lambda: 1)() == 0, reason="nothing is forbidden here")
+@pytest.mark.parametrize("closed", ["", "train", "train/sad"])
+def test_folders_that_may_not_be_read_are_one_sentence(tmp_path, closed):
+    write_kaggle_folders(tmp_path / "data")
+    (tmp_path / "data" / closed).chmod(0)
+    try:
+        with pytest.raises(UserError, match=r"expected a file or folder that can be read, but permission denied"):
+            locate(config := Fer2013(name="fer2013", root=tmp_path / "data", classes=6, on_error="raise"))
+            read(config, 48)
+    finally:
+        (tmp_path / "data" / closed).chmod(0o700)
 
 
 def test_file_without_rows_has_empty_splits(tmp_path):

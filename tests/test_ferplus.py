@@ -23,15 +23,23 @@ def own_cache(tmp_path_factory, monkeypatch):
 
 
 NONE = {}
+ONES = dict.fromkeys(("disgust", "fear", "surprise", "neutral", "contempt"), 1)
+TWOS = dict.fromkeys(("happy", "disgust", "surprise"), 2)
 THIRDS = dict.fromkeys(("fear", "sad", "angry"), 1 / 3)
 RULES = [  # votes, then the targets of majority, soft and multi; NONE means discarded
     ({"happy": 10}, {"happy": 1}, {"happy": 1}, {"happy": 1}),
     ({"happy": 9, "sad": 1}, {"happy": 1}, {"happy": 1}, {"happy": 1}),  # a single vote is noise
     ({"happy": 6, "sad": 4}, {"happy": 1}, {"happy": 0.6, "sad": 0.4}, {"happy": 0.5, "sad": 0.5}),
+    ({"happy": 5} | ONES, {"happy": 1}, {"happy": 1}, {"happy": 1}),  # five of ten, and all that counts
+    ({"happy": 3, "sad": 2} | ONES, {"happy": 1}, {"happy": 0.6, "sad": 0.4}, {"happy": 0.5, "sad": 0.5}),
+    ({"unknown": 2, "happy": 2} | ONES, NONE, NONE, {"happy": 1}),
     ({"happy": 5, "sad": 5}, NONE, {"happy": 0.5, "sad": 0.5}, {"happy": 0.5, "sad": 0.5}),  # not above half
     ({"happy": 8, "sad": 2}, {"happy": 1}, {"happy": 1}, {"happy": 1}),  # 75 % are reached at once
     ({"fear": 4, "sad": 3, "angry": 3}, NONE, {"fear": 0.4, "sad": 0.3, "angry": 0.3}, THIRDS),
     ({"fear": 4, "sad": 2, "angry": 2, "happy": 2}, NONE, NONE, NONE),  # the second level has three: four in all
+    ({"sad": 5, "fear": 4, "angry": 3} | TWOS, NONE, {"sad": 5 / 12, "fear": 4 / 12, "angry": 3 / 12}, NONE),  # of 18
+    (dict.fromkeys(("fear", "sad", "angry", "happy"), 2), NONE, NONE, NONE),  # four, and each below 30 %
+    ({"happy": 3, "fear": 2, "sad": 2}, NONE, {"happy": 3 / 7, "fear": 2 / 7, "sad": 2 / 7}, NONE),
     ({"happy": 5, "unknown": 5}, NONE, NONE, {"happy": 1}),
     ({"happy": 6, "unknown": 4}, {"happy": 1}, {"happy": 1}, {"happy": 1}),
     ({"happy": 4, "sad": 3, "unknown": 3}, NONE, {"happy": 4 / 7, "sad": 3 / 7}, {"happy": 0.5, "sad": 0.5}),
@@ -182,7 +190,14 @@ def test_wrong_header_of_votes_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
-    [(",0,0\n", ",0\n", "10 vote counts"), (",7,", ",x,", "10 vote counts"), ("Training", "Train", "Usage among")],
+    [
+        (",0,0\n", ",0\n", "10 vote counts"),
+        (",7,", ",x,", "10 vote counts"),
+        (",7,", f",{'9' * 30},", "at most 6 digits"),  # more than an integer of the machine holds
+        (",7,", ",\x1b]0;owned\x07,", r'"[^"\x1b]*\\x1b\]0;owned\\x07'),
+        ("Training", "Train", "Usage among"),
+        ("Training", "\x1b[2J" * 100, r'got "(\\x1b\[2J){28}\\x1b\.\.\." '),
+    ],
 )
 def test_bad_row_of_votes_is_named_or_left_out(tmp_path, old, new, message):
     faces = write_ferplus_csv(tmp_path)
@@ -193,6 +208,27 @@ def test_bad_row_of_votes_is_named_or_left_out(tmp_path, old, new, message):
     table = read_ferplus(tmp_path, 48, on_error="skip")
     assert np.array_equal(table.images, faces.images[1:])
     assert len(table.skipped) == 1
+
+
+def test_votes_too_large_for_integers_are_named_beside_fer2013_too(tmp_path):
+    write_ferplus_csv(tmp_path)
+    edit_line(tmp_path / "fer2013new.csv", 2, ",7,", f",{'9' * 30},")
+    with pytest.raises(UserError, match=r"fer2013new\.csv, line 2: expected 10 vote counts of at most 6 digits"):
+        read_crowd(tmp_path, np.array([0]), EMOTIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a" * 200_000, r"line 2: expected at most 100,000 characters"),
+        ('"' + "a\n" * 70_000, "is a quotation mark left"),
+    ],
+)
+def test_fields_without_end_are_one_sentence(tmp_path, name, message):
+    write_ferplus_csv(tmp_path)
+    edit_line(tmp_path / "fer2013new.csv", 2, "fer0000000.png", name)
+    with pytest.raises(UserError, match=message):
+        read_ferplus(tmp_path, 48)
 
 
 def test_bad_row_of_pixels_drops_its_votes_too(tmp_path):

@@ -64,10 +64,8 @@ def test_unknown_class_folder_is_named_with_the_nearest_name(tmp_path, name, nea
 
 def test_missing_splits_are_named(tmp_path):
     write_class_folders(tmp_path)
-    (tmp_path / "val").rename(tmp_path / "validation")
-    with pytest.raises(
-        UserError, match=r"dataset\.root=.*but val could not be found \(found: test, train, validation\)"
-    ):
+    (tmp_path / "val").rename(tmp_path / "holdout")
+    with pytest.raises(UserError, match=r"dataset\.root=.*but val could not be found \(found: holdout, test, train\)"):
         locate_folder(tmp_path)
     with pytest.raises(
         UserError, match=r"train and val and test could not be found .*no such folder.*dataset=synthetic"
@@ -83,11 +81,46 @@ def test_empty_split_is_named(tmp_path):
         read_folder(tmp_path, 48)
 
 
+@pytest.mark.parametrize("clutter", [".ipynb_checkpoints", "@eaDir", "__MACOSX"])
+def test_copies_that_programs_and_disks_keep_are_no_faces(tmp_path, clutter):
+    written = write_class_folders(tmp_path)
+    for folder in ("", "train", "train/happy", "test/sad/deep"):
+        write_image(tmp_path / folder / clutter / "happy" / "0-checkpoint.png", written["train/happy/0.png"])
+    table = read_folder(tmp_path, 48)
+    assert list(table.files) == sorted(written)
+    assert table.skipped == ()
+
+
+@pytest.mark.parametrize("name", ["valid", "validation", "VAL", "Validation"])
+def test_splits_may_have_their_other_names(tmp_path, name):
+    written = write_class_folders(tmp_path)
+    (tmp_path / "val").rename(tmp_path / "between")
+    (tmp_path / "between").rename(tmp_path / name)
+    (tmp_path / "train").rename(tmp_path / "before")
+    (tmp_path / "before").rename(tmp_path / "Train")
+    table = read_folder(tmp_path, 48)
+    assert len(table.part(Split.VAL)) == len(table.part(Split.TRAIN)) == len(written) / 3
+    assert all(file.startswith(f"{name}/") for file in table.part(Split.VAL).files)
+    write_class_folders(tmp_path / "more")
+    (tmp_path / "more" / "val").rename(tmp_path / ("valid" if name != "valid" else "validation"))
+    with pytest.raises(UserError, match=r"expected one folder for val, but got [A-Za-z]+ and [a-z]+: move one"):
+        locate_folder(tmp_path)
+
+
+def test_folders_beside_the_splits_are_named(tmp_path):
+    written = write_class_folders(tmp_path)
+    write_image(tmp_path / "private_test" / "happy" / "x.png", written["train/happy/0.png"])
+    table = read_folder(tmp_path, 48)
+    assert len(table) == len(written)
+    [said] = table.skipped
+    assert said == f"{tmp_path / 'private_test'}: a folder beside train, val and test, which is not read"
+
+
 @pytest.mark.parametrize("content", [b"", b"not an image"])
 def test_unreadable_image_is_named_or_left_out(tmp_path, content):
     write_class_folders(tmp_path)
     (tmp_path / "train" / "happy" / "0.png").write_bytes(content)
-    with pytest.raises(UserError, match=r"train.happy.0\.png: expected an image file.*: 1; dataset\.on_error=skip"):
+    with pytest.raises(UserError, match=r"train.happy.0\.png: expected an image, but .*: 1; dataset\.on_error=skip"):
         read_folder(tmp_path, 48)
     table = read_folder(tmp_path, 48, on_error="skip")
     assert len(table) == len(table.images) == len(table.files) == 35

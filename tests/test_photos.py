@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fer.data.pictures import read_photo
 from fer.errors import RunError, UserError
-from fer.inference.photos import crop_names, list_photos, read_photo, root_of, save_photo
+from fer.inference.photos import crop_names, list_photos, root_of, save_photo
 
 FER_MEDIA = Path(os.environ.get("FER_MEDIA", "nowhere"))
 RED, GREEN, WHITE = (200, 30, 40), (30, 180, 60), (255, 255, 255)  # red-green-blue, as Pillow has it
@@ -44,6 +45,7 @@ def names(paths: list[Path], root: Path) -> list[str]:
 
 def test_folder_means_the_images_below_it_sorted(tmp_path):
     touch(tmp_path, "b.JPG", "a.png", "sad/c.webp", "sad/deep/d.tif", "notes.txt", ".hidden.png", ".cache/e.png")
+    touch(tmp_path, "@eaDir/b.JPG/thumbnail.jpg", "sad/@eaDir/c.png")
     assert names(list_photos(str(tmp_path)), tmp_path) == ["a.png", "b.JPG", "sad/c.webp", "sad/deep/d.tif"]
     assert root_of(str(tmp_path)) == tmp_path
 
@@ -60,6 +62,7 @@ def test_file_is_taken_as_typed(tmp_path, monkeypatch):
 def test_glob_means_the_matching_images(tmp_path):
     folder = tmp_path / "2020 [best]"
     touch(folder, "b.png", "a.png", "a.jpg", "notes.txt", "scan.data", "sad/c.png", ".cache/d.png", ".e.png")
+    touch(folder, "@eaDir/f.png")
     for pattern, expected in {
         "*.png": ["a.png", "b.png"],
         "**/*.png": ["a.png", "b.png", "sad/c.png"],
@@ -72,6 +75,7 @@ def test_glob_means_the_matching_images(tmp_path):
         assert names(list_photos(str(folder / pattern)), folder) == expected
         assert root_of(str(folder / pattern)) == folder
     assert root_of(str(folder / "sad" / "*.png")) == folder / "sad"
+    assert names(list_photos(str(folder / "@eaDir" / "*")), folder) == ["@eaDir/f.png"]
 
 
 def test_glob_below_the_current_folder(tmp_path, monkeypatch):

@@ -225,6 +225,22 @@ def test_a_folder_s_own_few_classes_are_trained_and_evaluated(tmp_path, quick):
     assert figures(tmp_path / "c", "test/") == figures(tmp_path / "a", "test/")
 
 
+def test_splits_of_a_single_face_are_judged_and_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr("fer.training.run.draw_augmented", lambda *_: {})
+    monkeypatch.setattr("fer.training.run.draw_history", lambda *_: {})
+    monkeypatch.setattr("fer.training.dashboard.draw_augmented", lambda *_: {})
+    write_class_folders(tmp_path / "data", ("happy", "sad"), per_class=1)
+    for split in ("val", "test"):
+        (tmp_path / "data" / split / "sad" / "0.png").unlink()
+    run(configure("dataset=folder", f"dataset.root={tmp_path / 'data'}", "trainer.max_epochs=1"), tmp_path / "run")
+    for split in ("val", "test", "test_surest"):
+        found = figures(tmp_path / "run", f"{split}/")
+        assert found[f"{split}/n"] == 1
+        assert found[f"{split}/accuracy_low"] == found[f"{split}/accuracy_high"] == found[f"{split}/accuracy"]
+    drawn = {path.name for path in (tmp_path / "run" / "figures").iterdir()}
+    assert {f"{split}_{name}.png" for split in ("val", "test") for name in DRAWN} <= drawn
+
+
 def test_weights_for_other_classes_than_the_data_s_are_refused(finished, tmp_path, quick):
     write_class_folders(tmp_path / "data", ("neutral", "contempt"))
     words = ("fit=false", f"weights={finished / 'weights.safetensors'}")

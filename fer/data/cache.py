@@ -1,7 +1,8 @@
 """A cache of parsed CSV files, because FER2013's 300 MB of digits take seconds to read and its pixels a moment.
 
 One safetensors file per source, in FER_CACHE or the user's cache folder. It is only ever a shortcut: a cache that is
-missing, outdated, damaged or impossible to write costs time and is never an error.
+missing, outdated, damaged, another user's or impossible to write costs time and is never an error. Its header holds the
+source's state and a checksum of the arrays, which costs a tenth of a second where parsing costs several.
 """
 
 import contextlib
@@ -13,8 +14,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-FORMAT = "1"  # raise it when the meaning of the arrays changes
+FORMAT = "2"  # raise it when the meaning of the arrays changes
 FAILURES = (OSError, SafetensorError, RuntimeError)  # RuntimeError: a user without a home folder
+OTHERS = 0o002  # the permission of all to write
 
 
 def folder() -> Path:
@@ -28,14 +30,20 @@ def folder() -> Path:
 def stamp(source: Path) -> dict[str, str]:
     """Return what tells one state of a file from another; take it before the file is read."""
     stat = source.stat()
-    return {"format": FORMAT, "size": str(stat.st_size), "mtime_ns": str(stat.st_mtime_ns)}
+    moments = {"mtime_ns": str(stat.st_mtime_ns), "ctime_ns": str(stat.st_ctime_ns)}  # copying tools restore the first
+    return {"format": FORMAT, "size": str(stat.st_size), **moments}
 
 
 def load(source: Path, expected: dict[str, str]) -> dict[str, np.ndarray] | None:
     """Return the arrays that were saved for a source in the state `expected`, or None."""
-    with contextlib.suppress(*FAILURES), safe_open(_file(source), framework="numpy") as saved:
-        if saved.metadata() == expected:
-            return {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118 (not a mapping)
+    path = _file(source)
+    with contextlib.suppress(Exception):  # whatever a damaged file makes its reader raise
+        if not _is_own(path):
+            return None
+        with safe_open(path, framework="numpy") as saved:
+            arrays = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118 (not a mapping)
+            if saved.metadata() == expected | {"sha256": _checksum(arrays)}:
+                return arrays
     return None
 
 
@@ -46,11 +54,26 @@ def save(source: Path, state: dict[str, str], arrays: dict[str, np.ndarray]) -> 
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_suffix(f".{os.getpid()}.partial")
         try:
-            save_file(arrays, partial, metadata=state)
+            save_file(arrays, partial, metadata=state | {"sha256": _checksum(arrays)})
             # Another process may read or write the same cache: it sees the old file or the new one, never a half.
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _checksum(arrays: dict[str, np.ndarray]) -> str:
+    """Return a hash of names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
+
+
+def _is_own(path: Path) -> bool:
+    """Tell whether a file is this user's and not everybody's to write: in a shared folder it may be anyone's."""
+    stat = path.stat()
+    return os.name == "nt" or (stat.st_uid == os.geteuid() and not stat.st_mode & OTHERS)
 
 
 def _file(source: Path) -> Path:

@@ -1,8 +1,25 @@
-"""What readers do with bad rows and unreadable images: stop and name the first, or leave them out and say so."""
+"""What readers do with what cannot be read: stop and name it, or leave the row or image out and say so."""
 
-from fer.errors import UserError
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fer.errors import UserError, escaped, reason
 
 LIMIT = 10  # a file that is wrong throughout need not be read to its end
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Say which file or folder of a dataset the system does not let one read.
+
+    Raises:
+        UserError: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or "dataset.root"
+        raise UserError(f"{place}: expected a file or folder that can be read, but {reason(error)}") from None
 
 
 class Faults:
@@ -22,7 +39,7 @@ class Faults:
         Raises:
             UserError: at the `LIMIT`th, unless bad ones are left out.
         """
-        self.sentences.append(sentence)
+        self.sentences.append(escaped(sentence))
         if self.stops and len(self.sentences) == LIMIT:
             raise self._error(f"at least {LIMIT}")
 

@@ -1,6 +1,6 @@
 """FER2013 (Goodfellow et al. 2013, https://arxiv.org/abs/1307.0414): one of its two CSV files, or the folder copy.
 
-Validation is PublicTest and test is PrivateTest, as in the challenge.
+Validation is PublicTest and test is PrivateTest, as in the challenge, unless a folder copy has a val/ of its own.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import numpy as np
 
 from fer.data.faults import Faults
 from fer.data.fer2013_csv import NAMES, SOURCE, Rows, find_csv, read_rows
-from fer.data.images import ClassFolder, Face, class_folders, list_faces, read_faces
+from fer.data.images import ClassFolder, Face, class_folders, list_faces, read_faces, split_folders
 from fer.data.table import Split, Table, require_splits
 from fer.emotions import class_names
 from fer.errors import UserError
@@ -30,8 +30,9 @@ def locate_fer2013(root: Path) -> Path | tuple[ClassFolder, ...]:
     if path := find_csv(root):
         return path
     for folder in (root, root / "images"):
-        if (folder / "train").is_dir() and (folder / "test").is_dir():
-            return (*class_folders(folder / "train", Split.TRAIN), *class_folders(folder / "test", Split.TEST))
+        splits = split_folders(folder) if folder.is_dir() else {}
+        if Split.TRAIN in splits and Split.TEST in splits:
+            return tuple(found for split in splits for found in class_folders(splits[split], split))
     wanted = ", ".join((*NAMES, "train/ and test/", "images/train/ and images/test/"))
     found = "none of them is there" if root.is_dir() else "there is no such folder"
     raise UserError(f"dataset.root={root}: expected one of {wanted}, but {found}; {SOURCE}")
@@ -42,6 +43,7 @@ def read_fer2013(root: Path, size: int, classes: int = 6, on_error: str = "raise
 
     Args:
         root: a CSV file, or the folder that holds it, or the one that holds train/ and test/ (perhaps within images/).
+            A folder copy's own val/ (valid/, validation/) is validation.
         size: side of the images, in pixels.
         classes: 6 leaves neutral out, 7 keeps it.
         on_error: "raise" stops at rows and images that cannot be read, "skip" leaves them out.
@@ -55,7 +57,10 @@ def read_fer2013(root: Path, size: int, classes: int = 6, on_error: str = "raise
         table = _one_hot(read_rows(found, faults), names, faults).resized(size)
     else:
         base = found[0].path.parents[1] if found else root
-        table = read_faces(base, _with_validation(list_faces(base, found)), names, size, on_error)
+        faces = list_faces(base, found)
+        if Split.VAL not in split_folders(base):
+            faces = _with_validation(faces)
+        table = read_faces(base, faces, names, size, on_error)
     return require_splits(table, str(root))
 
 

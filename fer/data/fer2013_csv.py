@@ -12,8 +12,9 @@ import numpy as np
 
 from fer.data import cache
 from fer.data.faults import Faults
+from fer.data.lines import read_lines
 from fer.data.table import Split
-from fer.errors import UserError
+from fer.errors import UserError, printable
 
 SIDE = 48  # pixels
 CODES = 7  # emotions, as codes 0 to 6
@@ -57,13 +58,24 @@ def read_rows(path: Path, faults: Faults) -> Rows:
         UserError: for a wrong header.
     """
     state = cache.stamp(path)
-    if saved := cache.load(path, state):
+    saved = cache.load(path, state)
+    if saved and _are_rows(saved):
         total = len(saved["images"])
         return Rows(**saved, index=np.arange(total), total=total)
     rows = _parse(path, faults)
     if len(rows.index) == rows.total:  # else a second start would not know which rows are bad
         cache.save(path, state, {"images": rows.images, "emotions": rows.emotions, "splits": rows.splits})
     return rows
+
+
+def _are_rows(saved: dict[str, np.ndarray]) -> bool:
+    """Tell whether cached arrays can be what `_parse` makes."""
+    limits = {"images": 256, "emotions": CODES, "splits": len(Split)}
+    if saved.keys() != limits.keys() or any(array.dtype != np.uint8 for array in saved.values()):
+        return False
+    total = saved["images"].size // SIDE**2
+    shapes = {"images": (total, SIDE, SIDE), "emotions": (total,), "splits": (total,)}
+    return all(saved[name].shape == shapes[name] and (saved[name] < limit).all() for name, limit in limits.items())
 
 
 def _parse(path: Path, faults: Faults) -> Rows:
@@ -82,29 +94,28 @@ def _parse(path: Path, faults: Faults) -> Rows:
     return Rows(images, emotions.astype(np.uint8), splits.astype(np.uint8), index, total)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[bytes]]]:
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield each data row's line number, from 1, and its emotion, pixels and usage; empty lines are left out.
 
     Raises:
-        UserError: for a header without these columns.
+        UserError: for a header without these columns, or lines that are no text.
     """
-    with path.open("rb") as file:
-        header = file.readline().decode("utf-8-sig", "replace").split(",")
-        names = [name.strip(' "\r\n') for name in header]
-        if not set(COLUMNS) <= set(names):
-            found = ",".join(names)[:60]
-            raise UserError(
-                f"{path}, line 1: expected the columns emotion, pixels and Usage, but got {found!r}; "
-                f"take the file that holds both training and test images ({SOURCE})"
-            )
-        order = [names.index(name) for name in COLUMNS]
-        for number, line in enumerate(file, start=2):
-            if line := line.strip():
-                fields = line.split(b",")
-                yield number, [fields[i].strip(b' "') for i in order if i < len(fields)]
+    lines = read_lines(path)
+    names = [name.strip(' "\n') for name in next(lines, "").split(",")]
+    if not set(COLUMNS) <= set(names):
+        found = ",".join(names)[:60]
+        raise UserError(
+            f"{path}, line 1: expected the columns emotion, pixels and Usage, but got {found!r}; "
+            f"take the file that holds both training and test images ({SOURCE})"
+        )
+    order = [names.index(name) for name in COLUMNS]
+    for number, line in enumerate(lines, start=2):
+        if line := line.strip():
+            fields = line.split(",")
+            yield number, [fields[i].strip(' "') for i in order if i < len(fields)]
 
 
-def _row(fields: list[bytes]) -> tuple[int, bytes, Split]:
+def _row(fields: list[str]) -> tuple[int, bytes, Split]:
     """Return one row's emotion code, its pixels as bytes, and its split.
 
     Raises:
@@ -112,15 +123,15 @@ def _row(fields: list[bytes]) -> tuple[int, bytes, Split]:
     """
     if len(fields) < len(COLUMNS):
         raise ValueError(f"expected the columns {', '.join(COLUMNS)}, but got fewer")
-    emotion, text, usage = fields[0].decode(errors="replace"), fields[1], fields[2].decode(errors="replace")
+    emotion, text, usage = fields
     if emotion not in "0123456" or len(emotion) != 1:
-        raise ValueError(f'expected an emotion code from 0 to {CODES - 1}, but got "{emotion}"')
+        raise ValueError(f'expected an emotion code from 0 to {CODES - 1}, but got "{printable(emotion)}"')
     if usage not in USAGES:
-        raise ValueError(f'expected a Usage among {", ".join(USAGES)}, but got "{usage}"')
+        raise ValueError(f'expected a Usage among {", ".join(USAGES)}, but got "{printable(usage)}"')
     return int(emotion), _pixels(text), USAGES[usage]
 
 
-def _pixels(text: bytes) -> bytes:
+def _pixels(text: str) -> bytes:
     try:
         values = np.fromstring(text, np.int64, sep=" ")  # in C: four times as fast as split and int
     except ValueError:

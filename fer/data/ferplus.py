@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fer.data.faults import Faults
+from fer.data.faults import Faults, readable
 from fer.data.fer2013_csv import NAMES, SOURCE, USAGES, Rows, find_csv, read_rows
 from fer.data.images import decode
+from fer.data.lines import read_lines
 from fer.data.table import Split, Table, require_splits
 from fer.data.votes import targets_from
 from fer.emotions import EMOTIONS, canonical, class_names
-from fer.errors import UserError
+from fer.errors import UserError, printable
 
 VOTES = "fer2013new.csv"
 COLUMNS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
@@ -24,6 +25,7 @@ ORDER = [*([canonical(name) for name in COLUMNS].index(emotion) for emotion in E
 FOLDERS = {Split.TRAIN: "FER2013Train", Split.VAL: "FER2013Valid", Split.TEST: "FER2013Test"}
 LABELS = "label.csv"
 NO_SPLIT = 255
+DIGITS = 6  # of a count of votes: ten people voted
 HOW = f"{VOTES} comes from the repository microsoft/FERPlus on GitHub; {SOURCE}"
 
 
@@ -117,6 +119,7 @@ def read_ferplus(root: Path, size: int, classes: int = 8, labels: str = "majorit
     return require_splits(table, str(root))
 
 
+@readable()
 def read_crowd(root: Path, rows: np.ndarray, names: tuple[str, ...], on_error: str = "raise") -> np.ndarray | None:
     """Return what the crowd's majority calls rows of a FER2013 CSV, where the votes lie beside it.
 
@@ -236,9 +239,14 @@ def _read_labels(path: Path, split: Split, faults: Faults) -> Voted:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file)
+    reader = csv.reader(read_lines(path))
+    try:
         yield from ((reader.line_num, fields) for fields in reader if fields)
+    except csv.Error as error:
+        raise UserError(
+            f"{path}, line {reader.line_num}: expected a row of CSV, but got one that cannot be read ({error}): is a "
+            "quotation mark left open?"
+        ) from None
 
 
 def _collect(path: Path, rows: Iterable[tuple[int, list[str]]], faults: Faults) -> Voted:
@@ -266,7 +274,8 @@ def _row(fields: list[str]) -> tuple[Split, list[int]]:
     """
     usage, votes = fields[0], fields[2:]
     if usage not in USAGES:
-        raise ValueError(f'expected a Usage among {", ".join(USAGES)}, but got "{usage}"')
-    if len(votes) != len(COLUMNS) or not all(vote.isdecimal() for vote in votes):
-        raise ValueError(f'expected {len(COLUMNS)} vote counts, but got "{",".join(votes)}"')
+        raise ValueError(f'expected a Usage among {", ".join(USAGES)}, but got "{printable(usage)}"')
+    if len(votes) != len(COLUMNS) or not all(vote.isdecimal() and len(vote) <= DIGITS for vote in votes):
+        found = printable(",".join(votes))
+        raise ValueError(f'expected {len(COLUMNS)} vote counts of at most {DIGITS} digits, but got "{found}"')
     return USAGES[usage], [int(vote) for vote in votes]

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from fer.data.faults import readable
 from fer.data.fer2013 import locate_fer2013, read_fer2013
 from fer.data.ferplus import locate_ferplus, read_ferplus
 from fer.data.images import locate_folder, read_folder
@@ -10,6 +11,7 @@ from fer.data.table import Table
 from fer.schema import Dataset, Fer2013, FerPlus, Synthetic
 
 
+@readable()
 def locate(config: Dataset) -> None:
     """Look for a dataset's files, without reading them.
 
@@ -25,6 +27,7 @@ def locate(config: Dataset) -> None:
 
 
 @lru_cache(maxsize=1)  # for the jobs of a sweep
+@readable()
 def read(config: Dataset, size: int) -> Table:
     """Read a dataset into a table of square faces with `size` pixels a side.
 

@@ -28,7 +28,7 @@ class Table:
         rows: (N,) int64, each face's position in its source (data row of the CSV, or place in the sorted file list).
         classes: C emotion names, in the order of `fer.emotions.EMOTIONS`.
         files: N paths relative to the source's folder, where faces come from image files.
-        skipped: one sentence for each row or image that was left out because it could not be read.
+        skipped: one sentence for each row or image that could not be read, and for each folder of no split.
     """
 
     images: np.ndarray

@@ -59,4 +59,4 @@ def surest(logits: Tensor, share: float = SURE) -> Tensor:
 
 def _select(outputs: Outputs, chosen: Tensor) -> Outputs:
     logits, targets, rows = outputs
-    return logits[chosen], targets.reshape(-1)[chosen], torch.as_tensor(rows).reshape(-1)[chosen]
+    return logits[chosen], targets[chosen], torch.as_tensor(rows)[chosen]

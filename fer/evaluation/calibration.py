@@ -21,7 +21,7 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
         logits: (N, C) of the validation split, N at least 1.
         targets: (N,) int64.
     """
-    logits, targets = logits.double(), targets.reshape(-1)
+    logits = logits.double()
 
     def loss(log: float) -> float:
         return F.cross_entropy(logits / math.exp(log), targets).item()

@@ -87,7 +87,7 @@ def reliability(logits: Tensor, targets: Tensor, title: str) -> Figure:
         title: heading; the expected calibration error is added.
     """
     probabilities = logits.detach().double().softmax(1)
-    error = calibration_error(probabilities, targets.reshape(-1))
+    error = calibration_error(probabilities, targets)
     confidence, predictions = probabilities.max(1)
     confidence, hits = confidence.cpu().numpy(), (predictions == targets).double().cpu().numpy()
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
@@ -129,7 +129,7 @@ def coverage(logits: Tensor, targets: Tensor, title: str) -> Figure:
     """
     confidence, predictions = logits.detach().double().softmax(1).max(1)
     order = confidence.argsort(descending=True, stable=True)
-    hits = (predictions == targets.reshape(-1))[order].double().cpu().numpy()
+    hits = (predictions == targets)[order].double().cpu().numpy()
     answered = np.arange(1, len(hits) + 1)
     first = max(len(hits) // 20, 1)  # of fewer faces the accuracy jumps about
     figure = new_figure(title, 4.6)
@@ -211,7 +211,6 @@ def mistakes(
         count: most faces to show.
     """
     confidence, predictions = logits.detach().double().softmax(1).max(1)
-    targets = targets.reshape(-1)
     wrong = torch.nonzero(predictions != targets)[:, 0]
     worst = wrong[confidence[wrong].argsort(descending=True, stable=True)][:count].cpu()
     if len(worst) == 0:

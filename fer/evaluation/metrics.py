@@ -24,8 +24,7 @@ CALIBRATION_BINS = 15
 class Outputs(Metric):
     """Collect the logits, targets and rows of a split, over batches and over the processes of a distributed run.
 
-    `compute()` returns logits (N, C), targets (N,) and rows (N,) on the CPU, in the order of rows, each row once.
-    (Of one single sample, torchmetrics turns targets and rows into scalars.)
+    `gathered()` returns logits (N, C), targets (N,) and rows (N,) on the CPU, in the order of rows, each row once.
     """
 
     full_state_update = False
@@ -42,10 +41,15 @@ class Outputs(Metric):
         self.rows.append(rows.detach())
 
     def compute(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (logits, targets, rows) of all batches of all processes; see the class."""
+        """Return what `gathered` does; of one single sample, torchmetrics makes scalars of targets and rows."""
         logits, targets, rows = (dim_zero_cat(state).cpu() for state in (self.logits, self.targets, self.rows))
         rows, first = np.unique(rows.numpy(), return_index=True)
         return logits[first].float(), targets[first], torch.from_numpy(rows)
+
+    def gathered(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (logits, targets, rows) of all batches of all processes; see the class."""
+        logits, targets, rows = self.compute()
+        return logits.reshape(rows.numel(), -1), targets.reshape(-1), rows.reshape(-1)
 
 
 def confusion(outputs: Tensor, targets: Tensor, classes: Sequence[str]) -> np.ndarray:
@@ -57,7 +61,6 @@ def confusion(outputs: Tensor, targets: Tensor, classes: Sequence[str]) -> np.nd
         classes: C names.
     """
     predictions = outputs.argmax(1) if outputs.ndim == 2 else outputs
-    targets = targets.reshape(-1)
     return multiclass_confusion_matrix(predictions, targets, len(classes), validate_args=False).cpu().numpy()
 
 
@@ -127,7 +130,7 @@ def evaluate(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> dict[st
         `loss` (mean negative log likelihood), `accuracy`, `balanced_accuracy`, `f1_macro`, `auroc`, `ece`, `n`, and for
         each class `precision/NAME`, `recall/NAME`, `f1/NAME` (0 where undefined).
     """
-    logits, targets = logits.detach().double(), targets.reshape(-1)
+    logits = logits.detach().double()
     probabilities = logits.softmax(1)
     values = rates(confusion(logits, targets, classes))
     metrics = {

@@ -28,7 +28,7 @@ def split_results(outputs: dict[str, Outputs], classes: tuple[str, ...], tempera
     results: dict[str, float] = {}
     for split, (logits, targets, _) in outputs.items():
         metrics = evaluate(logits, targets, classes)
-        metrics["ece_uncalibrated"] = calibration_error((logits.double() * temperature).softmax(1), targets.reshape(-1))
+        metrics["ece_uncalibrated"] = calibration_error((logits.double() * temperature).softmax(1), targets)
         for name, (low, high) in bootstrap(logits, targets, classes).items():
             metrics |= {f"{name}_low": low, f"{name}_high": high}
         results |= {f"{split}/{name}": value for name, value in metrics.items()}

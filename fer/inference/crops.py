@@ -5,6 +5,7 @@ import math
 import cv2
 import numpy as np
 
+from fer.data.pictures import gray
 from fer.inference.faces import Face, Region
 
 
@@ -117,11 +118,10 @@ def _gray(image: np.ndarray, left: int, top: int, side: int) -> np.ndarray:
     height, width = image.shape[:2]
     x, right_of_x, before, after = _overlap(left, side, width)
     y, below_y, above, below = _overlap(top, side, height)
-    part = image[y:below_y, x:right_of_x]
-    gray = cv2.cvtColor(part, cv2.COLOR_BGR2GRAY) if part.ndim == 3 else part
+    levels = gray(image[y:below_y, x:right_of_x])
     if (above, below, before, after) == (0, 0, 0, 0):
-        return gray
-    return cv2.copyMakeBorder(gray, above, below, before, after, cv2.BORDER_REPLICATE)
+        return levels
+    return cv2.copyMakeBorder(levels, above, below, before, after, cv2.BORDER_REPLICATE)
 
 
 def _overlap(start: int, length: int, limit: int) -> tuple[int, int, int, int]:

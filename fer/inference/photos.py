@@ -1,42 +1,27 @@
-"""Photos in and out: which files an input means, what is in them, and where pictures and cut-out faces go.
-
-OpenCV decodes nearly all that people have (tried with 4.14: 16 bits, 1 bit, palettes, CMYK, the first picture of an
-animation, turned upright by EXIF). It drops transparency, though, and what lies under it comes to light: those pictures
-are for Pillow. And it refuses float TIFF in 8 bits.
-"""
+"""Photos in and out: which files an input means, and where pictures and cut-out faces go."""
 
 import contextlib
 import errno
 import glob
-import io
 import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from fer.data.images import SUFFIXES
-from fer.errors import RunError, UserError
+from fer.data.images import SUFFIXES, is_clutter
+from fer.errors import RunError, UserError, reason
 
 QUALITY = 95  # of JPEG files
-KINDS = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG": "PNG",
-    b"GIF8": "GIF",
-    b"RIFF": "WebP",
-    b"BM": "BMP",
-    b"II*": "TIFF",
-    b"MM\0": "TIFF",
-}
-HEIC = {b"ftypheic", b"ftypheix", b"ftypmif1"}
 FULL = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO")}  # no mistake of the user's
 
 
 def list_photos(input: str) -> list[Path]:
     """Return the image files that `input` means, sorted: one file, a folder and all below it, or a glob.
 
-    A file or folder of exactly this name is taken, whatever glob characters are in it. Hidden files and folders are
-    left out; so are other files than images, unless the pattern ends in a suffix (`*.gif`).
+    A file or folder of exactly this name is taken, whatever glob characters are in it. Hidden files and folders,
+    and those of network disks (`is_clutter`), are left out; so are other files than images, unless the pattern ends in
+    a suffix (`*.gif`).
 
     Raises:
         UserError: if there is none.
@@ -47,7 +32,7 @@ def list_photos(input: str) -> list[Path]:
             return [path]
         found = _below(path) if path.is_dir() else _matching(path)
     except OSError as error:
-        raise UserError(f"input={input}: expected a place that can be read, but {_words(error)}") from None
+        raise UserError(f"input={input}: expected a place that can be read, but {reason(error)}") from None
     if not found:
         what = "the folder holds no image" if path.is_dir() else "there is no image of that name"
         raise UserError(
@@ -73,89 +58,20 @@ def _below(folder: Path) -> list[Path]:
 
     found = []
     for place, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, name) for name in names if not name.startswith(".")]
+        folders[:] = [name for name in folders if not is_clutter(name)]
+        found += [Path(place, name) for name in names if not is_clutter(name)]
     return [path for path in found if path.suffix.lower() in SUFFIXES]
 
 
 def _matching(path: Path) -> list[Path]:
     root = root_of(str(path))  # no pattern, even with brackets in its name
     names = glob.glob(str(path.relative_to(root)), root_dir=root, recursive=True)  # noqa: PTH207 (pathlib's takes hidden files)
+    asked = set(path.parts)
+    names = [name for name in names if not any(is_clutter(part) for part in {*Path(name).parts} - asked)]
     found = [root / name for name in names if (root / name).is_file()]
     if path.suffix and not set(path.suffix) & set("*?["):
         return found
     return [path for path in found if path.suffix.lower() in SUFFIXES]
-
-
-def read_photo(path: Path) -> np.ndarray:
-    """Read an image file, upright, transparency over white as viewers show it.
-
-    Returns:
-        (H, W, 3) uint8, blue-green-red.
-
-    Raises:
-        UserError: if the file cannot be read, is no image, or is cut short (half a picture would pass for a whole one).
-    """
-    try:
-        data = path.read_bytes()  # cv2.imread fails on non-ASCII paths on Windows
-    except OSError as error:
-        raise UserError(f"{path}: expected an image, but {_words(error)}") from None
-    cv2.utils.logging.setLogLevel(0)  # what is wrong is said in a sentence of our own
-    for decoded in (_over_white, _eight_bits, _float):
-        if (image := decoded(data)) is not None:
-            return image
-    raise UserError(f"{path}: expected an image, but {_what_is(data)}")
-
-
-def _over_white(data: bytes) -> np.ndarray | None:
-    """Return a picture that has transparency, (H, W, 3); None for all others."""
-    if data.startswith(b"\xff\xd8"):
-        return None  # JPEG has none: saves the import
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(io.BytesIO(data)) as file:
-            if not file.has_transparency_data or file.mode.startswith("I"):  # Pillow clips 16 bits of gray
-                return None
-            picture = ImageOps.exif_transpose(file).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
-    flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    return np.ascontiguousarray(np.asarray(flat)[..., ::-1])
-
-
-def _eight_bits(data: bytes) -> np.ndarray | None:
-    return _decode(data, cv2.IMREAD_COLOR)
-
-
-def _decode(data: bytes, flags: int) -> np.ndarray | None:
-    if not data or (data.startswith(b"\x89PNG") and b"IEND" not in data):  # libpng would write to the console itself
-        return None
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:  # more than 2**30 pixels, or than fit into memory
-        return None
-
-
-def _float(data: bytes) -> np.ndarray | None:
-    """Return a float TIFF in 8 bits; white is 1, 255 or 65535, the first that no value exceeds."""
-    values = _decode(data, cv2.IMREAD_UNCHANGED)  # (H, W) or (H, W, 3)
-    if values is None or values.dtype.kind != "f" or values.shape[2:] not in ((), (3,)):
-        return None
-    values = np.nan_to_num(values, posinf=0, neginf=0)
-    peak = values.max()
-    white = next((white for white in (1, 255, 65535) if peak <= white), peak)
-    image = (values * (255 / white)).clip(0, 255).round().astype(np.uint8)
-    return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-
-
-def _what_is(data: bytes) -> str:
-    if not data:
-        return "the file is empty"
-    if data[4:12] in HEIC:
-        return "this is HEIC, which cannot be read: convert it to JPEG"
-    kind = next((kind for start, kind in KINDS.items() if data.startswith(start)), None)
-    return f"this {kind} file is cut short, damaged or too large" if kind else "this file is of another type"
 
 
 def save_photo(path: Path, image: np.ndarray) -> Path:
@@ -181,7 +97,7 @@ def save_photo(path: Path, image: np.ndarray) -> Path:
         with contextlib.suppress(OSError):  # where the folder is what is wrong
             partial.unlink()
         failure = RunError if error.errno in FULL else UserError
-        raise failure(f"{path}: expected a place to write a picture to, but {_words(error)}") from None
+        raise failure(f"{path}: expected a place to write a picture to, but {reason(error)}") from None
     return path
 
 
@@ -215,9 +131,3 @@ def crop_names(path: Path, root: Path, faces: int, taken: set[str]) -> list[Path
             break
     taken |= lower
     return names
-
-
-def _words(error: OSError) -> str:
-    """Say what is wrong in lower case: "no such file or directory"."""
-    text = error.strerror or str(error)
-    return text[:1].lower() + text[1:]

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import torch
 
+from fer.data.pictures import over_white, read_photo
 from fer.emotions import canonical
 from fer.errors import UserError
 from fer.inference.crops import cut, whole
 from fer.inference.explainers import EXPLAINERS, explain, finish
-from fer.inference.photos import read_photo
 from fer.mistakes import nearest
 from fer.models.inputs import normalise
 from fer.models.se_resnet import SEResNet
@@ -195,7 +195,7 @@ def _pixels(image: Image) -> np.ndarray:
     if isinstance(image, str | os.PathLike):
         return read_photo(Path(image).expanduser())
     if _is_pillow(image) and image.mode[0] not in "IF":  # Pillow would clip 16 and 32 bits
-        return np.asarray(image.convert("L"))
+        return over_white(image)
     array = np.asarray(image)
     if array.dtype != np.uint8:
         raise ValueError(

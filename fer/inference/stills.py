@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from fer.data.images import SUFFIXES
+from fer.data.pictures import read_photo
 from fer.errors import UserError
 from fer.inference.crops import cut
 from fer.inference.drawing import Style, draw
-from fer.inference.photos import crop_names, list_photos, read_photo, root_of, save_photo
+from fer.inference.photos import crop_names, list_photos, root_of, save_photo
 from fer.inference.pipeline import Pipeline
 from fer.inference.places import new_folder, output_file, records_of
 from fer.inference.progress import progress

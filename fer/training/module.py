@@ -102,7 +102,7 @@ class EmotionModule(LightningModule):
     def finish_splits(self) -> None:
         """Gather what was collected, over all processes, into `outputs`; a second call does nothing."""
         for split, collected in self.collected.items():
-            self.outputs[split] = collected.compute()
+            self.outputs[split] = collected.gathered()
         self.collected.clear()
 
     def scale_outputs(self) -> None:

@@ -45,7 +45,7 @@ def print_start(config: TrainConfig, folder: Path, table: Table, net: SEResNet, 
         grid.add_row(*row, end_section=number == len(table.classes) - 1)
     console.print(grid)
     if table.skipped:
-        print_some("faces that could not be read and were left out", table.skipped)
+        print_some("left out", table.skipped)
     device = trainer.strategy.root_device
     parameters = sum(weight.numel() for weight in net.parameters())
     net_name = config.model.name if config.fit else config.weights.name

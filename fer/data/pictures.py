@@ -1,0 +1,117 @@
+"""From an image file to its pixels: one way for training, evaluation and inference, so that a net sees what it knows.
+
+OpenCV decodes nearly all that people have (tried with 4.14: 16 bits, 1 bit, palettes, CMYK, the first picture of an
+animation, turned upright by EXIF). It drops transparency, though, and what lies under it comes to light: those pictures
+are for Pillow. And it refuses float TIFF in 8 bits.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fer.errors import UserError, reason
+
+KINDS = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG": "PNG",
+    b"GIF8": "GIF",
+    b"RIFF": "WebP",
+    b"BM": "BMP",
+    b"II*": "TIFF",
+    b"MM\0": "TIFF",
+}
+HEIC = {b"ftypheic", b"ftypheix", b"ftypmif1"}
+
+
+def read_photo(path: Path) -> np.ndarray:
+    """Read an image file, upright, transparency over white as viewers show it.
+
+    Returns:
+        (H, W, 3) uint8, blue-green-red.
+
+    Raises:
+        UserError: if the file cannot be read, is no image, or is cut short (half a picture would pass for a whole one).
+    """
+    try:
+        data = path.read_bytes()  # cv2.imread fails on non-ASCII paths on Windows
+    except OSError as error:
+        raise UserError(f"{path}: expected an image, but {reason(error)}") from None
+    cv2.utils.logging.setLogLevel(0)  # what is wrong is said in a sentence of our own
+    for decoded in (_transparent, _eight_bits, _float):
+        if (image := decoded(data)) is not None:
+            return image
+    raise UserError(f"{path}: expected an image, but {_what_is(data)}")
+
+
+def over_white(picture: Any) -> np.ndarray:
+    """Return a Pillow image as (H, W, 3) uint8 blue-green-red, what is transparent in it over white."""
+    if picture.has_transparency_data:
+        from PIL import Image
+
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return np.ascontiguousarray(np.asarray(picture.convert("RGB"))[..., ::-1])
+
+
+def gray(image: np.ndarray) -> np.ndarray:
+    """Return an image (H, W, 3) uint8 blue-green-red, or (H, W) as it is, in (H, W) levels of gray."""
+    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
+
+
+def _transparent(data: bytes) -> np.ndarray | None:
+    """Return a picture that has transparency, (H, W, 3); None for all others."""
+    if _is_opaque(data):
+        return None
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(data)) as file:
+            if not file.has_transparency_data or file.mode.startswith("I"):  # Pillow clips 16 bits of gray
+                return None
+            return over_white(ImageOps.exif_transpose(file))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def _is_opaque(data: bytes) -> bool:
+    """Tell cheaply that a file has no transparency: a JPEG, or a PNG of a kind without; saves Pillow's import."""
+    if data.startswith(b"\x89PNG"):
+        return data[25:26] in (b"\0", b"\2", b"\3") and b"tRNS" not in data  # kinds 4 and 6 have alpha
+    return data.startswith(b"\xff\xd8")
+
+
+def _eight_bits(data: bytes) -> np.ndarray | None:
+    return _decode(data, cv2.IMREAD_COLOR)
+
+
+def _decode(data: bytes, flags: int) -> np.ndarray | None:
+    if not data or (data.startswith(b"\x89PNG") and b"IEND" not in data):  # libpng would write to the console itself
+        return None
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:  # more than 2**30 pixels, or than fit into memory
+        return None
+
+
+def _float(data: bytes) -> np.ndarray | None:
+    """Return a float TIFF in 8 bits; white is 1, 255 or 65535, the first that no value exceeds."""
+    values = _decode(data, cv2.IMREAD_UNCHANGED)  # (H, W) or (H, W, 3)
+    if values is None or values.dtype.kind != "f" or values.shape[2:] not in ((), (3,)):
+        return None
+    values = np.nan_to_num(values, posinf=0, neginf=0)
+    peak = values.max()
+    white = next((white for white in (1, 255, 65535) if peak <= white), peak)
+    image = (values * (255 / white)).clip(0, 255).round().astype(np.uint8)
+    return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+
+
+def _what_is(data: bytes) -> str:
+    if not data:
+        return "the file is empty"
+    if data[4:12] in HEIC:
+        return "this is HEIC, which cannot be read: convert it to JPEG"
+    kind = next((kind for start, kind in KINDS.items() if data.startswith(start)), None)
+    return f"this {kind} file is cut short, damaged or too large" if kind else "this file is of another type"
