@@ -27,7 +27,8 @@ from av.video.stream import VideoStream
 
 from fer.errors import RunError, UserError
 from fer.inference.clip_sound import Sound
-from fer.inference.clip_source import Clip
+from fer.inference.clip_source import THREADS, Clip
+from fer.inference.faces import room
 
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 # What is finished goes to the disk at once, in parts of half a second; a sound that ends early holds nothing up.
@@ -88,6 +89,7 @@ class ClipWriter:
         self._picture: VideoFrame | None = None  # the latest one
         self._last = -1  # its time stamp
         self._jobs: deque[Future] = deque()
+        self._ahead = room(width, height, AHEAD)
         self._thread = ThreadPoolExecutor(1, "encoder")
         self._failure: Exception | None = None
 
@@ -107,7 +109,7 @@ class ClipWriter:
             time: seconds from the first frame, growing.
         """
         self._jobs.append(self._thread.submit(self._add, image, time))
-        if len(self._jobs) > AHEAD:
+        if len(self._jobs) > self._ahead:
             self._jobs.popleft().result()
 
     def _check(self) -> None:
@@ -128,6 +130,7 @@ class ClipWriter:
         stream = self._file.add_stream("libx264", rate=self._rate, options=X264, width=width, height=height)
         context = stream.codec_context
         context.time_base, context.pix_fmt, context.thread_type = self._tick, "yuv420p", "FRAME"
+        context.thread_count = room(width, height, THREADS)
         context.colorspace = context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED
         if self.clip and self.clip.aspect:
