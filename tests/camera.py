@@ -28,6 +28,8 @@ class Handler(BaseHTTPRequestHandler):
             self.stream(server)
         elif path.endswith(".mp4"):
             self.file(server.file, cut=path == "/half.mp4")
+        elif path in server.files:
+            self.reply(200, *server.files[path])
         elif path == "/talk":
             self.reply(200, "text/html", b"<html>" + b"Nothing to see. " * 500)
         elif path == "/silent":
@@ -83,6 +85,7 @@ class Server:
         self.over = threading.Event()
         self.requests: list[float] = []
         self.file = b""
+        self.files: dict[str, tuple[str, bytes]] = {}  # path -> kind and content
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.owner, self.http.daemon_threads = self, True
         self.place = f"127.0.0.1:{self.http.server_port}"

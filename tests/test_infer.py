@@ -1,9 +1,11 @@
 """The command `infer.py`: photos, crops and clips of drawn faces in, pictures, records and clips out."""
 
+import contextlib
 import csv
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -16,6 +18,12 @@ from fer.command import main
 from fer.data.images import read_folder
 from fer.data.synthetic import draw_faces
 from fer.emotions import class_names
+from fer.errors import RunError
+from fer.inference.clip_sink import ClipWriter
+from fer.inference.clip_source import Clip
+from fer.inference.moving import ahead
+from fer.inference.pipeline import Pipeline
+from fer.inference.records import Records
 from fer.weights import read_weights, save_weights
 from tests.clips import read_clip, write_clip
 from tests.conftest import Result
@@ -164,6 +172,50 @@ def test_behind_a_cut_nobody_keeps_a_number(run, tmp_path):
     assert run("mode=video", "input=a.mp4", "output=b.mp4", "detector=none").code == 0
     tracks = [record["faces"][0]["track"] for record in records(tmp_path / "b.jsonl")]
     assert tracks == [1] * 12 + [2] * 8
+
+
+@pytest.mark.parametrize(
+    ("source", "step"),
+    [
+        ("clip", (ClipWriter, "_check")),
+        ("clip", (Pipeline, "find")),
+        ("clip", (Records, "frame")),
+        ("stream", (Pipeline, "look")),
+    ],
+)
+def test_an_error_while_frames_still_come_is_said_as_it_is(run, server, tmp_path, monkeypatch, source, step):
+    def fail(*_):
+        raise RunError("what really happened")
+
+    def slowly(self, picture, upright=Clip._upright):
+        time.sleep(0.05)  # so that a frame is being decoded when the error comes
+        return upright(self, picture)
+
+    write_clip(tmp_path / "a.mp4", 30)
+    monkeypatch.setattr(Clip, "_upright", slowly)
+    monkeypatch.setattr(*step, fail)
+    result = run("mode=video", f"input={'a.mp4' if source == 'clip' else f'http://{server.place}/live'}", HAAR)
+    assert (result.code, result.err) == (1, "failed: what really happened\n")
+
+
+@pytest.mark.parametrize("stop", [None, KeyboardInterrupt, ZeroDivisionError])
+def test_what_is_made_ahead_ends_with_the_block(stop):
+    """An item may be None; whoever made the items can close them afterwards."""
+
+    def items():
+        for number in range(9 if stop is None else 10**9):
+            time.sleep(0.01)
+            yield number if number % 2 else None
+
+    source, taken = items(), []
+    with contextlib.suppress(KeyboardInterrupt, ZeroDivisionError), ahead(source, 3) as made:
+        for item in made:
+            taken.append(item)
+            if stop and len(taken) == 4:
+                raise stop
+    assert not source.gi_running
+    source.close()
+    assert taken == [None, 1, None, 3, None, 5, None, 7, None][: 4 if stop else 9]
 
 
 MISTAKES = {

@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 
 from fer.errors import UserError
+from fer.inference import faces, streams
 from fer.inference.faces import Frame
 from fer.inference.live import Live
 from fer.inference.streams import is_address
 from tests.camera import Server
+from tests.clips import write_clip
 
 PLAIN_AND_TURNED = (65536, 0, 0, 0, 65536, 0), (0, 65536, 0, -65536, 0, 0)  # an MP4 track's matrix, but for its end
 
@@ -157,6 +159,9 @@ def test_stream_that_does_not_open_is_refused_at_once(server, said, path, messag
         ("http://me:secret@nowhere.invalid/a", r"http://\*\*\*@nowhere\.invalid/a: .*no such host"),
         ("htp://me:secret@127.0.0.1/a", "htp:// is no known kind of address"),
         ("clip.avi", "expected a camera's number or an address"),
+        ("file:///a.mp4", r"file:// is no known kind of address \(a file goes by its path alone\)"),
+        ("concat://a.mp4", "concat:// is no known kind of address"),
+        ("subfile://,,start,0,end,0,,:a.mp4", "subfile:// is no known kind of address"),
     ],
 )
 def test_wrong_address_is_refused_without_its_secrets(monkeypatch, said, address, message):
@@ -212,6 +217,70 @@ def test_file_of_a_turned_phone_is_upright(clip, said):
     assert image.shape == (320, 240, 3)
     assert image[:, 130:].max() < 30  # the black upper half has come to the right: turned clockwise
     assert image[:, :110].mean() > 100
+
+
+def playlist(server: Server, *segments: str) -> str:
+    """Let the server have a playlist, and return its path."""
+    parts = "".join(f"#EXTINF:0.4,\n{segment}\n" for segment in segments)
+    text = f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n{parts}#EXT-X-ENDLIST\n"
+    server.files["/a.m3u8"] = "application/vnd.apple.mpegurl", text.encode()
+    return "a.m3u8"
+
+
+def test_playlist_on_a_server_gives_its_parts(server, said, tmp_path):
+    data = write_clip(tmp_path / "a.ts", 10, codec="libx264").read_bytes()
+    server.files["/a.ts"] = "video/mp2t", data
+    with watch(server, said.append, path=playlist(server, "a.ts")) as live:
+        frames = list(islice(live, 50))
+    assert len(frames) == 10
+    assert said == []
+
+
+def test_playlist_on_a_server_shows_no_file_of_this_machine(server, said, tmp_path):
+    own = write_clip(tmp_path / "own.ts", 10, codec="libx264")
+    path = playlist(server, f"file://{own}", str(own))
+    with pytest.raises(UserError, match=r"expected a video stream, but "):
+        watch(server, said.append, path=path).__enter__()
+
+
+def test_stream_of_pictures_that_are_too_large_is_refused(server, said, monkeypatch):
+    monkeypatch.setattr(faces, "LARGEST", 64 * 48 - 1)
+    with pytest.raises(UserError, match=r"expected a video stream, but its pictures are 64x48, more than"):
+        watch(server, said.append).__enter__()
+
+
+def test_camera_of_pictures_that_are_too_large_is_refused(capture, said, monkeypatch):
+    monkeypatch.setattr(faces, "LARGEST", 24 * 24 - 1)
+    capture.scripts += [[np.zeros((24, 24, 3), np.uint8)]]
+    with pytest.raises(UserError, match=r"expected a camera, but its pictures are 24x24, more than"):
+        Live("0", True, said.append).__enter__()
+
+
+def test_stream_whose_pictures_become_too_large_is_given_up(server, said, monkeypatch):
+    monkeypatch.setattr(streams, "BOUNDED", {"max_pixels": str(320 * 240)})
+    with watch(server, said.append, timeout=0.3, patience=0.2) as live:
+        stream = iter(live)
+        next(stream)
+        server.size = 480, 640
+        assert {frame.image.shape for frame in islice(stream, 200)} <= {(48, 64, 3)}
+    assert "its pictures are damaged or too large; trying again" in said[0]
+    assert live.skipped > 10
+
+
+def test_few_pictures_wait_for_a_slow_recorder_where_they_are_large(server, said, monkeypatch):
+    decoded = []
+
+    def decode(self, packet, original=streams.Stream._decode):
+        frames = original(self, packet)
+        decoded.extend(frame.width for frame in frames)
+        return frames
+
+    monkeypatch.setattr(streams.Stream, "_decode", decode)
+    monkeypatch.setattr(faces, "LARGEST", 4 * 64 * 48)
+    with watch(server, said.append) as live:
+        time.sleep(0.5)
+        assert 4 <= len(decoded) <= 6  # four wait, and one or two are on their way
+        assert [frame.index for frame in islice(live, 20)] == list(range(20))
 
 
 def test_file_that_is_watched_plays_at_its_own_pace(clip, said):

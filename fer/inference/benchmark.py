@@ -31,7 +31,7 @@ from fer.inference.crops import cut
 from fer.inference.detectors import make_detector
 from fer.inference.drawing import draw
 from fer.inference.faces import Frame
-from fer.inference.moving import ahead, looked_at
+from fer.inference.moving import looked_at
 from fer.inference.pipeline import Pipeline
 from fer.inference.predictor import Predictor
 from fer.inference.records import Records
@@ -82,11 +82,14 @@ class Work:
 
     def whole(self, folder: Path) -> int:
         """Do what `infer.py` does with the frames; return their number."""
-        pipeline, clip = self.pipeline(), Clip(Path(self.config.input))
+        pipeline = self.pipeline()
         with ExitStack() as stack:
+            clip = stack.enter_context(Clip(Path(self.config.input)))
             writer = stack.enter_context(ClipWriter(folder / "whole.mp4", clip.width, clip.height, clip))
             records = stack.enter_context(Records(folder / "whole.jsonl", self.predictor.classes))
-            for frame, seen, image in looked_at(ahead(islice(clip, self.count)), pipeline, self.style):
+            size = clip.width, clip.height
+            looked = stack.enter_context(looked_at(islice(clip, self.count), size, pipeline, self.style))
+            for frame, seen, image in looked:
                 records.frame(frame, seen)
                 writer.write(image, frame.time)
         return writer.frames

@@ -12,6 +12,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Discard
 
+from fer.inference.clip_file import open_local
 from fer.inference.clip_source import Clip
 
 PLAYED = {"aac", "mp3", "opus", "flac"}  # by browsers, in MP4
@@ -30,7 +31,7 @@ class Sound:
     """
 
     def __init__(self, clip: Clip, file: OutputContainer) -> None:
-        self._input = av.open(f"file:{clip.path}", metadata_errors="replace")
+        self._input = open_local(clip.path)
         self._stream = self._input.streams.best("audio")
         for stream in self._input.streams:
             if stream.index != self._stream.index:

@@ -1,7 +1,6 @@
 """A video file as a row of upright pictures with their times; every frame of the file has its place in it."""
 
 import heapq
-import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,16 +12,20 @@ import cv2
 import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer
+from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from fer.errors import UserError
-from fer.inference.faces import Frame
+from fer.inference.clip_file import open_clip
+from fer.inference.faces import BOUNDED, Frame, room, too_large
 
 UNKNOWN_MATRIX = 2  # AVCOL_SPC_UNSPECIFIED
 HD = 720  # untagged pictures of at least this height have BT.709's colours, smaller ones BT.601's
+
+THREADS = 4  # of a decoder or an encoder, whose threads may each hold whole pictures; the net is slower than so many
 
 FLIPS = {(False, False): None, (True, False): 1, (False, True): 0, (True, True): -1}  # across, down -> cv2.flip's code
 
@@ -56,7 +59,7 @@ class Clip:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.container = _open(path)
+        self.container = open_clip(path)
         self.stream = _pictures(self.container, path)
         self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
         self.time_base = self.stream.time_base
@@ -87,7 +90,9 @@ class Clip:
         self.container.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        return itertools.chain(self._head, self._frames)
+        while self._head:
+            yield self._head.pop(0)
+        yield from self._frames
 
     def _look_ahead(self) -> None:
         """Read up to the first picture, which alone tells the size and how the camera was held."""
@@ -181,7 +186,7 @@ class Clip:
 
 def _turn(image: np.ndarray, picture: VideoFrame) -> tuple[np.ndarray, bool]:
     """Return the image as its display matrix has it shown, in quarter turns, and whether width and height changed."""
-    matrix = picture.side_data.get("DISPLAYMATRIX")
+    matrix = SideDataContainer(picture).get("DISPLAYMATRIX")  # picture.side_data: a circle that keeps it in memory
     if matrix is None:
         return image, False
     a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5]  # x' = a x + c y, y' = b x + d y
@@ -190,24 +195,6 @@ def _turn(image: np.ndarray, picture: VideoFrame) -> tuple[np.ndarray, bool]:
     image = cv2.transpose(image) if turned else image
     code = FLIPS[bool(mirrored), bool(overturned)]
     return (image if code is None else cv2.flip(image, code)), bool(turned)
-
-
-def _open(path: Path) -> InputContainer:
-    if path.is_dir():
-        raise UserError(f"input={path}: expected a video file, but it is a folder: name one file")
-    try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except OSError as error:
-        raise UserError(f"input={path}: expected a video file, but it cannot be opened ({error.strerror})") from error
-    if empty:
-        raise UserError(f"input={path}: expected a video, but the file is empty")
-    try:
-        return av.open(f"file:{path}", metadata_errors="replace")  # "file:", or a name such as a:b.mp4 is an address
-    except av.FFmpegError as error:
-        raise UserError(
-            f"input={path}: expected a video, but the file is something else, cut off or damaged ({error.strerror})"
-        ) from error
 
 
 def _pictures(container: InputContainer, path: Path) -> VideoStream:
@@ -229,11 +216,16 @@ def _pictures(container: InputContainer, path: Path) -> VideoStream:
         problem = "it is a single picture: use mode=image"
     elif stream.codec_context is None:
         problem = "its codec is unknown: convert the file to H.264 first"
+    elif reason := too_large(stream.codec_context.width, stream.codec_context.height):
+        problem = f"{reason}: make it smaller first"
     if problem:
         container.close()
         raise UserError(f"input={path}: expected a video, but {problem}")
-    stream.thread_type = "AUTO"
-    stream.codec_context.flags |= Flags.output_corrupt  # a smeared picture is better than none
+    context = stream.codec_context
+    # Parts of one picture at once, not several pictures: after damage near the end, FFmpeg would lose all that follow.
+    context.thread_type, context.thread_count = "SLICE", room(context.width, context.height, THREADS)
+    context.options = BOUNDED
+    context.flags |= Flags.output_corrupt  # a smeared picture is better than none
     return stream
 
 

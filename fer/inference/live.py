@@ -10,10 +10,10 @@ from itertools import count
 import cv2
 
 from fer.errors import UserError
-from fer.inference.faces import Frame
-from fer.inference.streams import Camera, Lost, Raw, Stream, is_address, shown, to_image
+from fer.inference.faces import Frame, room
+from fer.inference.streams import Camera, Lost, Raw, Stream, is_address, shown, size_of, to_image
 
-ROOM = 32  # frames that wait for a slow recorder before the reader waits for it
+ROOM = 32  # frames that wait for a slow recorder before the reader waits for it; fewer where they are large
 LONGEST = 8.0  # seconds between two attempts
 
 
@@ -35,9 +35,10 @@ class Live:
 
     Attributes:
         name: of the source in messages, without secrets.
+        width, height: of the upright pictures, in pixels.
         duration: seconds, of a file on a server; None if it has no end, or none that is known.
         rate: frames per second as the source claims; None if it does not. True are the frames' own times.
-        damaged: frames that could not be decoded and were left out; counted when the source has ended.
+        skipped: frames that could not be decoded and were left out; counted when the source has ended.
 
     Raises:
         UserError: on entering, if there is no such camera or stream, or no picture comes.
@@ -56,9 +57,10 @@ class Live:
         self.source, self.drop_stale, self.say, self.idle = source, drop_stale, say, idle
         self.timeout, self.patience, self.wait = timeout, patience, wait
         self.name = shown(source) if is_address(source) else f"camera {source}"
+        self.width = self.height = 0
         self.duration: float | None = None
         self.rate: float | None = None
-        self.damaged = 0
+        self.skipped = 0
         self._finite = False
         self._numbers = count()
         self._start: float | None = None  # by the monotonic clock, as all times here
@@ -66,7 +68,7 @@ class Live:
         self._pause = wait
         self._failure: BaseException | None = None
         self._begun, self._closed = threading.Event(), threading.Event()
-        self._queue: queue.Queue[tuple[int, float, Raw] | None] = queue.Queue(1 if drop_stale else ROOM)
+        self._queue: queue.Queue[tuple[int, float, Raw] | None] = queue.Queue(1)
         self._thread = threading.Thread(target=self._read, name="live", daemon=True)  # never keeps the process
 
     def __enter__(self) -> "Live":
@@ -99,13 +101,8 @@ class Live:
         self._thread.join(1.0)
 
     def __iter__(self) -> Iterator[Frame]:
-        size: tuple[int, int] | None = None  # width, height
         while (item := self._take()) is not None:
-            image = to_image(item[2])
-            size = size or image.shape[1::-1]
-            if image.shape[1::-1] != size:  # it came back with other settings
-                image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-            yield Frame(item[0], item[1], image)
+            yield Frame(item[0], item[1], to_image(item[2]))
         if self._failure:
             raise self._failure
 
@@ -155,19 +152,28 @@ class Live:
                 if self._closed.is_set():
                     break
         finally:
-            self.damaged += source.damaged
+            self.skipped += source.skipped
         if self._start is None:
             raise Lost("there are no pictures in it")
 
     def _hand_over(self, raw: Raw, at: float | None) -> None:
         """Number a picture and give it its time: its own, `at`, in a file, else by the clock."""
         self._deadline = None
-        self._start = self._start or time.monotonic()
+        if self._start is None:
+            self._begin(*size_of(raw))
+        elif size_of(raw) != (self.width, self.height):  # it came back with other settings
+            raw = cv2.resize(to_image(raw), (self.width, self.height), interpolation=cv2.INTER_AREA)
         now = time.monotonic() - self._start
         if at is not None and self.drop_stale:
             self._closed.wait(at - now)  # a file that is watched plays at its own pace
         self._put((next(self._numbers), now if at is None else at, raw))
         self._begun.set()
+
+    def _begin(self, width: int, height: int) -> None:
+        """Note what the first picture tells, before anybody takes it."""
+        self._start, self.width, self.height = time.monotonic(), width, height
+        if not self.drop_stale:
+            self._queue = queue.Queue(room(width, height, ROOM))
 
     def _goes_on(self, reason: str) -> bool:
         """Wait before the next attempt; tell whether there is to be one.

@@ -2,10 +2,9 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from itertools import chain
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,7 +14,7 @@ import numpy as np
 from fer.inference.clip_sink import ClipWriter
 from fer.inference.clip_source import Clip
 from fer.inference.drawing import Style, draw
-from fer.inference.faces import Frame, Seen
+from fer.inference.faces import Face, Frame, Seen, room
 from fer.inference.live import Live
 from fer.inference.photos import save_photo
 from fer.inference.pipeline import Pipeline
@@ -27,6 +26,7 @@ from fer.inference.streams import is_address
 from fer.inference.timeline import Timeline, summary
 
 AHEAD = 4  # frames that are decoded, and as many that are searched, while an earlier one is looked at
+END = object()  # after the last item; None may be one
 
 Item = TypeVar("Item")
 
@@ -42,31 +42,43 @@ def record(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
     """
     with _open(config.input or "0") as source:
         clip = source if isinstance(source, Clip) else None
-        frames = ahead(source)
-        first = next(frames)
         path = output_file(config, f"{clip.path.stem if clip else 'stream'}.mp4")
-        size = (clip.width, clip.height) if clip else first.image.shape[1::-1]
-        with Recording(path, size, config.format, pipeline, clip) as recording:
-            looked = looked_at(chain([first], frames), pipeline, style, source.close if clip is None else None)
+        size = source.width, source.height
+        with (
+            Recording(path, size, config.format, pipeline, clip) as recording,
+            looked_at(source, size, pipeline, style) as looked,
+            nullcontext() if clip else closing(source),  # first of all, or an interruption would wait for a picture
+        ):
             for frame, seen, image in progress(looked, clip and clip.count, "frames"):
                 recording.add(frame, seen, image)
-    if clip and clip.skipped:
-        print(f"frames that could not be decoded: {clip.skipped}")
+    if source.skipped:
+        print(f"frames that could not be decoded: {source.skipped}")
     if clip and clip.missing:
         print(f"frames that are missing, as the file was cut off or damaged: {clip.missing}")
 
 
+@contextmanager
 def looked_at(
-    frames: Iterable[Frame], pipeline: Pipeline, style: Style, end: Callable[[], None] | None = None
-) -> Iterator[tuple[Frame, list[Seen], np.ndarray | None]]:
-    """Yield every frame, what is seen in it, and as it is drawn; the faces of the next ones are sought in a thread.
+    frames: Iterable[Frame], size: tuple[int, int], pipeline: Pipeline, style: Style
+) -> Iterator[Iterator[tuple[Frame, list[Seen], np.ndarray | None]]]:
+    """Give, within a `with` block, every frame, what is seen in it, and as it is drawn.
 
-    `end` is for frames that may not come for long: it ends them, as for `ahead`.
+    Two threads work ahead: one makes the next frames, of (width, height) `size`, and one seeks the faces in them.
     """
-    for frame, faces in ahead(((frame, pipeline.find(frame)) for frame in frames), end):
-        seen = pipeline.look(frame, faces)
-        image = None if frame.image is None else draw(frame.image, seen, pipeline.predictor.classes, style)
-        yield frame, seen, image
+    count = room(*size, AHEAD)
+    with (
+        ahead(frames, count) as decoded,
+        ahead(((frame, pipeline.find(frame)) for frame in decoded), count) as found,
+    ):
+        yield (_looked_at(frame, faces, pipeline, style) for frame, faces in found)
+
+
+def _looked_at(
+    frame: Frame, faces: list[Face], pipeline: Pipeline, style: Style
+) -> tuple[Frame, list[Seen], np.ndarray | None]:
+    seen = pipeline.look(frame, faces)
+    image = None if frame.image is None else draw(frame.image, seen, pipeline.predictor.classes, style)
+    return frame, seen, image
 
 
 class Recording:
@@ -119,23 +131,25 @@ class Recording:
         return save_photo(self.path.with_name(f"{self.path.stem}_timeline.png"), picture)
 
 
-def ahead(items: Iterable[Item], end: Callable[[], None] | None = None) -> Iterator[Item]:
-    """Yield items, the next ones being made in a thread.
+@contextmanager
+def ahead(items: Iterable[Item], count: int) -> Iterator[Iterator[Item]]:
+    """Give items, the next `count` of which are made in a thread; it ends with the `with` block, even by an error.
 
-    Args:
-        items: what to go through.
-        end: makes them end at once; without it an interruption has to wait for the next item.
+    After the block nobody works on `items` any more: whoever opened what they come from can close it.
     """
     source = iter(items)
     with ThreadPoolExecutor(1) as thread:
-        try:
-            waiting = deque(thread.submit(next, source, None) for _ in range(AHEAD))
-            while (item := waiting.popleft().result()) is not None:
-                waiting.append(thread.submit(next, source, None))
+
+        def made() -> Iterator[Item]:
+            waiting = deque(thread.submit(next, source, END) for _ in range(count))
+            while (item := waiting.popleft().result()) is not END:
+                waiting.append(thread.submit(next, source, END))
                 yield item
+
+        try:
+            yield made()
         finally:
-            if end:
-                end()
+            thread.shutdown(wait=False, cancel_futures=True)
 
 
 def _open(source: str) -> Clip | Live:

@@ -16,6 +16,8 @@ from fer.inference.tracks import Smoother, Tracker
 class Pipeline:
     """Look at photos one by one, or at the frames of one clip in their order.
 
+    `find` may run in a thread ahead of `look`: it has the detector and the follower for itself, `look` all the rest.
+
     Args:
         config: the checked configuration.
         predictor: the net.

@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,8 +16,17 @@ from urllib.parse import urlsplit
 import av
 import cv2
 import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from fer.inference.faces import BOUNDED, too_large
 
 BACKENDS = {"linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUNDATION, "win32": cv2.CAP_DSHOW}  # the quickest to open
+# Kinds of addresses, and what they may lead on to by a redirect or a playlist: a network, never this machine's files.
+SCHEMES = {"http", "https", "ftp", "udp", "tcp", "tls", "rtp", "srtp", "rtsp", "rtsps", "srt", "rist", "mmsh", "mmst"}
+SCHEMES |= {"rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts"}
+NETWORK = "http,https,tls,rtp,tcp,udp,crypto,httpproxy,data,ffrtmphttp,ffrtmpcrypt"
+HOPELESS = 3  # time limits in which no picture could be decoded of what was sent
 ENDLESS = ("mpjpeg", "hls", "dash")  # formats whose answers may name a size and yet go on for ever
 Raw = np.ndarray | av.VideoFrame  # before conversion, which frames that nobody looks at are spared
 
@@ -33,6 +43,13 @@ def is_address(input: str) -> bool:
 def shown(address: str) -> str:
     """Return an address without its secrets: user and password, and the query, where many cameras have theirs."""
     return re.sub(r"\?.*", "?...", re.sub(r"://.*@", "://***@", address))
+
+
+def size_of(raw: Raw) -> tuple[int, int]:
+    """Return width and height of a picture of either source, upright."""
+    if isinstance(raw, np.ndarray):
+        return raw.shape[1], raw.shape[0]
+    return (raw.height, raw.width) if raw.rotation % 180 else (raw.width, raw.height)
 
 
 def to_image(raw: Raw) -> np.ndarray:
@@ -53,7 +70,7 @@ class Camera:
         Lost: if it does not open, and when it stops.
     """
 
-    finite, duration, damaged = False, None, 0
+    finite, duration, skipped = False, None, 0
 
     def __init__(self, number: int) -> None:
         cv2.utils.logging.setLogLevel(0)  # what is wrong is said in a sentence of our own
@@ -67,6 +84,8 @@ class Camera:
             good, image = self._capture.read()
             if not good:
                 raise Lost("it gives no pictures (unplugged, or used by another program?)")
+            if reason := too_large(*size_of(image)):
+                raise Lost(reason)
             yield image, None
 
     def close(self) -> None:
@@ -85,23 +104,29 @@ class Stream:
         finite: whether it has an end; otherwise the end is an outage.
         duration: seconds; None if unknown.
         rate: frames per second as it claims; None if it does not.
-        damaged: frames so far that could not be decoded.
+        skipped: frames so far that could not be decoded.
 
     Raises:
         Lost: if it does not open, and when it stops before its end.
     """
 
     def __init__(self, address: str, timeout: float) -> None:
-        self._address, self._timeout, self.damaged = address, timeout, 0
-        options = {"rtsp_transport": "tcp", "analyzeduration": str(int(timeout * 5e5))}  # UDP tears pictures; in us
+        self._address, self._timeout, self.skipped = address, timeout, 0
+        scheme, _, rest = address.partition(":")
+        scheme, address = scheme.lower(), f"{scheme.lower()}:{rest}"  # FFmpeg knows no HTTP://
+        if scheme not in SCHEMES:
+            raise Lost(f"{scheme}:// is no known kind of address (a file goes by its path alone)")
+        options = {
+            "rtsp_transport": "tcp",  # UDP tears pictures
+            "analyzeduration": str(int(timeout * 5e5)),  # microseconds
+            "protocol_whitelist": f"{scheme},{NETWORK}",
+        }
         try:
             self._container = av.open(address, options=options, timeout=timeout, metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
             raise Lost(_reason(error, address, timeout)) from None
-        if not self._container.streams.video or self._container.format.name == "tty":  # which draws text
-            self.close()
-            raise Lost("there are no pictures in it")
-        self._stream = self._container.streams.video[0]
+        self._stream = _pictures(self._container)
+        self._latest = time.monotonic()  # when a picture was decoded
         self.rate = float(self._stream.average_rate) if self._stream.average_rate else None
         self.duration = self._container.duration / av.time_base if self._container.duration else None
         sized = self._container.size > 0 and self._container.format.name not in ENDLESS
@@ -121,14 +146,39 @@ class Stream:
 
     def _decode(self, packet: av.Packet) -> list[av.VideoFrame]:
         try:
-            return packet.decode()
+            frames = packet.decode()
         except av.FFmpegError:  # the decoder goes on with the next packet
-            self.damaged += 1
+            self.skipped += 1
+            if time.monotonic() > self._latest + HOPELESS * self._timeout:
+                raise Lost("its pictures are damaged or too large") from None
             return []
+        if frames:
+            self._latest = time.monotonic()
+        return frames
 
     def close(self) -> None:
         """Close the connection."""
         self._container.close()
+
+
+def _pictures(container: InputContainer) -> VideoStream:
+    """Return the stream of pictures, ready to be decoded.
+
+    Raises:
+        Lost: if there is none, or none that can be decoded.
+    """
+    stream = next(iter(container.streams.video), None)
+    if stream is None or container.format.name == "tty":  # which draws text
+        problem = "there are no pictures in it"
+    elif stream.codec_context is None:
+        problem = "its codec is unknown"
+    else:
+        problem = too_large(stream.codec_context.width, stream.codec_context.height)
+    if problem:
+        container.close()
+        raise Lost(problem)
+    stream.codec_context.options = BOUNDED
+    return stream
 
 
 def _missing(number: int) -> str:
