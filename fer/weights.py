@@ -7,7 +7,6 @@ reached. No pickle, no Lightning, no configuration is needed to read it.
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from fer.atomic import atomic_file
 from fer.emotions import EMOTIONS
 from fer.errors import RunError, UserError
 from fer.mistakes import sentences
@@ -73,15 +73,10 @@ def save_weights(path: Path, state: dict[str, Tensor], header: Header) -> None:
     """
     texts = {name: json.dumps(value) for name, value in asdict(header).items()}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in rounded(state).items()}
-    partial = path.with_name(f"{path.name}.partial")
     try:
-        with partial.open("wb") as file:
+        with atomic_file(path, "wb") as file:
             file.write(save(state, {"format": FORMAT, **texts}))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise RunError(f"{path} could not be written ({error})") from error
 
 

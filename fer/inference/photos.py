@@ -5,7 +5,6 @@ animation, turned upright by EXIF). It drops transparency, though, and what lies
 are for Pillow. And it refuses float TIFF in 8 bits.
 """
 
-import contextlib
 import errno
 import glob
 import io
@@ -15,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fer.atomic import atomic_file
 from fer.data.images import SUFFIXES
 from fer.errors import RunError, UserError
 
@@ -173,13 +173,10 @@ def save_photo(path: Path, image: np.ndarray) -> Path:
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f'{path}: expected a picture\'s name that ends in {known}, but got "{path.suffix}"')
     data = _encode(path, image)
-    partial = path.with_name(f"{path.name}.partial")
     try:
-        partial.write_bytes(data)
-        partial.replace(path)
+        with atomic_file(path, "wb") as file:
+            file.write(data)
     except OSError as error:
-        with contextlib.suppress(OSError):  # where the folder is what is wrong
-            partial.unlink()
         failure = RunError if error.errno in FULL else UserError
         raise failure(f"{path}: expected a place to write a picture to, but {_words(error)}") from None
     return path
