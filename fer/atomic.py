@@ -1,4 +1,4 @@
-"""The one way to write a file that nobody may take for whole before it is: beside its place first, then renamed.
+"""Files that nobody may take for whole before they are: written beside their place first, then renamed.
 
 What is written beside has a random name of its own (`.fer-3f9a1c2e7b40d856.partial`), so that two processes with one
 output never share a file and nothing is written through a link. A killed process leaves its piece under that name: it
@@ -41,6 +41,21 @@ def atomic_file(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]
         with suppress(OSError):
             partial.unlink()
         raise
+
+
+def growing_file(path: Path) -> Path:
+    """Make the empty file `b.partial.mp4` for a `b.mp4` that is of use before it is whole, and return its path.
+
+    Its name is one to be found again. A file or link of that name, as a killed process leaves it, is replaced: whoever
+    calls this keeps other processes away.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+    partial.unlink(missing_ok=True)
+    partial.touch(exist_ok=False)
+    return partial
 
 
 def _check(path: Path) -> None:

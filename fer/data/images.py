@@ -1,19 +1,26 @@
 """Faces in image files: class folders (`train/happy/a.jpg`), and how one file becomes one square gray image."""
 
 import difflib
+import io
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from fer import MOST_PIXELS
 from fer.data.faults import Faults
 from fer.data.table import Split, Table, require_splits
 from fer.emotions import ALIASES, EMOTIONS, canonical, class_names
 from fer.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 AT_ONCE = 200  # images a thread reads before it asks for more: handing them out one by one costs more than decoding
@@ -152,6 +159,29 @@ def decode(paths: Sequence[Path], size: int, faults: Faults) -> tuple[np.ndarray
     return (images if good.all() else images[index]), index
 
 
+def too_large(data: bytes) -> str | None:
+    """Return in words that the header of a picture speaks of more than MOST_PIXELS, if it does."""
+    from PIL import Image
+
+    try:
+        with open_lazily(data) as file:
+            pixels = file.width * file.height
+    except Image.DecompressionBombError:  # twice Pillow's own bound, which is above ours
+        pixels = MOST_PIXELS + 1
+    except (OSError, ValueError, SyntaxError):
+        return None
+    most = f"{MOST_PIXELS / 1e6:.0f} megapixels"
+    return f"it has more than the {most} that are read: make it smaller" if pixels > MOST_PIXELS else None
+
+
+def open_lazily(data: bytes) -> "Image.Image":
+    """Open a picture with Pillow, which reads its header only, and without the warning of Pillow's own lower bound."""
+    from PIL import Image
+
+    with warnings.catch_warnings(action="ignore"):
+        return Image.open(io.BytesIO(data))
+
+
 def read_image(path: Path, size: int) -> np.ndarray:
     """Read one image file as (size, size) uint8 gray levels, cropped to the square in its middle.
 
@@ -164,9 +194,13 @@ def read_image(path: Path, size: int) -> np.ndarray:
         data = np.fromfile(path, np.uint8)  # cv2.imread fails on non-ASCII paths on Windows
     except OSError as error:
         raise ValueError(f"expected an image file, but got: {error.strerror}") from None
-    image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None  # (H, W)
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None  # (H, W)
+    except cv2.error:  # more pixels than fit into memory, or than MOST_PIXELS
+        image = None
     if image is None:
-        raise ValueError(f"expected an image file, but got {data.size} bytes that cannot be decoded")
+        problem = too_large(data.tobytes()) or f"got {data.size} bytes that cannot be decoded"
+        raise ValueError(f"expected an image file, but {problem}")
     height, width = image.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

@@ -5,18 +5,18 @@ animation, turned upright by EXIF). It drops transparency, though, and what lies
 are for Pillow. And it refuses float TIFF in 8 bits.
 """
 
-import errno
 import glob
-import io
 import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from fer import MOST_PIXELS
 from fer.atomic import atomic_file
-from fer.data.images import SUFFIXES
-from fer.errors import RunError, UserError
+from fer.data.images import SUFFIXES, open_lazily, too_large
+from fer.errors import UserError, reason, unwritable
+from fer.inference.progress import said_if_slow
 
 QUALITY = 95  # of JPEG files
 KINDS = {
@@ -29,7 +29,6 @@ KINDS = {
     b"MM\0": "TIFF",
 }
 HEIC = {b"ftypheic", b"ftypheix", b"ftypmif1"}
-FULL = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO")}  # no mistake of the user's
 
 
 def list_photos(input: str) -> list[Path]:
@@ -45,9 +44,10 @@ def list_photos(input: str) -> list[Path]:
     try:
         if path.is_file():
             return [path]
-        found = _below(path) if path.is_dir() else _matching(path)
+        with said_if_slow(f"searching for {input} ..."):
+            found = _below(path) if path.is_dir() else _matching(path)
     except OSError as error:
-        raise UserError(f"input={input}: expected a place that can be read, but {_words(error)}") from None
+        raise UserError(f"input={input}: expected a place that can be read, but {reason(error)}") from None
     if not found:
         what = "the folder holds no image" if path.is_dir() else "there is no image of that name"
         raise UserError(
@@ -99,7 +99,7 @@ def read_photo(path: Path) -> np.ndarray:
     try:
         data = path.read_bytes()  # cv2.imread fails on non-ASCII paths on Windows
     except OSError as error:
-        raise UserError(f"{path}: expected an image, but {_words(error)}") from None
+        raise UserError(f"{path}: expected an image, but {reason(error)}") from None
     cv2.utils.logging.setLogLevel(0)  # what is wrong is said in a sentence of our own
     for decoded in (_over_white, _eight_bits, _float):
         if (image := decoded(data)) is not None:
@@ -114,7 +114,9 @@ def _over_white(data: bytes) -> np.ndarray | None:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(io.BytesIO(data)) as file:
+        with open_lazily(data) as file:
+            if file.width * file.height > MOST_PIXELS:
+                return None
             if not file.has_transparency_data or file.mode.startswith("I"):  # Pillow clips 16 bits of gray
                 return None
             picture = ImageOps.exif_transpose(file).convert("RGBA")
@@ -133,7 +135,7 @@ def _decode(data: bytes, flags: int) -> np.ndarray | None:
         return None
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:  # more than 2**30 pixels, or than fit into memory
+    except cv2.error:  # more than MOST_PIXELS, or than fit into memory
         return None
 
 
@@ -152,6 +154,8 @@ def _float(data: bytes) -> np.ndarray | None:
 def _what_is(data: bytes) -> str:
     if not data:
         return "the file is empty"
+    if problem := too_large(data):
+        return problem
     if data[4:12] in HEIC:
         return "this is HEIC, which cannot be read: convert it to JPEG"
     kind = next((kind for start, kind in KINDS.items() if data.startswith(start)), None)
@@ -159,16 +163,15 @@ def _what_is(data: bytes) -> str:
 
 
 def save_photo(path: Path, image: np.ndarray) -> Path:
-    """Write a picture (H, W, 3) uint8 in the format that the suffix names, PNG without one; beside first, then renamed.
+    """Write a picture (H, W, 3) uint8 in the format that the suffix names; beside first, then renamed.
 
     Returns:
-        Where it is: `path`, with .png where it had no suffix.
+        `path`.
 
     Raises:
         UserError: for an unknown suffix, a picture too large for the format, a folder that is missing or read-only.
         RunError: if the disk is full.
     """
-    path = path if path.suffix else path.with_name(f"{path.name}.png")
     known = ", ".join(sorted(SUFFIXES))
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f'{path}: expected a picture\'s name that ends in {known}, but got "{path.suffix}"')
@@ -177,8 +180,8 @@ def save_photo(path: Path, image: np.ndarray) -> Path:
         with atomic_file(path, "wb") as file:
             file.write(data)
     except OSError as error:
-        failure = RunError if error.errno in FULL else UserError
-        raise failure(f"{path}: expected a place to write a picture to, but {_words(error)}") from None
+        sentence = f"{path}: expected a place to write a picture to, but {reason(error)}"
+        raise unwritable(sentence, error) from None
     return path
 
 
@@ -212,9 +215,3 @@ def crop_names(path: Path, root: Path, faces: int, taken: set[str]) -> list[Path
             break
     taken |= lower
     return names
-
-
-def _words(error: OSError) -> str:
-    """Say what is wrong in lower case: "no such file or directory"."""
-    text = error.strerror or str(error)
-    return text[:1].lower() + text[1:]
