@@ -183,7 +183,7 @@ def test_results_that_cannot_be_made_are_one_sentence(run, tmp_path, words):
     (tmp_path / "results").touch()
     result = run("input=a.png", *words, HAAR)
     assert result.code == 2
-    assert result.err.startswith("error: results: expected a folder to write results into, but")
+    assert result.err.startswith("error: results: expected a folder to write results into, but it is a file: ")
     assert len(result.err.splitlines()) == 1
 
 
@@ -245,14 +245,21 @@ MISTAKES = {
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has other limits, and another word for them")
 @pytest.mark.parametrize(
-    ("mode", "name"), [("image", "b" * 254 + ".png"), ("crop", "b" * 258), ("video", "b" * 246 + ".mp4")]
+    ("mode", "letters", "suffix"), [("image", 242, ".png"), ("crop", 256, ""), ("video", 242, ".mp4")]
 )
-def test_name_that_is_too_long_for_a_result_or_what_lies_beside_is_refused_before_the_work(run, tmp_path, mode, name):
+def test_name_too_long_for_a_result_or_what_lies_beside_is_refused(run, tmp_path, mode, letters, suffix):
     write_scene(tmp_path / "a.png")
-    result = run(f"mode={mode}", "input=a.png", f"output={name}")
+    result = run(f"mode={mode}", "input=a.png", f"output={'b' * letters}{suffix}")
     assert result.code == 2
     assert "file name too long: choose another name" in result.err
     assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other limits")
+def test_longest_name_works_and_so_does_one_that_a_folder_takes(run, tmp_path):
+    write_scene(tmp_path / "a.png")
+    assert run("mode=image", "input=a.png", f"output={'b' * 241}.png", HAAR).code == 0
+    assert run("mode=crop", "input=a.png", f"output={'b' * 255}", HAAR).code == 0
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
@@ -261,7 +268,7 @@ def test_device_is_no_place_for_results(run, tmp_path, mode):
     write_scene(tmp_path / "a.png")
     result = run(f"mode={mode}", "input=a.png", "output=/dev/full")
     assert result.code == 2
-    assert "output=/dev/full: expected a file, a folder or a new name, but this is a device" in result.err
+    assert "output=/dev/full: expected a file, a folder or a new name, but this is a device or a pipe" in result.err
     assert not list(Path("/dev").glob("full.*"))
 
 

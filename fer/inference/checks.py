@@ -48,7 +48,8 @@ def _check_places(config: "InferConfig") -> Iterator[str]:  # noqa: F821 (its im
 
 def _unusable(output: Path) -> str | None:
     """Return what is wrong with the name of an output, if anything is."""
-    for path in (output, output.parent / f"{output.stem}.partial.jsonl"):  # the longest that is made from it
+    longest = output.parent / f"{output.stem}.partial.jsonl"  # of the names that are made from a file's
+    for path in (output, longest) if output.suffix else (output,):
         try:
             kind = path.stat().st_mode
         except (FileNotFoundError, NotADirectoryError):
@@ -56,14 +57,17 @@ def _unusable(output: Path) -> str | None:
         except OSError as error:
             return f"output={output}: expected a place to write to, but {reason(error)}: choose another name"
         if path == output and not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
-            return f"output={output}: expected a file, a folder or a new name, but this is a device: choose another"
+            return f"output={output}: expected a file, a folder or a new name, but this is a device or a pipe"
     return None
 
 
 def not_empty(folder: Path) -> str | None:
     """Return why a folder cannot take a dataset's faces, if there is anything in it that is not hidden."""
-    if not folder.is_dir() or all(path.name.startswith(".") for path in folder.iterdir()):
-        return None
+    try:
+        if not folder.is_dir() or all(name.startswith(".") for name in os.listdir(folder)):  # noqa: PTH208
+            return None
+    except OSError as error:
+        return f"output={folder}: expected an empty folder, but {reason(error)}: choose another"
     return f"output={folder}: expected a new or empty folder, as the faces in this one would stay: choose another"
 
 

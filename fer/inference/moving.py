@@ -42,9 +42,9 @@ def record(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
     """
     with _open(config.input or "0") as source:
         clip = source if isinstance(source, Clip) else None
+        path = output_file(config, f"{clip.path.stem if clip else 'stream'}.mp4")
         frames = ahead(source)
         first = next(frames)
-        path = output_file(config, f"{clip.path.stem if clip else 'stream'}.mp4")
         size = (clip.width, clip.height) if clip else first.image.shape[1::-1]
         with Recording(path, size, config.format, pipeline, clip) as recording:
             looked = looked_at(chain([first], frames), pipeline, style, source.close if clip is None else None)

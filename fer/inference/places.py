@@ -42,7 +42,8 @@ def make_folder(folder: Path, advice: str = "choose another output") -> None:
         if not os.access(folder, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        sentence = f"{folder}: expected a folder to write results into, but {reason(error)}: {advice}"
+        found = "it is a file" if isinstance(error, FileExistsError) else reason(error)
+        sentence = f"{folder}: expected a folder to write results into, but {found}: {advice}"
         raise unwritable(sentence, error) from None
 
 
@@ -80,7 +81,7 @@ def claimed(path: Path) -> Iterator[None]:
 
     folder, stem = (path, "") if path.is_dir() else (path.parent, path.stem)
     code = hashlib.sha256(os.fsencode(stem)).hexdigest()[:16]  # the stem may be too long for one more suffix
-    lock = FileLock(file := folder / f".fer-{code}.lock")
+    lock = FileLock(file := folder / f".fer-{code}.lock", mode=0o666)  # a killed user's is in nobody's way
     try:
         lock.acquire(timeout=0)
     except Timeout:
