@@ -12,7 +12,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer import MOST_PIXELS
 from fer.atomic import atomic_file
 from fer.data.images import SUFFIXES, open_lazily, too_large
 from fer.errors import UserError, reason, unwritable
@@ -94,13 +93,16 @@ def read_photo(path: Path) -> np.ndarray:
         (H, W, 3) uint8, blue-green-red.
 
     Raises:
-        UserError: if the file cannot be read, is no image, or is cut short (half a picture would pass for a whole one).
+        UserError: if the file cannot be read, is no image, has more than MOST_PIXELS, or is cut short (half a picture
+            would pass for a whole one).
     """
     try:
         data = path.read_bytes()  # cv2.imread fails on non-ASCII paths on Windows
     except OSError as error:
         raise UserError(f"{path}: expected an image, but {reason(error)}") from None
     cv2.utils.logging.setLogLevel(0)  # what is wrong is said in a sentence of our own
+    if problem := too_large(data):
+        raise UserError(f"{path}: expected an image, but {problem}")
     for decoded in (_over_white, _eight_bits, _float):
         if (image := decoded(data)) is not None:
             return image
@@ -110,13 +112,11 @@ def read_photo(path: Path) -> np.ndarray:
 def _over_white(data: bytes) -> np.ndarray | None:
     """Return a picture that has transparency, (H, W, 3); None for all others."""
     if data.startswith(b"\xff\xd8"):
-        return None  # JPEG has none: saves the import
+        return None  # JPEG has none
     from PIL import Image, ImageOps
 
     try:
         with open_lazily(data) as file:
-            if file.width * file.height > MOST_PIXELS:
-                return None
             if not file.has_transparency_data or file.mode.startswith("I"):  # Pillow clips 16 bits of gray
                 return None
             picture = ImageOps.exif_transpose(file).convert("RGBA")
@@ -154,8 +154,6 @@ def _float(data: bytes) -> np.ndarray | None:
 def _what_is(data: bytes) -> str:
     if not data:
         return "the file is empty"
-    if problem := too_large(data):
-        return problem
     if data[4:12] in HEIC:
         return "this is HEIC, which cannot be read: convert it to JPEG"
     kind = next((kind for start, kind in KINDS.items() if data.startswith(start)), None)
