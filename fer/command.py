@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from fer.atomic import atomic_file
 from fer.errors import JobFailed, RunError, Terminated, UserError
 
 DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -232,8 +233,8 @@ def _told(number: int, error: Exception, folder: Path) -> str:
     told = str(error) if isinstance(error, UserError | RunError) else repr(error)
     if not isinstance(error, UserError | RunError):
         traceback.print_exception(error)
-    with contextlib.suppress(OSError):  # a full disk may be the error
-        (folder / ERROR).write_text(f"{told}\n", encoding="utf-8")
+    with contextlib.suppress(OSError), atomic_file(folder / ERROR) as file:  # a full disk may be the error
+        file.write(f"{told}\n")
     _say(sentence := f"failed: job {number}: {told}", FAILED)
     return sentence
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -21,8 +22,9 @@ from fer.emotions import class_names
 from fer.errors import RunError
 from fer.inference.clip_sink import ClipWriter
 from fer.inference.clip_source import Clip
-from fer.inference.moving import ahead
+from fer.inference.moving import Recording, ahead
 from fer.inference.pipeline import Pipeline
+from fer.inference.places import claimed, new_folder
 from fer.inference.records import Records
 from fer.weights import read_weights, save_weights
 from tests.clips import read_clip, write_clip
@@ -218,6 +220,59 @@ def test_what_is_made_ahead_ends_with_the_block(stop):
     assert taken == [None, 1, None, 3, None, 5, None, 7, None][: 4 if stop else 9]
 
 
+def test_output_without_a_suffix_is_a_folder_and_the_real_names_are_said(run, tmp_path):
+    write_scene(tmp_path / "a.jpg")
+    result = run("mode=image", "input=a.jpg", "output=out", HAAR)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.jpg", "a.jsonl"]
+    assert str(Path("out/a.jpg")) in result.out
+    assert str(Path("out/a.jsonl")) in result.out
+
+
+@pytest.mark.parametrize("words", [["mode=image"], ["mode=crop"], ["mode=video", "input=a.mp4"]])
+def test_results_that_cannot_be_made_are_one_sentence(run, tmp_path, words):
+    write_scene(tmp_path / "a.png")
+    write_clip(tmp_path / "a.mp4", 2)
+    (tmp_path / "results").touch()
+    result = run("input=a.png", *words, HAAR)
+    assert result.code == 2
+    assert result.err.startswith("error: results: expected a folder to write results into, but it is a file: ")
+    assert len(result.err.splitlines()) == 1
+
+
+def test_two_results_of_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert len({new_folder("image") for _ in range(3)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        (["mode=image", "input=photos/a.png", "output=b.png"], "b.jpg"),  # whose records have the same name
+        (["mode=image", "input=photos", "output=out"], "out"),
+        (["mode=crop", "input=photos", "output=out"], "out"),
+        (["mode=video", "input=a.mp4", "output=b.mp4"], "b.mp4"),
+    ],
+)
+def test_no_two_processes_write_the_same_results(run, tmp_path, words, path):
+    write_scene(tmp_path / "photos/a.png")
+    write_clip(tmp_path / "a.mp4", 2)
+    (tmp_path / "out").mkdir()
+    with claimed(Path(path)):
+        result = run(*words, HAAR)
+    assert result.code == 2
+    assert "another process writes there: wait for its end" in result.err
+    assert sorted(name.name for name in tmp_path.iterdir()) == ["a.mp4", "out", "photos"]
+    assert run(*words, HAAR).code == 0
+    assert not list(tmp_path.rglob(".fer-*"))
+
+
+def test_clip_that_is_interrupted_before_its_first_frame_leaves_nothing(tmp_path):
+    pipeline = SimpleNamespace(predictor=SimpleNamespace(classes=class_names(6)))
+    with pytest.raises(KeyboardInterrupt), Recording(tmp_path / "b.mp4", (64, 48), "jsonl", pipeline, None):
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
 MISTAKES = {
     "no input": (["mode=image"], "input"),
     "no such file": (["mode=image", "input=nowhere.jpg"], "nowhere.jpg"),
@@ -225,6 +280,8 @@ MISTAKES = {
     "no clip": (["mode=video", "input=text.mp4"], "text.mp4"),
     "no image": (["mode=image", "input=text.png"], "text.png"),
     "onto itself": (["mode=image", "input=a.png", "output=a.png"], "another place"),
+    "among the inputs": (["mode=image", "input=photos/b.png", "output=photos"], "another place"),
+    "over the inputs": (["mode=image", "input=photos/*.png", "output=photos"], "another place"),
     "into itself": (["mode=image", "input=photos", "output=photos/out"], "outside the input"),
     "crops among others": (["mode=crop", "input=a.png", "output=photos"], "empty folder"),
     "no folder": (["mode=image", "input=a.png", "output=no/where/b.png"], "no/where"),
@@ -238,6 +295,35 @@ MISTAKES = {
     "no camera": (["mode=webcam", "input=77", "show=false", "output=b.mp4"], "camera"),
     "nowhere to record to": (["mode=webcam", "show=false"], "output"),
 }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other limits, and another word for them")
+@pytest.mark.parametrize(
+    ("mode", "letters", "suffix"), [("image", 242, ".png"), ("crop", 256, ""), ("video", 242, ".mp4")]
+)
+def test_name_too_long_for_a_result_or_what_lies_beside_is_refused(run, tmp_path, mode, letters, suffix):
+    write_scene(tmp_path / "a.png")
+    result = run(f"mode={mode}", "input=a.png", f"output={'b' * letters}{suffix}")
+    assert result.code == 2
+    assert "file name too long: choose another name" in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other limits")
+def test_longest_name_works_and_so_does_one_that_a_folder_takes(run, tmp_path):
+    write_scene(tmp_path / "a.png")
+    assert run("mode=image", "input=a.png", f"output={'b' * 241}.png", HAAR).code == 0
+    assert run("mode=crop", "input=a.png", f"output={'b' * 255}", HAAR).code == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("mode", ["image", "crop", "video"])
+def test_device_is_no_place_for_results(run, tmp_path, mode):
+    write_scene(tmp_path / "a.png")
+    result = run(f"mode={mode}", "input=a.png", "output=/dev/full")
+    assert result.code == 2
+    assert "output=/dev/full: expected a file, a folder or a new name, but this is a device or a pipe" in result.err
+    assert not list(Path("/dev").glob("full.*"))
 
 
 @pytest.mark.parametrize(("words", "named"), MISTAKES.values(), ids=MISTAKES)

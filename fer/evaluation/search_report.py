@@ -149,10 +149,9 @@ def _figures(study: "optuna.Study", monitor: str, folder: Path) -> Iterator[tupl
             drawn = plot()
             figure = (drawn if hasattr(drawn, "figure") else drawn[0]).figure
             _restyle(figure, about, monitor)
-            partial = folder / f"{name}.png.partial"
-            figure.savefig(partial, dpi=150, format="png", facecolor="white")
+            with whole_file(folder / f"{name}.png", "wb") as file:
+                figure.savefig(file, dpi=150, format="png", facecolor="white")
             pyplot.close(figure)
-        partial.replace(folder / f"{name}.png")
         yield f"{name}.png", about
 
 

@@ -14,6 +14,7 @@ from fer.inference.faces import Frame, Seen
 from fer.inference.live import Live
 from fer.inference.moving import Recording, say
 from fer.inference.pipeline import Pipeline
+from fer.inference.places import make_folder
 from fer.inference.schema import InferConfig
 from fer.inference.window import View, Window, why_no_window
 
@@ -95,7 +96,7 @@ class Tape:
         self.recording.add(moved, seen, draw(frame.image, seen, self.pipeline.predictor.classes, style))
 
     def _begin(self, image: np.ndarray) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         path = self.path or self.folder / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}_webcam.mp4"
         self.path = None  # the next clip gets a name of its own
         self.recording = Recording(path, image.shape[1::-1], self.config.format, self.pipeline, None)

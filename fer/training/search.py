@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import Callback
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial, TrialState
 
+from fer.atomic import atomic_file
 from fer.errors import Diverged, RunError
 from fer.evaluation.search_report import JOURNAL, name_of, open_study, write_search_report
 from fer.mistakes import find
@@ -154,7 +155,8 @@ def _write_settings(folder: Path, config: TrainConfig, values: dict[str, Any]) -
     folder.mkdir(exist_ok=True)
     files = {"config": config.model_dump(mode="json"), "overrides": words, "hydra": {"hydra": naming}}
     for name, content in files.items():
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        with atomic_file(folder / f"{name}.yaml") as file:
+            yaml.safe_dump(content, file, sort_keys=False)
 
 
 class Pruning(Callback):
