@@ -278,10 +278,9 @@ def huge(kind: str, side: int) -> bytes:
 @pytest.mark.parametrize("kind", ["gray", "alpha", "jpg", "bmp", "tif", "float"])
 def test_header_of_too_many_pixels_is_refused_before_they_are_decoded(tmp_path, kind, side):
     (tmp_path / "a.png").write_bytes(huge(kind, side))
-    with pytest.raises(UserError, match=r"a\.png: expected an image, but it has more than the 134 megapixels"):
-        read_photo(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="expected an image file, but it has more than the 134 megapixels"):
-        read_image(tmp_path / "a.png", 48)
+    for read in (read_photo, lambda path: read_image(path, 48)):
+        with pytest.raises(UserError, match=r"a\.png: expected an image, but it has more than the 134 megapixels"):
+            read(tmp_path / "a.png")
 
 
 def test_pictures_of_large_cameras_pass_without_a_warning():
