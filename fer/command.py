@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from fer.errors import JobFailed, RunError, Terminated, UserError
+from fer.processes import is_helper
 
 DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 ERROR, OUTPUT = "error.txt", "output.txt"  # in the folder of a sweep's job: why it failed, what it said
@@ -140,8 +141,7 @@ def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> 
     names = name_jobs(flags.overrides) if flags.multirun else []
     command = Command(script.parent / "conf", script.stem, flags.overrides + names, flags.multirun, own)
     jobs, errors = read_jobs(command, model)
-    is_helper = _is_helper_process()
-    if not flags.cfg and not is_helper:
+    if not flags.cfg:
         try:
             check(jobs, flags.multirun)
         except UserError as error:
@@ -151,7 +151,7 @@ def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> 
     key, folder = ("sweep", jobs[0].folder.parent) if flags.multirun else ("run", jobs[0].folder)
     if flags.multirun:
         print(f"a sweep of {len(jobs)} job(s) in {folder}", flush=True)
-    if is_helper:  # it writes nothing, but Hydra makes a folder
+    if is_helper():  # it writes nothing, but Hydra makes a folder
         names = ["hydra.output_subdir=null"]
         if not any(word.startswith(("hydra.run.dir=", "resume=")) for word in flags.overrides):
             folder = Path(tempfile.mkdtemp(prefix="fer-"))  # not another one, named by the moment
@@ -241,12 +241,6 @@ def _told(number: int, error: Exception, folder: Path) -> str:
 def _say(sentence: str, code: int) -> int:
     print(sentence, file=sys.stderr, flush=True)
     return code
-
-
-def _is_helper_process() -> bool:
-    """Tell whether this is not the first process of a distributed run, which checks everything and owns the folder."""
-    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")  # of torchrun, Lightning, Lightning again, and srun
-    return any(int(os.environ.get(rank, 0)) > 0 for rank in ranks)
 
 
 def _terminate_loudly() -> None:

@@ -30,6 +30,8 @@ CHECKED = ("sweep=optuna", "dataset=synthetic")
         (["-m"], "sweep: expected one command, since a search makes its own trials: leave out -m"),
         (["test=true"], "sweep: expected test=false"),
         (["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"], "sweep: expected test=false, fit=true and"),
+        (["trainer.devices=2"], "sweep: expected test=false, fit=true and one device for each net"),
+        (["trainer.num_nodes=2"], "sweep: expected test=false, fit=true and one device for each net"),
         (["sweep.trials=0"], "sweep.trials: expected more than 0, but got 0"),
         (["optimizer=adamw", "augmentation=none"], "sweep.space.augmentation.transforms.flip.p: unknown key"),
         (["augmentation=none"], "(to search without it: ~sweep.space.augmentation.transforms.light.p)"),

@@ -1,11 +1,11 @@
 """What is checked before any work beyond the schema: data, weights, strategies, devices, and earlier runs' folders."""
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from fer import processes
 from fer.config import Job, differences
 from fer.errors import UserError
 
@@ -20,10 +20,18 @@ def check_training(jobs: list[Job], multirun: bool) -> None:
         UserError: with everything that was found wrong, an argument each.
     """
     errors: list[str] = []
+    checks = (_check_files, _check_strategy, _check_search, _check_processes, _check_devices)
     for job in jobs:
-        for check in (_check_files, _check_strategy, _check_search, _check_processes, _check_devices):
+        for check in checks if not processes.is_helper() else (_check_processes,):
             errors += check(job)
-    if multirun:
+    if multirun and processes.count() > 1:
+        errors.append(
+            f"-m: expected one process, which starts the jobs of the sweep, but {processes.count()} have been started: "
+            "leave out torchrun or srun"
+        )
+    if processes.is_helper():
+        pass  # the first process looks at the rest
+    elif multirun:
         errors += [*_check_queue(jobs), *_check_sweep(jobs)]
     elif jobs:
         errors += _check_folder(jobs[0])
@@ -64,26 +72,38 @@ def _check_search(job: Job) -> Iterator[str]:
 
 
 def _check_processes(job: Job) -> Iterator[str]:
-    trainer, started = job.part("trainer"), int(os.environ.get("WORLD_SIZE", 1))
-    if not trainer or "TORCHELASTIC_RUN_ID" not in os.environ or trainer.devices == "auto":
+    trainer, started = job.part("trainer"), processes.count()
+    if not trainer:
         return
-    wanted = trainer.devices * trainer.num_nodes
-    if trainer.strategy != "ddp" or wanted != started:
+    if started > 1 and not trainer.shared_by:
         yield (
-            f"torchrun: started {started} process(es), but expected trainer=ddp and trainer.devices times "
-            f"trainer.num_nodes as many, and these are {trainer.strategy}, {trainer.devices} and {trainer.num_nodes}"
+            f"{started} processes have been started, by torchrun, srun or the like, and each would train a net of its "
+            f"own in one folder: add trainer=ddp trainer.devices={started}, or start one process"
+        )
+        return
+    if trainer.devices == "auto" or not (processes.by_torchrun() or processes.by_srun()):
+        return
+    if (wanted := trainer.devices * trainer.num_nodes) != started:
+        yield (
+            f"{'torchrun' if processes.by_torchrun() else 'srun'}: started {started} process(es), but expected "
+            f"trainer.devices times trainer.num_nodes as many, and these are {trainer.devices} and "
+            f"{trainer.num_nodes}, so {wanted}"
         )
 
 
 def _check_devices(job: Job) -> Iterator[str]:
     trainer = job.part("trainer")
-    if job.is_queued or not trainer or trainer.accelerator in ("auto", "cpu"):
+    if job.is_queued or not trainer or trainer.accelerator == "cpu":
+        return
+    if trainer.accelerator == "auto" and trainer.devices in (1, "auto"):
         return
     import torch
 
     has = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     found = has.get(trainer.accelerator, max(has.values()))
     kind = {"cuda": "a CUDA GPU", "mps": "Apple's GPU"}.get(trainer.accelerator, "a GPU")
+    if not found and trainer.accelerator == "auto":
+        return  # processes on the CPU
     if not found:
         yield (
             f"trainer.accelerator={trainer.accelerator}: expected {kind}, but PyTorch finds none: install a PyTorch "
@@ -105,10 +125,10 @@ def _check_sweep(jobs: list[Job]) -> Iterator[str]:
     if any(job.part("sweep") for job in jobs):
         yield "sweep: expected one command, since a search makes its own trials: leave out -m"
     for job in jobs:
-        if (trainer := job.part("trainer")) and trainer.strategy == "ddp":
+        if (trainer := job.part("trainer")) and trainer.shared_by:
             yield (
-                "trainer.strategy=ddp: expected one run, but -m makes a sweep, and each process of a distributed "
-                "run would start the whole sweep again: leave out -m, or sweep with trainer=auto"
+                f"{trainer.shared_by}: expected one run, but -m makes a sweep, and each process of a distributed "
+                "run would start the whole sweep again: leave out -m, or sweep with one device for each job"
             )
     placed = [job for job in jobs if job.folder]
     for name, count in Counter(job.folder.name for job in placed).items():
