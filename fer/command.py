@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from fer.errors import JobFailed, RunError, Terminated, UserError
+from fer.errors import JobFailed, RunError, Terminated, UserError, escaped, printable
 from fer.processes import is_helper
 
 DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -103,14 +103,17 @@ def _parse(words: list[str]) -> tuple[Any, list[str]]:
     """Return the parsed command line, and its words in the one order that Hydra takes: flags first."""
     from hydra._internal.utils import get_args_parser
 
-    from fer.config import quote_path
+    from fer.bounds import excesses
+    from fer.config import PATHS, quote_path
+    from fer.mistakes import mistakes
 
     def refuse(message: str) -> NoReturn:
         raise UserError(f"{message}: settings are written key=value, without dashes; see --help")
 
+    if errors := list(excesses(words, PATHS)):
+        raise UserError(mistakes(errors))
     parser = get_args_parser()
     parser.error = refuse
-    words = [quote_path(word) for word in words]
     flags = parser.parse_intermixed_args(words)
     if flags.config_path or flags.config_name or flags.experimental_rerun:
         raise UserError(
@@ -122,6 +125,7 @@ def _parse(words: list[str]) -> tuple[Any, list[str]]:
         raise UserError(f"--config-dir={flags.config_dir}: expected a folder of options, but there is no such folder")
     for override in flags.overrides:
         words.remove(override)
+    flags.overrides = [quote_path(override, flags.multirun) for override in flags.overrides]
     return flags, words + flags.overrides
 
 
@@ -146,11 +150,13 @@ def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> 
             check(jobs, flags.multirun)
         except UserError as error:
             errors += error.args
+        except OSError as error:  # a name that is too long, a folder that may not be looked into
+            errors.append(f"{printable(str(error.filename))}: cannot be looked at: {error.strerror}")
     if errors:
         raise UserError(mistakes(list(dict.fromkeys(errors))))
     key, folder = ("sweep", jobs[0].folder.parent) if flags.multirun else ("run", jobs[0].folder)
     if flags.multirun:
-        print(f"a sweep of {len(jobs)} job(s) in {folder}", flush=True)
+        print(escaped(f"a sweep of {len(jobs)} job(s) in {folder}"), flush=True)
     if is_helper():  # it writes nothing, but Hydra makes a folder
         names = ["hydra.output_subdir=null"]
         if not any(word.startswith(("hydra.run.dir=", "resume=")) for word in flags.overrides):
@@ -239,7 +245,7 @@ def _told(number: int, error: Exception, folder: Path) -> str:
 
 
 def _say(sentence: str, code: int) -> int:
-    print(sentence, file=sys.stderr, flush=True)
+    print("\n".join(map(escaped, sentence.split("\n"))), file=sys.stderr, flush=True)  # it may quote what is hostile
     return code
 
 

@@ -19,3 +19,17 @@ class JobFailed(RunError):
 
 class Terminated(BaseException):
     """SIGTERM arrived, or the terminal was closed. Exit code 143; like KeyboardInterrupt, not an Exception."""
+
+
+SHOWN = 200  # letters of a value in a sentence
+
+
+def printable(text: str) -> str:
+    """Return a text from anywhere for use in a sentence: escaped, so that no terminal obeys it, and not too long."""
+    text = escaped(text)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def escaped(text: str) -> str:
+    """Return a text with whatever cannot be printed written as `repr` does."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

@@ -211,6 +211,74 @@ def test_the_front_page_command_without_data_says_what_to_do(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+MUCH = {
+    "letters": ("seed=" + "9" * 100_000, "expected at most 4000 letters in a word, but got 100005"),
+    "dots": (".".join("a" * 1000) + "=1", "expected at most 20 levels of dots and brackets, but got 999"),
+    "braces": ("seed=" + "{a:" * 900 + "1" + "}" * 900, "expected at most 20 levels of dots and brackets, but got 900"),
+    "brackets": ("seed=" + "[" * 1000, "expected at most 20 levels of dots and brackets, but got 1000"),
+    "digits": ("seed=" + "9" * 3000, "seed: expected less than 4294967296, but got 999"),
+    "name": ("hydra.run.dir=" + "a" * 300, "cannot be looked at: File name too long"),
+    "escapes": ("seed=\x1b[31mred", "seed=\\x1b[31mred: expected key=value"),
+    "escapes in a name": ("hydra.run.dir=/\x1b[31m/" + "a" * 300, "/\\x1b[31m/aaa"),
+    "itself": ("seed=${seed}", "ecursi"),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other bounds of names, and says so in other words")
+@pytest.mark.parametrize(("word", "says"), MUCH.values(), ids=MUCH)
+def test_too_much_in_a_word_is_one_short_sentence(train, task, tmp_path, word, says):
+    refused = train(*EASY, word)
+    assert (refused.code, refused.out, task.calls) == (2, "", [])
+    assert says in refused.err
+    assert refused.err.count("\n") == 1
+    assert len(refused.err) < 400
+    assert refused.err[:-1].isprintable()
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_many_words_are_one_sentence(train):
+    refused = train(*(f"seed={number}" for number in range(2000)))
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert refused.err.startswith("error: expected at most 300 words, but got 2000")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("seed=range(100000)",), "seed=range(100000): expected at most 1000 values for a sweep"),
+        (("seed=shuffle(range(1000000000))",), "expected at most 1000 values for a sweep"),
+        (("ema=range(0.1,0.2,1e-9)",), "expected at most 1000 values for a sweep"),
+        (("seed=range(40)", "batch_size=range(1,41)"), "-m: expected at most 1000 jobs in a sweep, but got 1600"),
+        (("ema=range(0.0,nan,1)",), "ema=range(0.0,nan,1): "),
+        (("seed=range(0,5,0)",), "seed=range(0,5,0): "),
+    ],
+)
+def test_the_jobs_of_a_sweep_are_counted_before_they_are_made(train, task, words, says):
+    refused = train("-m", *EASY, *words)
+    assert (refused.code, refused.out, task.calls) == (2, "", [])
+    assert says in refused.err
+    assert refused.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "hydra.launcher._target_=os.system",
+        "hydra.sweeper._target_=os.system",
+        "+hydra.callbacks.x={_target_: os.system}",
+        "+hydra.sweeper.params.seed=range(100000)",
+        "hydra.launcher={_target_: os.system}",
+    ],
+)
+def test_only_our_launchers_start_jobs(train, task, word):
+    refused = train("-m", *EASY, word)
+    assert (refused.code, task.calls) == (2, [])
+    assert refused.err == (
+        f"error: {word}: expected hydra/launcher=basic, parallel or slurm, and their keys: nothing else may start the "
+        "jobs\n"
+    )
+
+
 @pytest.mark.parametrize("flag", [(), ("-m",)])
 def test_all_mistakes_are_one_list_and_nothing_is_written(train, task, tmp_path, flag):
     result = train(
