@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from fer.errors import JobFailed, RunError, Terminated, UserError, escaped, printable
+from fer.errors import JobFailed, RunError, Terminated, UserError, printable
 from fer.processes import is_helper
 
 DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -71,6 +71,8 @@ def _run(
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from fer.config import first_line
+
     flags, words = _parse(words)
     model, is_page = schema(), flags.hydra_help or flags.info or flags.shell_completion
     added, folder, is_queued = ([], Path(), False) if is_page else _check(flags, script, model, check)
@@ -90,8 +92,8 @@ def _run(
     except JobFailed:
         _finish(report, folder)
         return _say("failed: not every job of the sweep went well; see their errors above", FAILED)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise UserError(str(error).strip().splitlines()[0]) from error
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, AssertionError) as error:
+        raise UserError(first_line(error)) from error
     except OSError as error:
         raise UserError(f"the run's folder cannot be made: {error}") from error
     if job.error:
@@ -156,7 +158,7 @@ def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> 
         raise UserError(mistakes(list(dict.fromkeys(errors))))
     key, folder = ("sweep", jobs[0].folder.parent) if flags.multirun else ("run", jobs[0].folder)
     if flags.multirun:
-        print(escaped(f"a sweep of {len(jobs)} job(s) in {folder}"), flush=True)
+        print(f"a sweep of {len(jobs)} job(s) in {printable(str(folder))}", flush=True)
     if is_helper():  # it writes nothing, but Hydra makes a folder
         names = ["hydra.output_subdir=null"]
         if not any(word.startswith(("hydra.run.dir=", "resume=")) for word in flags.overrides):
@@ -245,7 +247,9 @@ def _told(number: int, error: Exception, folder: Path) -> str:
 
 
 def _say(sentence: str, code: int) -> int:
-    print("\n".join(map(escaped, sentence.split("\n"))), file=sys.stderr, flush=True)  # it may quote what is hostile
+    # It may quote what a terminal would obey.
+    shown = (letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in sentence)
+    print("".join(shown), file=sys.stderr, flush=True)
     return code
 
 

@@ -8,7 +8,7 @@ import math
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -89,6 +89,7 @@ class Job:
     schema: type[BaseModel]
     config: Any = None  # the checked model, if nothing is wrong
     folder: Path | None = None  # likewise; in a sweep, below the sweep's own, in which its name is unique
+    unresolved: dict[str, Any] = field(default_factory=dict)  # as plain, but for what stands in place of a value
     is_queued: bool = False  # on a Slurm cluster, and so not to run on this machine
 
     def part(self, name: str) -> Any:
@@ -210,7 +211,7 @@ def _words(override: Override, command: Command, errors: list[str]) -> list[str]
                 raise ValueError(f"expected at most {JOBS} values for a sweep: take larger steps")
             words = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
         except REFUSALS as error:
-            errors.append(f"{override.input_line}: {_first_line(error)}")
+            errors.append(f"{override.input_line}: {first_line(error)}")
             return []
     if override.is_delete():
         return words
@@ -246,11 +247,12 @@ def _read_job(command: Command, words: list[str], schema: type[BaseModel], error
     """Compose one job as Hydra will; if that fails, name all keys at fault and judge the rest."""
     try:
         composed = command.compose(words)
-        job = Job(_without_hydra(composed), schema, is_queued="SlurmLauncher" in composed.hydra.launcher._target_)
+        job = Job(_without_hydra(composed, True), schema, unresolved=_without_hydra(composed, False))
+        job.is_queued = "SlurmLauncher" in composed.hydra.launcher._target_
     except REFUSALS as error:
         if (rest := _without_faults(command, words, errors)) != words:
             return _read_job(command, rest, schema, errors)
-        errors.append(_first_line(error))
+        errors.append(first_line(error))
         return None
     try:
         config = schema.model_validate(job.plain)
@@ -265,13 +267,13 @@ def _read_job(command: Command, words: list[str], schema: type[BaseModel], error
     except ValidationError as error:
         errors += sentences(error, job.plain)
     except REFUSALS as error:
-        errors.append(_first_line(error))
+        errors.append(first_line(error))
     return job
 
 
-def _without_hydra(composed: DictConfig) -> dict[str, Any]:
-    own = OmegaConf.create({key: composed[key] for key in composed if key != "hydra"})
-    return OmegaConf.to_container(own, resolve=True)
+def _without_hydra(composed: DictConfig, resolve: bool) -> dict[str, Any]:
+    own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    return OmegaConf.to_container(own, resolve=resolve)
 
 
 def _without_faults(command: Command, words: list[str], errors: list[str]) -> list[str]:
@@ -307,8 +309,9 @@ def _key_fault(override: Override, plain: dict[str, Any]) -> str | None:
     return f"{line}: {key} is already there: leave out the +" if override.is_add() else None
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+def first_line(error: Exception) -> str:
+    """Return what an error says, in short; if it says nothing, its kind."""
+    return next(iter(str(error).strip().splitlines()), f"Hydra refuses the settings ({type(error).__name__})")
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], ignore: tuple[str, ...]) -> list[str]:

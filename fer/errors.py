@@ -1,4 +1,6 @@
-"""The ways in which a command ends early; `fer.command` turns them into exit codes."""
+"""The ways in which a command ends early; `fer.command` turns them into exit codes. And how they quote a text."""
+
+LONGEST = 200  # characters of a quotation
 
 
 class UserError(Exception):
@@ -21,15 +23,10 @@ class Terminated(BaseException):
     """SIGTERM arrived, or the terminal was closed. Exit code 143; like KeyboardInterrupt, not an Exception."""
 
 
-SHOWN = 200  # letters of a value in a sentence
-
-
 def printable(text: str) -> str:
-    """Return a text from anywhere for use in a sentence: escaped, so that no terminal obeys it, and not too long."""
-    text = escaped(text)
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+    """Return text of a file or a command line for a sentence: a terminal obeys nothing in it, and it is one short line.
 
-
-def escaped(text: str) -> str:
-    """Return a text with whatever cannot be printed written as `repr` does."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    What cannot be printed is escaped as in `repr`, and what is too long is cut.
+    """
+    kept = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:LONGEST])
+    return kept if len(text) <= LONGEST else f"{kept}..."

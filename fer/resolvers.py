@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 LONGEST = 255  # bytes of a name on most disks
 
 
-def _share(side: object, share: float) -> object:
+def share(side: object, share: float) -> object:
+    """Return a share of a side, in whole pixels."""
     return round(side * share) if isinstance(side, int | float) else side  # the schema will say what is wrong with it
 
 
@@ -25,5 +26,5 @@ def _folder_name(words: str) -> str:
     return f"{kept.encode()[: LONGEST - 40].decode(errors='ignore')}_{digest}"
 
 
-OmegaConf.register_new_resolver("share", _share, replace=True)
+OmegaConf.register_new_resolver("share", share, replace=True)
 OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)

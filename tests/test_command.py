@@ -199,6 +199,64 @@ def test_an_interrupted_sweep_stops(train, task):
     assert len(task.calls) == 1
 
 
+# --- what lies in the folder of a run ---
+
+LEFT = {
+    "a list": (b"- 1\n", "(a list)"),
+    "text of another encoding": ("seed: é".encode("latin-1"), "'utf-8' codec can't decode"),
+    "levels": (b"[" * 900, "(over 20 levels)"),
+    "aliases": (b"a: &a [x]\nb: [*a, *a]\n", "(an alias, *a)"),
+    "a tag": (b"seed: !!python/object/apply:os.system ['touch ran']\n", "could not determine a constructor"),
+    "half a reference": (b"seed: ${nope\n", "cannot be read"),
+    "far too much": (b"a: 1\n" + b"#" * 300_000, "(over 200,000 bytes)"),
+    "itself": (b"seed: ${seed}\n", "seed: ${seed} -> 1"),
+    "a secret": (b"seed: ${oc.env:SECRET}\n", "seed: ${oc.env:SECRET} -> 1"),
+    "a secret by a detour": (b"a: ${oc.env:SECRET}\nseed: ${a}\n", "seed: ${oc.env:SECRET} -> 1"),
+    "laughter": (b"a: ['${seed}', '${seed}']\nb: ['${a}', '${a}']\nseed: ${b}", "seed: ${b} -> 1"),
+    "what a terminal obeys": (b'seed: "\\e[31m"\n', "seed: \\x1b[31m -> 1"),
+}
+
+
+@pytest.mark.parametrize(("content", "says"), LEFT.values(), ids=LEFT)
+def test_settings_that_somebody_has_written_are_compared_or_refused(train, task, tmp_path, monkeypatch, content, says):
+    monkeypatch.setenv("SECRET", "password")
+    (tmp_path / "here/.hydra").mkdir(parents=True)
+    (tmp_path / "here/.hydra/config.yaml").write_bytes(content)
+    refused = train(*EASY, "resume=here")
+    assert (refused.code, refused.out, task.calls) == (2, "", [])
+    assert says in refused.err
+    assert refused.err.count("\n") == 1
+    assert "password" not in refused.err
+    assert not (tmp_path / "ran").exists()
+
+
+def test_settings_from_the_environment_are_those_of_the_interrupted_run(train, tmp_path, monkeypatch):
+    own = tmp_path / "own/augmentation/mine.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("# mine\nname: ${oc.env:MINE}\ntransforms: {}\n")
+    monkeypatch.setenv("MINE", "mine")
+    words = ("--config-dir", "own", "dataset=synthetic", "augmentation=mine")
+    assert train(*words, "hydra.run.dir=here").code == 0
+    assert train(*words, "resume=here").code == 0
+    refused = train(*words, "seed=2", "resume=here")
+    assert (refused.code, refused.err) == (
+        2,
+        "error: resume: expected the settings of the interrupted run here, but seed: 1 -> 2\n",
+    )
+
+
+def test_a_run_that_was_killed_before_it_wrote_anything_starts_anew(train, tmp_path):
+    settings = tmp_path / "here/.hydra/config.yaml"
+    settings.parent.mkdir(parents=True)
+    settings.touch()
+    assert train(*EASY, "resume=here").code == 0
+    assert yaml.safe_load(settings.read_text())["seed"] == 1
+    settings.write_bytes(b"")
+    (tmp_path / "here/checkpoints").mkdir()
+    (tmp_path / "here/checkpoints/last.ckpt").write_bytes(b"of which settings?")
+    assert train(*EASY, "resume=here").code == 2
+
+
 # --- mistakes ---
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from fer import processes
 from fer.config import Job, differences
-from fer.errors import UserError
+from fer.errors import UserError, printable
+from fer.nested import leaves
 
 MAY_DIFFER = ("resume", "workers", "test", "tta", "sweep.trials")  # none of them changes what is trained
 SETTINGS, RESULTS, LAST = Path(".hydra/config.yaml"), "metrics.json", Path("checkpoints/last.ckpt")
@@ -164,13 +165,28 @@ def _check_folder(job: Job) -> Iterator[str]:
         yield f"{folder}: holds {what}: go on with resume={folder}, or choose another folder"
     elif resumed and not before.is_file():
         yield f"resume={folder}: expected the folder of an interrupted run, but there is no {before}"
+    elif resumed and not any(_size(folder / name) for name in (SETTINGS, LAST, "study.journal")):
+        return  # killed before it wrote anything: it starts anew
     elif resumed and job.config:
         yield from _compare(job)
 
 
-def _compare(job: Job) -> Iterator[str]:
-    from omegaconf import OmegaConf
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
 
-    old = OmegaConf.to_container(OmegaConf.load(job.folder / SETTINGS), resolve=True)
-    if found := differences(old, job.plain, MAY_DIFFER):
+
+def _compare(job: Job) -> Iterator[str]:
+    from fer.settings_file import read_settings
+
+    try:
+        old = dict(leaves(read_settings(job.folder / SETTINGS)))
+    except ValueError as error:
+        yield (
+            f"{job.folder / SETTINGS}: expected the settings that train.py writes, but they cannot be read "
+            f"({printable(str(error))}): choose another folder, or start anew without resume="
+        )
+        return
+    unresolved = dict(leaves(job.unresolved))  # like an environment's ${oc.env:...}, which is not looked up in a file
+    new = {key: old[key] if old.get(key, ...) == unresolved.get(key) else value for key, value in leaves(job.plain)}
+    if found := differences(old, new, MAY_DIFFER):
         yield f"resume: expected the settings of the interrupted run {job.folder.name}, but {'; '.join(found)}"
