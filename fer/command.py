@@ -17,7 +17,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from fer.atomic import atomic_file
-from fer.errors import JobFailed, RunError, Terminated, UserError
+from fer.errors import JobFailed, RunError, Terminated, UserError, printable
+from fer.processes import is_helper
 
 DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 ERROR, OUTPUT = "error.txt", "output.txt"  # in the folder of a sweep's job: why it failed, what it said
@@ -71,6 +72,8 @@ def _run(
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from fer.config import first_line
+
     flags, words = _parse(words)
     model, is_page = schema(), flags.hydra_help or flags.info or flags.shell_completion
     added, folder, is_queued = ([], Path(), False) if is_page else _check(flags, script, model, check)
@@ -90,8 +93,8 @@ def _run(
     except JobFailed:
         _finish(report, folder)
         return _say("failed: not every job of the sweep went well; see their errors above", FAILED)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise UserError(str(error).strip().splitlines()[0]) from error
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, AssertionError) as error:
+        raise UserError(first_line(error)) from error
     except OSError as error:
         raise UserError(f"the run's folder cannot be made: {error}") from error
     if job.error:
@@ -103,14 +106,17 @@ def _parse(words: list[str]) -> tuple[Any, list[str]]:
     """Return the parsed command line, and its words in the one order that Hydra takes: flags first."""
     from hydra._internal.utils import get_args_parser
 
-    from fer.config import quote_path
+    from fer.bounds import excesses
+    from fer.config import PATHS, quote_path
+    from fer.mistakes import mistakes
 
     def refuse(message: str) -> NoReturn:
         raise UserError(f"{message}: settings are written key=value, without dashes; see --help")
 
+    if errors := list(excesses(words, PATHS)):
+        raise UserError(mistakes(errors))
     parser = get_args_parser()
     parser.error = refuse
-    words = [quote_path(word) for word in words]
     flags = parser.parse_intermixed_args(words)
     if flags.config_path or flags.config_name or flags.experimental_rerun:
         raise UserError(
@@ -122,6 +128,7 @@ def _parse(words: list[str]) -> tuple[Any, list[str]]:
         raise UserError(f"--config-dir={flags.config_dir}: expected a folder of options, but there is no such folder")
     for override in flags.overrides:
         words.remove(override)
+    flags.overrides = [quote_path(override, flags.multirun) for override in flags.overrides]
     return flags, words + flags.overrides
 
 
@@ -141,18 +148,19 @@ def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> 
     names = name_jobs(flags.overrides) if flags.multirun else []
     command = Command(script.parent / "conf", script.stem, flags.overrides + names, flags.multirun, own)
     jobs, errors = read_jobs(command, model)
-    is_helper = _is_helper_process()
-    if not flags.cfg and not is_helper:
+    if not flags.cfg:
         try:
             check(jobs, flags.multirun)
         except UserError as error:
             errors += error.args
+        except OSError as error:  # a name that is too long, a folder that may not be looked into
+            errors.append(f"{printable(str(error.filename))}: cannot be looked at: {error.strerror}")
     if errors:
         raise UserError(mistakes(list(dict.fromkeys(errors))))
     key, folder = ("sweep", jobs[0].folder.parent) if flags.multirun else ("run", jobs[0].folder)
     if flags.multirun:
-        print(f"a sweep of {len(jobs)} job(s) in {folder}", flush=True)
-    if is_helper:  # it writes nothing, but Hydra makes a folder
+        print(f"a sweep of {len(jobs)} job(s) in {printable(str(folder))}", flush=True)
+    if is_helper():  # it writes nothing, but Hydra makes a folder
         names = ["hydra.output_subdir=null"]
         if not any(word.startswith(("hydra.run.dir=", "resume=")) for word in flags.overrides):
             folder = Path(tempfile.mkdtemp(prefix="fer-"))  # not another one, named by the moment
@@ -240,14 +248,10 @@ def _told(number: int, error: Exception, folder: Path) -> str:
 
 
 def _say(sentence: str, code: int) -> int:
-    print(sentence, file=sys.stderr, flush=True)
+    # It may quote what a terminal would obey.
+    shown = (letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in sentence)
+    print("".join(shown), file=sys.stderr, flush=True)
     return code
-
-
-def _is_helper_process() -> bool:
-    """Tell whether this is not the first process of a distributed run, which checks everything and owns the folder."""
-    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")  # of torchrun, Lightning, Lightning again, and srun
-    return any(int(os.environ.get(rank, 0)) > 0 for rank in ranks)
 
 
 def _terminate_loudly() -> None:

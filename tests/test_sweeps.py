@@ -37,11 +37,49 @@ def folders(sweep: Path) -> list[str]:
         (("augmentation=mid", "augmentation.transforms.affine.rotate=[-5,5],[-9,9]"),
          ["augmentation.transforms.affine.rotate=[-5,5]", "augmentation.transforms.affine.rotate=[-9,9]"]),
         (("batch_size=8", "weights=a b"), ["batch_size=8,dataset=synthetic"]),
+        (("tta='flip',none",), ["tta=flip", "tta=none"]),
+        (("weights=runs/a/x.safetensors,runs/b/x.safetensors",),
+         ["weights=runs-a-x.safetensors_a8e6061e", "weights=runs-b-x.safetensors_715ae93f"]),
+        (('weights="runs/a/x.safetensors","runs/b/x.safetensors"',),
+         ["weights=runs-a-x.safetensors_a8e6061e", "weights=runs-b-x.safetensors_715ae93f"]),
+        (("weights=runs/a,b",), ["dataset=synthetic"]),  # a file's name
     ],
 )  # fmt: skip
 def test_jobs_are_named_by_what_is_swept(train, task, tmp_path, words, names):
+    for place in ("runs/a/x.safetensors", "runs/b/x.safetensors", "runs/a,b"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).touch()
     assert train("-m", "dataset=synthetic", *words, "hydra.sweep.dir=s p", check=lambda *_: None).code == 0
     assert folders(tmp_path / "s p") == names
+
+
+def test_swept_files_make_a_job_each_below_the_sweep_s_folder(train, task, tmp_path):
+    for name in ("a", "b c"):
+        (tmp_path / name).touch()
+    assert train("-m", "fit=false", "weights=a,b c", "hydra.sweep.dir=here", check=lambda *_: None).code == 0
+    assert [config.weights for config, _ in task.calls] == [Path("a"), Path("b c")]
+    assert (tmp_path / "here/multirun.yaml").is_file()
+    assert folders(tmp_path / "here") == ["weights=a", "weights=b c"]
+    assert telling_settings(*task.calls[-1])["weights"] == "b c"
+
+
+def test_long_names_are_shortened_and_stay_distinct(train, task, tmp_path):
+    keys = ("contrast_limit", "brightness_limit")
+    words = [f"augmentation.transforms.light.{key}=0.1{'0' * 90}1,0.2{'0' * 90}1" for key in keys]
+    assert train("-m", "dataset=synthetic", *words, "hydra.sweep.dir=here", check=lambda *_: None).code == 0
+    names = folders(tmp_path / "here")
+    assert len(names) == len(set(names)) == 4
+    assert max(len(name.encode()) for name in names) <= 255
+    task.calls.clear()
+    assert train("-m", "dataset=synthetic", *words, "resume=here", check=lambda *_: None).code == 0
+    assert folders(tmp_path / "here") == names
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "/a"])
+def test_a_job_s_folder_lies_in_that_of_the_sweep(train, task, tmp_path, name):
+    refused = train("-m", *EASY, "seed=1,2", f"hydra.sweep.subdir='{name}'")
+    assert (refused.code, task.calls) == (2, [])
+    assert refused.err == f"error: hydra.sweep.subdir: expected a name for each job's folder, but got '{name}'\n"
 
 
 def test_a_sweep_of_nothing_has_a_name_too(train, task, tmp_path):

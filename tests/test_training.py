@@ -11,11 +11,13 @@ import warnings
 import cv2
 import pytest
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from fer.emotions import class_names
-from fer.errors import RunError, UserError
+from fer.errors import Diverged, RunError, UserError
+from fer.training.module import EmotionModule
 from fer.training.run import read_for, run
 from fer.training.schedules import choose_precision
 from fer.weights import Header, load_net, read_weights
@@ -308,6 +310,49 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_good_weights(words, tm
     for path in (tmp_path / "bad").glob("checkpoints/*.ckpt"):
         state = torch.load(path, weights_only=True)["state_dict"]
         assert all(torch.isfinite(tensor).all() for tensor in state.values())
+
+
+def spoil(monkeypatch, stage):
+    """Make the outputs of a stage infinite, without a loss that is; figures can be drawn of finite ones only."""
+    begin = EmotionModule.on_validation_epoch_start
+
+    def spoiled(module):
+        begin(module)
+        if module.trainer.state.fn == stage:
+            module.net.head.bias.data.fill_(float("inf"))
+
+    def drawn(module, *_):
+        assert all(torch.isfinite(logits).all() for logits, *_ in module.outputs.values())
+        return {}
+
+    for name in ("on_validation_epoch_start", "on_test_epoch_start"):
+        monkeypatch.setattr(EmotionModule, name, spoiled)
+    for place in ("dashboard", "run"):
+        monkeypatch.setattr(f"fer.training.{place}.draw_evaluation", drawn)
+
+
+@pytest.mark.parametrize(
+    ("stage", "says"),
+    [
+        (TrainerFn.FITTING, "the loss is no longer finite in epoch 1"),
+        (
+            TrainerFn.VALIDATING,
+            "the best epoch: expected finite outputs, but those for val are not; lower optimizer.lr",
+        ),
+        (TrainerFn.TESTING, "the best epoch: expected finite outputs, but those for test are not; lower optimizer.lr"),
+    ],
+)
+def test_outputs_that_are_not_finite_end_the_run_before_anything_is_drawn(stage, says, tmp_path, monkeypatch, quick):
+    spoil(monkeypatch, stage)
+    with pytest.raises(Diverged, match=f"^{says}"):
+        run(configure("trainer.max_epochs=1"), tmp_path)
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_weights_whose_outputs_are_not_finite_are_told_by_name(weights, tmp_path, monkeypatch, quick):
+    spoil(monkeypatch, TrainerFn.VALIDATING)
+    with pytest.raises(RunError, match=r"^weights=.*tiny\.safetensors: expected finite outputs, but those for val are"):
+        run(configure("fit=false", f"weights={weights}"), tmp_path)
 
 
 def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, quick, monkeypatch):

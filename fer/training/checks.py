@@ -1,13 +1,14 @@
 """What is checked before any work beyond the schema: data, weights, strategies, devices, and earlier runs' folders."""
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from fer import processes
 from fer.config import Job, differences
-from fer.errors import UserError
+from fer.errors import UserError, printable
+from fer.nested import leaves
 
 MAY_DIFFER = ("resume", "workers", "test", "tta", "sweep.trials")  # none of them changes what is trained
 SETTINGS, RESULTS, LAST = Path(".hydra/config.yaml"), "metrics.json", Path("checkpoints/last.ckpt")
@@ -20,10 +21,18 @@ def check_training(jobs: list[Job], multirun: bool) -> None:
         UserError: with everything that was found wrong, an argument each.
     """
     errors: list[str] = []
+    checks = (_check_files, _check_strategy, _check_search, _check_processes, _check_devices)
     for job in jobs:
-        for check in (_check_files, _check_strategy, _check_search, _check_processes, _check_devices):
+        for check in checks if not processes.is_helper() else (_check_processes,):
             errors += check(job)
-    if multirun:
+    if multirun and processes.count() > 1:
+        errors.append(
+            f"-m: expected one process, which starts the jobs of the sweep, but {processes.count()} have been started: "
+            "leave out torchrun or srun"
+        )
+    if processes.is_helper():
+        pass  # the first process looks at the rest
+    elif multirun:
         errors += [*_check_queue(jobs), *_check_sweep(jobs)]
     elif jobs:
         errors += _check_folder(jobs[0])
@@ -68,26 +77,38 @@ def _check_search(job: Job) -> Iterator[str]:
 
 
 def _check_processes(job: Job) -> Iterator[str]:
-    trainer, started = job.part("trainer"), int(os.environ.get("WORLD_SIZE", 1))
-    if not trainer or "TORCHELASTIC_RUN_ID" not in os.environ or trainer.devices == "auto":
+    trainer, started = job.part("trainer"), processes.count()
+    if not trainer:
         return
-    wanted = trainer.devices * trainer.num_nodes
-    if trainer.strategy != "ddp" or wanted != started:
+    if started > 1 and not trainer.shared_by:
         yield (
-            f"torchrun: started {started} process(es), but expected trainer=ddp and trainer.devices times "
-            f"trainer.num_nodes as many, and these are {trainer.strategy}, {trainer.devices} and {trainer.num_nodes}"
+            f"{started} processes have been started, by torchrun, srun or the like, and each would train a net of its "
+            f"own in one folder: add trainer=ddp trainer.devices={started}, or start one process"
+        )
+        return
+    if trainer.devices == "auto" or not (processes.by_torchrun() or processes.by_srun()):
+        return
+    if (wanted := trainer.devices * trainer.num_nodes) != started:
+        yield (
+            f"{'torchrun' if processes.by_torchrun() else 'srun'}: started {started} process(es), but expected "
+            f"trainer.devices times trainer.num_nodes as many, and these are {trainer.devices} and "
+            f"{trainer.num_nodes}, so {wanted}"
         )
 
 
 def _check_devices(job: Job) -> Iterator[str]:
     trainer = job.part("trainer")
-    if job.is_queued or not trainer or trainer.accelerator in ("auto", "cpu"):
+    if job.is_queued or not trainer or trainer.accelerator == "cpu":
+        return
+    if trainer.accelerator == "auto" and trainer.devices in (1, "auto"):
         return
     import torch
 
     has = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     found = has.get(trainer.accelerator, max(has.values()))
     kind = {"cuda": "a CUDA GPU", "mps": "Apple's GPU"}.get(trainer.accelerator, "a GPU")
+    if not found and trainer.accelerator == "auto":
+        return  # processes on the CPU
     if not found:
         yield (
             f"trainer.accelerator={trainer.accelerator}: expected {kind}, but PyTorch finds none: install a PyTorch "
@@ -109,10 +130,10 @@ def _check_sweep(jobs: list[Job]) -> Iterator[str]:
     if any(job.part("sweep") for job in jobs):
         yield "sweep: expected one command, since a search makes its own trials: leave out -m"
     for job in jobs:
-        if (trainer := job.part("trainer")) and trainer.strategy == "ddp":
+        if (trainer := job.part("trainer")) and trainer.shared_by:
             yield (
-                "trainer.strategy=ddp: expected one run, but -m makes a sweep, and each process of a distributed "
-                "run would start the whole sweep again: leave out -m, or sweep with trainer=auto"
+                f"{trainer.shared_by}: expected one run, but -m makes a sweep, and each process of a distributed "
+                "run would start the whole sweep again: leave out -m, or sweep with one device for each job"
             )
     placed = [job for job in jobs if job.folder]
     for name, count in Counter(job.folder.name for job in placed).items():
@@ -148,13 +169,28 @@ def _check_folder(job: Job) -> Iterator[str]:
         yield f"{folder}: holds {what}: go on with resume={folder}, or choose another folder"
     elif resumed and not before.is_file():
         yield f"resume={folder}: expected the folder of an interrupted run, but there is no {before}"
+    elif resumed and not any(_size(folder / name) for name in (SETTINGS, LAST, "study.journal")):
+        return  # killed before it wrote anything: it starts anew
     elif resumed and job.config:
         yield from _compare(job)
 
 
-def _compare(job: Job) -> Iterator[str]:
-    from omegaconf import OmegaConf
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
 
-    old = OmegaConf.to_container(OmegaConf.load(job.folder / SETTINGS), resolve=True)
-    if found := differences(old, job.plain, MAY_DIFFER):
+
+def _compare(job: Job) -> Iterator[str]:
+    from fer.settings_file import read_settings
+
+    try:
+        old = dict(leaves(read_settings(job.folder / SETTINGS)))
+    except ValueError as error:
+        yield (
+            f"{job.folder / SETTINGS}: expected the settings that train.py writes, but they cannot be read "
+            f"({printable(str(error))}): choose another folder, or start anew without resume="
+        )
+        return
+    unresolved = dict(leaves(job.unresolved))  # like an environment's ${oc.env:...}, which is not looked up in a file
+    new = {key: old[key] if old.get(key, ...) == unresolved.get(key) else value for key, value in leaves(job.plain)}
+    if found := differences(old, new, MAY_DIFFER):
         yield f"resume: expected the settings of the interrupted run {job.folder.name}, but {'; '.join(found)}"

@@ -35,6 +35,7 @@ from fer.training.dashboard import Dashboard, draw_augmented, draw_evaluation, d
 from fer.training.devices import alone
 from fer.training.losses import make_loss
 from fer.training.module import EmotionModule
+from fer.training.resumption import require_resumable
 from fer.training.summary import describe, print_end, print_some, print_start, shown
 from fer.training.trainer import make_trainer
 from fer.weights import Header, load_net, rounded, save_weights, transplant
@@ -162,8 +163,14 @@ def make_data(config: TrainConfig, table: Table) -> FaceData:
 
 
 def fit(trainer: Trainer, module: EmotionModule, data: FaceData, folder: Path) -> None:
-    """Train from the last checkpoint in the folder, or from the start, and take the best epoch's weights."""
+    """Train from the last checkpoint in the folder, or from the start, and take the best epoch's weights.
+
+    Raises:
+        UserError: if there are checkpoints that cannot be gone on from.
+    """
     last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
+    if last.exists():
+        require_resumable(last.parent, trainer, module)
     trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
     state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"] if trainer.is_global_zero else None
     module.load_state_dict(rounded(trainer.strategy.broadcast(state)))  # other machines may not see the folder

@@ -13,9 +13,9 @@ from lightning.pytorch.plugins.environments import (
     ClusterEnvironment,
     LightningEnvironment,
     SLURMEnvironment,
-    TorchElasticEnvironment,
 )
 
+from fer import processes
 from fer.schema import TrainConfig
 from fer.training.callbacks import FiniteLoss, Patience
 from fer.training.checkpoints import BestAndLast, MovingAverage, WholeCheckpoints
@@ -57,12 +57,12 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
     if in_terminal := sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=10, leave=False))
     accelerator = find_accelerator(config.trainer.accelerator)
-    is_shared = config.trainer.strategy == "ddp"
+    is_shared = bool(config.trainer.shared_by) and accelerator != "mps"  # of which a machine has one
     return SteadyTrainer(
         accelerator=accelerator,
         devices=choose_devices(config.trainer.devices, accelerator),
         num_nodes=config.trainer.num_nodes,
-        strategy=config.trainer.strategy,
+        strategy="ddp" if is_shared else "auto",
         precision=choose_precision(config.trainer.precision, accelerator) if config.fit else "32-true",
         max_epochs=config.trainer.max_epochs,
         gradient_clip_val=config.gradient_clip or None,
@@ -86,8 +86,10 @@ def _environment(is_shared: bool) -> list[ClusterEnvironment]:
     """Return who says which processes train together, where Lightning would not choose right by itself."""
     if not is_shared:
         return [LightningEnvironment()]  # not the processes of a Slurm job, of which this is one by itself
-    if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
+    if processes.by_srun():
         return [SLURMEnvironment(auto_requeue=False)]  # it would begin anew, in a new folder
+    if SLURMEnvironment.detect() and not processes.by_torchrun():
+        return [LightningEnvironment()]  # in a batch script: it starts the other processes
     return []
 
 
