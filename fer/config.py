@@ -77,6 +77,13 @@ class Job:
     config: Any = None  # the checked model, if nothing is wrong
     folder: Path | None = None  # likewise; in a sweep, below the sweep's own, in which its name is unique
     is_queued: bool = False  # on a Slurm cluster, and so not to run on this machine
+    is_kept: bool = True  # its settings, in its folder, which is then its own
+    is_new: bool = False  # its folder, which nobody has named: if there is one of that name, another is made
+
+    @property
+    def joins(self) -> bool:
+        """Whether it may work in its folder beside others: a search does that goes on."""
+        return bool(self.plain.get("sweep") and self.plain.get("resume"))
 
     def part(self, name: str) -> Any:
         """Return the checked value of one key or section; None if it is wrong, whatever the others are."""
@@ -200,7 +207,9 @@ def _read_job(command: Command, words: list[str], schema: type[BaseModel], error
     """Compose one job as Hydra will; if that fails, name all keys at fault and judge the rest."""
     try:
         composed = command.compose(words)
-        job = Job(_without_hydra(composed), schema, is_queued="SlurmLauncher" in composed.hydra.launcher._target_)
+        job = Job(_without_hydra(composed), schema)
+        job.is_queued = "SlurmLauncher" in composed.hydra.launcher._target_
+        job.is_kept = composed.hydra.output_subdir is not None
     except REFUSALS as error:
         if (rest := _without_faults(command, words, errors)) != words:
             return _read_job(command, rest, schema, errors)
@@ -212,6 +221,8 @@ def _read_job(command: Command, words: list[str], schema: type[BaseModel], error
         if folder := job.plain.get("resume") or composed.hydra[key].dir:
             subdir = composed.hydra.sweep.subdir if command.multirun else ""
             job.config, job.folder = config, Path(folder) / subdir
+            is_named = any(word.lstrip("+").startswith(f"hydra.{key}.dir=") for word in words)
+            job.is_new = not is_named and not job.plain.get("resume")
         else:
             errors.append(f"hydra.{key}.dir: expected a folder, but got nothing")
     except ValidationError as error:
