@@ -7,9 +7,15 @@ from fer.inference.schema import InferConfig
 
 
 def new_folder(mode: str) -> Path:
-    """Make a folder in results/ that is named after the time and the mode, and say so."""
-    folder = Path("results") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{mode}"
-    folder.mkdir(parents=True, exist_ok=True)
+    """Make a folder in results/ that is named after the time and the mode, and is no other's, and say so.
+
+    Raises:
+        UserError: if it cannot be made.
+        RunError: if the disk is full.
+    """
+    from fer.run_folder import new_folder as made  # not imported where the output has a name
+
+    folder = made(Path("results") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{mode}")
     print(f"results go to {folder}", flush=True)
     return folder
 
