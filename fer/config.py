@@ -91,6 +91,13 @@ class Job:
     folder: Path | None = None  # likewise; in a sweep, below the sweep's own, in which its name is unique
     unresolved: dict[str, Any] = field(default_factory=dict)  # as plain, but for what stands in place of a value
     is_queued: bool = False  # on a Slurm cluster, and so not to run on this machine
+    is_kept: bool = True  # its settings, in its folder, which is then its own
+    is_new: bool = False  # its folder, which nobody has named: if there is one of that name, another is made
+
+    @property
+    def joins(self) -> bool:
+        """Whether it may work in its folder beside others: a search does that goes on."""
+        return bool(self.plain.get("sweep") and self.plain.get("resume"))
 
     def part(self, name: str) -> Any:
         """Return the checked value of one key or section; None if it is wrong, whatever the others are."""
@@ -249,6 +256,7 @@ def _read_job(command: Command, words: list[str], schema: type[BaseModel], error
         composed = command.compose(words)
         job = Job(_without_hydra(composed, True), schema, unresolved=_without_hydra(composed, False))
         job.is_queued = "SlurmLauncher" in composed.hydra.launcher._target_
+        job.is_kept = composed.hydra.output_subdir is not None
     except REFUSALS as error:
         if (rest := _without_faults(command, words, errors)) != words:
             return _read_job(command, rest, schema, errors)
@@ -264,6 +272,8 @@ def _read_job(command: Command, words: list[str], schema: type[BaseModel], error
             errors.append(f"hydra.sweep.subdir: expected a name for each job's folder, but got {shown(subdir)}")
         else:
             job.config, job.folder = config, Path(folder) / subdir
+            is_named = any(word.lstrip("+").startswith(f"hydra.{key}.dir=") for word in words)
+            job.is_new = not is_named and not job.plain.get("resume")
     except ValidationError as error:
         errors += sentences(error, job.plain)
     except REFUSALS as error:

@@ -5,6 +5,10 @@ import errno
 LONGEST = 200  # characters of a quotation
 FULL = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO")}  # of a disk, at nobody's fault
 
+import errno
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}  # of an OSError that is the machine's fault
+
 
 def escaped(text: str) -> str:
     """Return a text without what a terminal would obey: all but line breaks and printable characters as `repr` does."""
@@ -50,6 +54,11 @@ class Terminated(BaseException):
     """SIGTERM arrived, or the terminal was closed. Exit code 143; like KeyboardInterrupt, not an Exception."""
 
 
+def is_full(error: BaseException) -> bool:
+    """Tell whether a disk is full or broken, which no user can have meant."""
+    return isinstance(error, OSError) and error.errno in FULL
+
+
 def unwritable(sentence: str, error: OSError) -> UserError | RunError:
     """Return the failure to write a result: the user's mistake, as a place can be chosen, unless the disk is full."""
-    return (RunError if error.errno in FULL else UserError)(sentence)
+    return (RunError if is_full(error) else UserError)(sentence)

@@ -1,9 +1,13 @@
 """What a user sees of `python train.py`: pages, exit codes and one list of mistakes."""
 
+import contextlib
+import errno
+import io
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +195,58 @@ def test_a_failing_job_does_not_stop_the_others(train, task):
         assert result.err.count(f"failed: {sentence}\n") == 1
     assert result.err.count("Traceback") == 1
     assert result.err.endswith("failed: not every job of the sweep went well; see their errors above\n")
+
+
+def test_a_full_disk_fails_each_job_of_a_sweep_and_stops_none(train, task, monkeypatch):
+    task.raises = dict.fromkeys((1, 2), OSError(errno.ENOSPC, "No space left on device"))
+    failed = train("-m", "seed=1,2", "hydra.sweep.dir=a", check=unchecked)
+
+    @contextlib.contextmanager
+    def full(path: Path) -> Iterator[None]:
+        yield io.StringIO()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    task.raises = {}
+    monkeypatch.setattr("fer.run_folder.atomic_file", full)  # of .hydra/
+    for result in (failed, train("-m", "seed=1,2", "hydra.sweep.dir=b", check=unchecked)):
+        assert result.code == 1
+        assert result.err.count("No space left on device") == 2
+        assert [f"failed: job {number}: " in result.err for number in (0, 1)] == [True, True]
+        assert "Traceback" not in result.err
+    assert len(task.calls) == 2
+
+
+@pytest.mark.parametrize("words", [("hydra.run.dir=here",), (), ("-m", "hydra.sweep.dir=here"), ("-m",)])
+def test_a_full_disk_is_no_mistake_of_the_user(train, task, monkeypatch, words):
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    code, _, err = train(*words, check=unchecked)
+    assert (code, len(err.splitlines()), err.split(":")[0]) == (1, 1, "failed")
+    assert "Disk quota exceeded" in err
+    assert not task.calls
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_run_outlasts_what_takes_its_output(tmp_path):
+    stub = tmp_path / "stub.py"
+    code = "print('more', flush=True); (folder / 'done').touch()"
+    stub.write_text(STUB.format(code=code, script=str(TRAIN)))
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with Path("/dev/full").open("wb") as full:
+        for place, output in (("full", full), ("gone", writer)):
+            command = [sys.executable, str(stub), "-m", f"hydra.sweep.dir={place}"]
+            done = subprocess.run(command, cwd=tmp_path, env=environment, stdout=output, stderr=subprocess.PIPE)
+            assert done.returncode == 1
+            assert done.stderr.startswith(b"failed: a part of what was said on stdout is lost ([Errno ")
+            assert done.stderr.count(b"\n") == 1
+            assert list(tmp_path.glob(f"{place}/**/done"))
+        assert subprocess.run([sys.executable, TRAIN, "--help"], stdout=full, stderr=subprocess.PIPE).returncode == 1
+        assert subprocess.run([sys.executable, TRAIN, "seed=-1"], stderr=full).returncode == 2
+    os.close(writer)
 
 
 def test_an_interrupted_sweep_stops(train, task):

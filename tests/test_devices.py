@@ -6,10 +6,9 @@ import sys
 import pytest
 from lightning.pytorch.strategies import DDPStrategy
 
-from fer.errors import UserError
+from fer.run_folder import alone
 from fer.training import devices
-from fer.training.devices import alone, choose_devices, claim
-from fer.training.run import run
+from fer.training.devices import choose_devices, claim
 from fer.training.trainer import make_trainer
 from tests.conftest import EASY
 from tests.runs import ROOT, configure
@@ -19,6 +18,17 @@ import sys
 from pathlib import Path
 from fer.training.devices import claim
 print(claim(['a', 'b'], Path(sys.argv[1])))
+"""
+ALONE = """
+import sys
+from pathlib import Path
+from fer.errors import UserError
+from fer.run_folder import alone
+try:
+    with alone(Path(sys.argv[1])):
+        print('in')
+except UserError as error:
+    print(error)
 """
 
 
@@ -41,10 +51,14 @@ def test_only_a_run_on_one_of_several_gpus_chooses(monkeypatch, tmp_path, wanted
 
 
 def test_two_processes_do_not_work_in_one_folder(tmp_path):
-    with alone(tmp_path), pytest.raises(UserError, match="another process works on this run"):
-        run(configure("trainer.max_epochs=1"), tmp_path)
+    words = [sys.executable, "-c", ALONE, str(tmp_path)]
     with alone(tmp_path):
-        pass
+        assert "another process works on this run" in subprocess.check_output(words, cwd=ROOT, text=True)
+        with alone(tmp_path):  # but this one may come in again
+            pass
+        assert subprocess.check_output(words, cwd=ROOT, text=True) != "in\n"
+    assert not list(tmp_path.iterdir())
+    assert subprocess.check_output(words, cwd=ROOT, text=True) == "in\n"
 
 
 # --- several processes ---

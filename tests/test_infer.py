@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -89,6 +91,29 @@ def test_without_an_output_results_go_to_a_folder_that_is_named(run, tmp_path):
     [folder] = (tmp_path / "results").iterdir()
     assert folder.name in result.out
     assert sorted(path.name for path in folder.iterdir()) == ["a.jsonl", "a.png"]
+
+
+def test_commands_of_one_second_have_results_of_their_own(tmp_path, monkeypatch):
+    class Standing:
+        @staticmethod
+        def now() -> datetime:
+            return datetime(2026, 1, 2, 3, 4, 5)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fer.inference.places.datetime", Standing)
+    with ThreadPoolExecutor(6) as threads:
+        folders = list(threads.map(new_folder, ["image"] * 6))
+    assert len(set(folders)) == len(list((tmp_path / "results").iterdir())) == 6
+    assert min(folder.name for folder in folders) == "2026-01-02_03-04-05_image"
+
+
+def test_results_that_cannot_be_made_are_one_sentence(run, tmp_path):
+    write_scene(tmp_path / "a.png")
+    (tmp_path / "results").touch()
+    result = run("mode=image", "input=a.png", HAAR)
+    assert result.code == 2
+    assert result.err.startswith("error: the run's folder cannot be made: ")
+    assert result.err.count("\n") == 1
 
 
 def test_a_folder_of_photos_keeps_its_names_and_counts_what_it_skips(run, tmp_path):

@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -158,11 +160,14 @@ def test_a_finished_run_is_not_run_again(tmp_path, monkeypatch):
     assert (tmp_path / "metrics.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("left", ["metrics.json", "checkpoints/last.ckpt"])
+@pytest.mark.parametrize("left", [".hydra/config.yaml", "metrics.json", "checkpoints/last.ckpt"])
 def test_a_sweep_is_resumed_by_its_own_settings_only(sweep, task, tmp_path, left, capsys):
     sweep("hydra.sweep.dir=here")
-    (tmp_path / "here/seed=2" / left).parent.mkdir(exist_ok=True)
-    (tmp_path / "here/seed=2" / left).write_text("{}")
+    for name in ("seed=1", "seed=3"):
+        shutil.rmtree(tmp_path / "here" / name)
+    if left != ".hydra/config.yaml":
+        (tmp_path / "here/seed=2" / left).parent.mkdir(exist_ok=True)
+        (tmp_path / "here/seed=2" / left).write_text("{}")
     task.calls.clear()
     assert sweep("resume=here", "batch_size=8") == [2]
     assert capsys.readouterr().err == (
@@ -225,6 +230,35 @@ def test_an_interrupted_parallel_sweep_leaves_no_process(tmp_path, number, code)
     wait_until_gone(process.pid)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups, and orphans hear of nothing")
+def test_a_killed_parallel_sweep_leaves_no_process(tmp_path):
+    stub = tmp_path / "stub.py"
+    stub.write_text(f"""
+import multiprocessing, time
+from fer.command import main
+from fer.schema import TrainConfig
+
+def task(config, folder):
+    multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,)).start()
+    (folder / "at work").touch()
+    time.sleep(600)
+
+main({str(ROOT / "train.py")!r}, lambda: TrainConfig, lambda *_: None, task)
+""")
+    words = [sys.executable, str(stub), "-m", "hydra/launcher=parallel", "seed=1,2", "hydra.sweep.dir=here"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    while len(list(tmp_path.glob("here/*/at work"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    wait_until_gone(process.pid)
+    process.communicate()
+
+
 @pytest.mark.slow
 def test_parallel_jobs_keep_their_output_and_their_failures_to_themselves(tmp_path):
     words = (
@@ -266,6 +300,25 @@ main({str(ROOT / "train.py")!r}, lambda: TrainConfig, lambda *_: None, task)
         max(len(os.sched_getaffinity(0)) // 2, 1) if hasattr(os, "sched_getaffinity") else max(os.cpu_count() // 2, 1)
     )
     assert [path.read_text() for path in tmp_path.glob("here/*/threads")] == [str(fair)] * 3
+
+
+# --- a full disk ---
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid(), reason="needs root to mount a small disk on Linux")
+def test_a_sweep_on_a_full_disk_tries_all_jobs_and_fails_in_order(tmp_path):
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(tmp_path)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("may not mount a small disk here")
+    try:
+        code, _, err = command("-m", "augmentation=none,hflip", f"hydra.sweep.dir={tmp_path / 's'}")
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+    assert code == 1
+    assert [f"failed: job {number}: " in err for number in (0, 1)] == [True, True]
+    assert "No space left on device" in err
+    assert "Traceback" not in err
 
 
 # --- memory ---

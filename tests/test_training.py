@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import threading
 import warnings
 
 import cv2
@@ -20,6 +21,7 @@ from fer.errors import Diverged, RunError, UserError
 from fer.training.module import EmotionModule
 from fer.training.run import read_for, run
 from fer.training.schedules import choose_precision
+from fer.training.trainer import _tell_unless_told
 from fer.weights import Header, load_net, read_weights
 from tests.data import write_class_folders
 from tests.runs import command, configure, tensors, without_figures
@@ -72,6 +74,7 @@ def test_metrics_are_flat_and_complete(finished):
     assert found["classes"] == list(classes)
     assert (found["dataset"], found["augmentation"], found["seed"]) == ("synthetic", "full", 1)
     assert (found["device"], found["precision"], found["input_size"]) == ("cpu", choose_precision("auto", "cpu"), 24)
+    assert found["threads"] == torch.get_num_threads()
     assert {"fer", "python", "torch", "lightning", "numpy"} <= set(found["versions"])
     assert 0 < found["seconds"] < 600
     assert found["test_surest/n"] == 19
@@ -373,6 +376,20 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, quick, monkeypatch):
     assert not (tmp_path / "metrics.json").exists()
 
 
+def test_a_disk_that_is_full_for_events_ends_the_run_with_one_sentence(tmp_path, quick, monkeypatch):
+    tracebacks = []
+    monkeypatch.setattr(threading, "excepthook", tracebacks.append)
+    monkeypatch.setattr(_tell_unless_told, "__defaults__", (tracebacks.append,))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tensorboard.summary.writer.event_file_writer.RecordWriter.write", full)
+    with pytest.raises(RunError, match=r"could not be written \(.*No space left"):
+        run(configure("trainer.max_epochs=2"), tmp_path)
+    assert not tracebacks
+
+
 @pytest.mark.parametrize("file", ["figures", "weights.safetensors", "predictions.csv", "metrics.json"])
 def test_a_result_that_cannot_be_written_is_one_sentence(file, tmp_path, finished, monkeypatch):
     monkeypatch.setattr("fer.training.run.draw_evaluation", lambda *_: {})
@@ -391,8 +408,8 @@ def test_the_command_leaves_a_whole_folder_and_a_clean_console(tmp_path):
     assert "Warning" not in out
     names = {path.name for path in folder.iterdir() if "events" not in path.name}
     assert names == {
-        ".hydra", ".lock", "checkpoints", "figures", "history.csv", "hparams.yaml", "metrics.json", "predictions.csv",
-        "predictions_val.csv", "weights.safetensors",
+        ".hydra", "checkpoints", "figures", "history.csv", "metrics.json", "predictions.csv", "predictions_val.csv",
+        "weights.safetensors",
     }  # fmt: skip
     assert {path.name for path in (folder / ".hydra").iterdir()} == {"config.yaml", "hydra.yaml", "overrides.yaml"}
 

@@ -96,7 +96,7 @@ def _notes(ranking: Ranking) -> list[str]:
         notes.append("With one or two seeds there is no interval over seeds.")
     if ranking.monitor != "val/accuracy":
         notes.append(f"Ranked by {code(ranking.monitor)}, which chose the epochs too.")
-    for key in ("device", "precision", "versions"):
+    for key in ("device", "threads", "precision", "versions"):
         found = list(dict.fromkeys(_told(run.metrics[key]) for run in task.runs if key in run.metrics))
         if len(found) > 1:
             notes.append(f"The runs differ in {key} ({'; '.join(map(plain, found))}).")

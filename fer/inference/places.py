@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from itertools import count
 from pathlib import Path
 
 from fer.errors import UserError, reason, unwritable
@@ -14,18 +13,16 @@ from fer.inference.schema import InferConfig
 
 
 def new_folder(mode: str) -> Path:
-    """Make a folder in results/ that is named after the time and the mode, and say so.
+    """Make a folder in results/ that is named after the time and the mode, and is no other's, and say so.
 
     Raises:
         UserError: if it cannot be made.
+        RunError: if the disk is full.
     """
-    name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{mode}"
+    from fer.run_folder import new_folder as made  # not imported where the output has a name
+
     make_folder(results := Path("results"), "add output=NAME, or work in a folder that you may write to")
-    for number in count(1):
-        with suppress(FileExistsError):  # another process had the same idea in the same second
-            folder = results / (name if number == 1 else f"{name}_{number}")
-            folder.mkdir()
-            break
+    folder = made(results / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{mode}")
     print(f"results go to {folder}", flush=True)
     return folder
 

@@ -4,14 +4,16 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from fer import processes
 from fer.config import Job, differences
 from fer.errors import UserError, printable
 from fer.nested import leaves
+from fer.run_folder import RESULTS, AtWork, is_at_work
 
 MAY_DIFFER = ("resume", "workers", "test", "tta", "sweep.trials")  # none of them changes what is trained
-SETTINGS, RESULTS, LAST = Path(".hydra/config.yaml"), "metrics.json", Path("checkpoints/last.ckpt")
+SETTINGS, LAST = Path(".hydra/config.yaml"), Path("checkpoints/last.ckpt")
 
 
 def check_training(jobs: list[Job], multirun: bool) -> None:
@@ -139,18 +141,20 @@ def _check_sweep(jobs: list[Job]) -> Iterator[str]:
     for name, count in Counter(job.folder.name for job in placed).items():
         if count > 1:
             yield f"{name}: expected different settings for each job of a sweep, but this one comes {count} times"
-    if placed:
+    if placed and not placed[0].is_new:
         yield from _check_sweep_folder(placed)
 
 
 def _check_sweep_folder(jobs: list[Job]) -> Iterator[str]:
     """Refuse to touch another sweep's jobs, and to go on with a sweep by other settings."""
     sweep, resumed = jobs[0].folder.parent, jobs[0].part("resume")
-    if resumed and not (sweep / "multirun.yaml").is_file():
+    if is_at_work(sweep):
+        yield str(AtWork(sweep))
+    elif resumed and not (sweep / "multirun.yaml").is_file():
         yield f"resume={resumed}: expected the folder of a sweep, but there is no {sweep / 'multirun.yaml'}"
     elif resumed:
         for job in jobs:
-            if any((job.folder / name).exists() for name in (RESULTS, LAST)):
+            if any((job.folder / name).exists() for name in (SETTINGS, RESULTS, LAST)):
                 yield from _compare(job)
     elif any(any(sweep.glob(name)) for name in ("multirun.yaml", RESULTS, f"*/{RESULTS}")):
         yield f"hydra.sweep.dir={sweep}: holds a sweep already: go on with resume={sweep}, or choose another folder"
@@ -159,16 +163,17 @@ def _check_sweep_folder(jobs: list[Job]) -> Iterator[str]:
 def _check_folder(job: Job) -> Iterator[str]:
     """Refuse to touch a finished run, and to go on with a run by other settings."""
     folder, resumed = job.folder or job.part("resume"), job.part("resume")
-    if not folder:
+    if not folder or job.is_new:
         return
-    before = folder / SETTINGS
-    if (folder / RESULTS).exists():
+    if is_at_work(folder) and not job.joins:
+        yield str(AtWork(folder))
+    elif (folder / RESULTS).exists():
         yield f"{folder}: expected a new or an interrupted run, but this is a finished one: choose another folder"
-    elif not resumed and any((folder / name).exists() for name in ("checkpoints", "study.journal")):
-        what = "an interrupted run" if (folder / "checkpoints").exists() else "a search"
+    elif not resumed and any((folder / name).exists() for name in (SETTINGS, "checkpoints", "study.journal")):
+        what = "a search" if (folder / "study.journal").exists() else "an interrupted run"
         yield f"{folder}: holds {what}: go on with resume={folder}, or choose another folder"
-    elif resumed and not before.is_file():
-        yield f"resume={folder}: expected the folder of an interrupted run, but there is no {before}"
+    elif resumed and not any((folder / name).is_file() for name in (SETTINGS, LAST)):
+        yield f"resume={folder}: expected the folder of an interrupted run, but there is no {folder / SETTINGS}"
     elif resumed and not any(_size(folder / name) for name in (SETTINGS, LAST, "study.journal")):
         return  # killed before it wrote anything: it starts anew
     elif resumed and job.config:
@@ -180,17 +185,33 @@ def _size(path: Path) -> int:
 
 
 def _compare(job: Job) -> Iterator[str]:
+    """Compare with what the checkpoint holds, since its net was trained by that; before the first, with `.hydra/`."""
+    path = job.folder / SETTINGS
+    try:
+        found = differences(_trained_by(job.folder / LAST), job.config.model_dump(mode="json"), MAY_DIFFER)
+    except Exception:  # there is none, or it cannot be read, which is told when it is to be used
+        try:
+            found = _differences_from(path, job) if _size(path) else []
+        except ValueError as error:
+            yield (
+                f"{path}: expected the settings that train.py writes, but they cannot be read "
+                f"({printable(str(error))}): choose another folder, or start anew without resume="
+            )
+            return
+    if found:
+        yield f"resume: expected the settings of the interrupted run {job.folder.name}, but {'; '.join(found)}"
+
+
+def _trained_by(checkpoint: Path) -> dict[str, Any]:
+    import torch
+
+    return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["settings"]
+
+
+def _differences_from(path: Path, job: Job) -> list[str]:
     from fer.settings_file import read_settings
 
-    try:
-        old = dict(leaves(read_settings(job.folder / SETTINGS)))
-    except ValueError as error:
-        yield (
-            f"{job.folder / SETTINGS}: expected the settings that train.py writes, but they cannot be read "
-            f"({printable(str(error))}): choose another folder, or start anew without resume="
-        )
-        return
-    unresolved = dict(leaves(job.unresolved))  # like an environment's ${oc.env:...}, which is not looked up in a file
+    old, unresolved = dict(leaves(read_settings(path))), dict(leaves(job.unresolved))
+    # What is looked up, as an environment's ${oc.env:...} is, is not looked up for a file.
     new = {key: old[key] if old.get(key, ...) == unresolved.get(key) else value for key, value in leaves(job.plain)}
-    if found := differences(old, new, MAY_DIFFER):
-        yield f"resume: expected the settings of the interrupted run {job.folder.name}, but {'; '.join(found)}"
+    return differences(old, new, MAY_DIFFER)

@@ -51,6 +51,10 @@ class EmotionModule(LightningModule):
         self.collected: dict[str, Outputs] = {}
         self.outputs: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the settings, by which alone the training may go on."""
+        checkpoint["settings"] = self.config.model_dump(mode="json")
+
     def inputs(self, images: Tensor) -> Tensor:
         """Turn images (B, H, W) uint8 into net input (B, 1, H, W)."""
         return normalise(images, self.header.mean, self.header.std).contiguous(memory_format=torch.channels_last)

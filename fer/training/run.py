@@ -28,11 +28,10 @@ from fer.evaluation.calibration import fit_temperature
 from fer.evaluation.results import Outputs, split_results, write_json, write_predictions
 from fer.mistakes import sentences
 from fer.models.se_resnet import SEResNet
+from fer.run_folder import RESULTS, alone, make_folder
 from fer.schema import TrainConfig
 from fer.training.callbacks import Record
-from fer.training.checks import RESULTS
 from fer.training.dashboard import Dashboard, draw_augmented, draw_evaluation, draw_history, publish_figures
-from fer.training.devices import alone
 from fer.training.losses import make_loss
 from fer.training.module import EmotionModule
 from fer.training.resumption import require_resumable
@@ -58,7 +57,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
         UserError: if the data or the weights cannot be used.
         RunError: if the loss is not finite, or a file could not be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if (folder / RESULTS).is_file():
         print("finished already")  # a job of a resumed sweep
         return json.loads((folder / RESULTS).read_text(encoding="utf-8"))[config.monitor]

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Trainer
 from rich.console import Console
 from rich.markup import escape
@@ -92,7 +93,8 @@ def describe(config: TrainConfig, header: Header, trainer: Trainer, folder: Path
         "dataset": config.dataset.name,
         "classes": list(header.classes),
         "input_size": header.input_size,
-        "device": trainer.strategy.root_device.type,
+        "device": (device := trainer.strategy.root_device.type),
+        **({"threads": torch.get_num_threads()} if device == "cpu" else {}),  # sums in another order, other figures
         "versions": {"fer": fer.__version__, "python": platform.python_version()}
         | {name: version(name) for name in LIBRARIES},
     }

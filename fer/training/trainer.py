@@ -2,7 +2,9 @@
 
 import logging
 import sys
+import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -34,6 +36,16 @@ class SteadyTrainer(Trainer):
     def received_sigterm(self) -> bool:
         """Lightning would end a training after this batch, with exit code 0."""
         return False
+
+
+class Events(TensorBoardLogger):
+    """TensorBoard's logger, without the file of settings beside it: `.hydra/` holds them all."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, name="", version="", default_hp_metric=False)
+
+    def save(self) -> None:
+        """Lightning would write hparams.yaml, empty."""
 
 
 def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) -> Trainer:
@@ -74,7 +86,7 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
             *([SharedBatchNorms()] if is_shared and accelerator == "cpu" else []),
         ],
         sync_batchnorm=is_shared and accelerator != "cpu",
-        logger=TensorBoardLogger(folder, name="", version="", default_hp_metric=False),
+        logger=Events(folder),
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # fer.data.loading.Batches does its work
         enable_progress_bar=in_terminal,
@@ -95,6 +107,7 @@ def _environment(is_shared: bool) -> list[ClusterEnvironment]:
 
 def _quiet() -> None:
     """Leave out what Lightning says to everybody; what concerns this run is in its summary."""
+    threading.excepthook = _tell_unless_told
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
@@ -106,3 +119,11 @@ def _quiet() -> None:
         "on epoch level in distributed setting",  # every process logs figures over all faces
     ):
         warnings.filterwarnings("ignore", f".*{message}.*")
+
+
+def _tell_unless_told(
+    told: threading.ExceptHookArgs, tell: Callable[[threading.ExceptHookArgs], object] = threading.excepthook
+) -> None:
+    """Leave out the traceback of TensorBoard's writer: the run meets the same error at its next event, and says it."""
+    if not (isinstance(told.exc_value, OSError) and type(told.thread).__module__.startswith("tensorboard.")):
+        tell(told)
