@@ -5,10 +5,6 @@ import errno
 LONGEST = 200  # characters of a quotation
 FULL = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO")}  # of a disk, at nobody's fault
 
-import errno
-
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}  # of an OSError that is the machine's fault
-
 
 def escaped(text: str) -> str:
     """Return a text without what a terminal would obey: all but line breaks and printable characters as `repr` does."""

@@ -107,15 +107,6 @@ def test_commands_of_one_second_have_results_of_their_own(tmp_path, monkeypatch)
     assert min(folder.name for folder in folders) == "2026-01-02_03-04-05_image"
 
 
-def test_results_that_cannot_be_made_are_one_sentence(run, tmp_path):
-    write_scene(tmp_path / "a.png")
-    (tmp_path / "results").touch()
-    result = run("mode=image", "input=a.png", HAAR)
-    assert result.code == 2
-    assert result.err.startswith("error: the run's folder cannot be made: ")
-    assert result.err.count("\n") == 1
-
-
 def test_a_folder_of_photos_keeps_its_names_and_counts_what_it_skips(run, tmp_path):
     for name in ("photos/a.jpg", "photos/more/b.png"):
         write_scene(tmp_path / name)
@@ -262,11 +253,6 @@ def test_results_that_cannot_be_made_are_one_sentence(run, tmp_path, words):
     assert result.code == 2
     assert result.err.startswith("error: results: expected a folder to write results into, but it is a file: ")
     assert len(result.err.splitlines()) == 1
-
-
-def test_two_results_of_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert len({new_folder("image") for _ in range(3)}) == 3
 
 
 @pytest.mark.parametrize(

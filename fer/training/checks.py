@@ -191,8 +191,8 @@ def _compare(job: Job) -> Iterator[str]:
         found = differences(_trained_by(job.folder / LAST), job.config.model_dump(mode="json"), MAY_DIFFER)
     except Exception:  # there is none, or it cannot be read, which is told when it is to be used
         try:
-            found = _differences_from(path, job) if _size(path) else []
-        except ValueError as error:
+            found = _differences_from(path, job)
+        except (OSError, ValueError) as error:
             yield (
                 f"{path}: expected the settings that train.py writes, but they cannot be read "
                 f"({printable(str(error))}): choose another folder, or start anew without resume="
