@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from fer.counting import counted
 from fer.errors import JobFailed, RunError, Terminated, UserError
 
 DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -150,7 +151,7 @@ def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> 
         raise UserError(mistakes(list(dict.fromkeys(errors))))
     key, folder = ("sweep", jobs[0].folder.parent) if flags.multirun else ("run", jobs[0].folder)
     if flags.multirun:
-        print(f"a sweep of {len(jobs)} job(s) in {folder}", flush=True)
+        print(f"a sweep of {counted(len(jobs), 'job')} in {folder}", flush=True)
     if is_helper:  # it writes nothing, but Hydra makes a folder
         names = ["hydra.output_subdir=null"]
         if not any(word.startswith(("hydra.run.dir=", "resume=")) for word in flags.overrides):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fer.counting import counted
 from fer.data.images import SUFFIXES
 from fer.errors import UserError
 from fer.inference.crops import cut
@@ -40,7 +41,7 @@ def draw_photos(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
             place = save_photo(place, draw(image, seen, pipeline.predictor.classes, style))
             writer.photo(place.relative_to(folder).as_posix() if not photos.one else photo.name, seen)
             faces += len(seen)
-    photos.report(f"{faces} faces; pictures in {path if photos.one else folder}, records in {records}")
+    photos.report(f"{counted(faces, 'face')}; pictures in {path if photos.one else folder}, records in {records}")
 
 
 def cut_faces(config: InferConfig, pipeline: Pipeline) -> None:
@@ -61,7 +62,7 @@ def cut_faces(config: InferConfig, pipeline: Pipeline) -> None:
             save_photo(place, cut(image, region, max(round(region.side), 1)))
         faces += len(regions)
         empty += [] if regions else [photo]
-    photos.report(f"{faces} faces in {folder}")
+    photos.report(f"{counted(faces, 'face')} in {folder}")
     if empty:
         print(
             f"no face found in {len(empty)}: {', '.join(str(path) for path in empty[:5])}{', ...' * (len(empty) > 5)}"
@@ -97,7 +98,7 @@ class Photos:
 
     def report(self, found: str) -> None:
         """Say what came of them, and which were left out."""
-        print(f"{len(self.paths) - len(self.skipped)} photos, {found}")
+        print(f"{counted(len(self.paths) - len(self.skipped), 'photo')}, {found}")
         if self.skipped:
             print(f"skipped {len(self.skipped)}:", *self.skipped[:10], sep="\n  ")
         if len(self.skipped) == len(self.paths):

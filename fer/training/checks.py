@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fer.config import Job, differences
+from fer.counting import counted
 from fer.errors import UserError
 
 MAY_DIFFER = ("resume", "workers", "test", "tta", "sweep.trials")  # none of them changes what is trained
@@ -74,7 +75,7 @@ def _check_processes(job: Job) -> Iterator[str]:
     wanted = trainer.devices * trainer.num_nodes
     if trainer.strategy != "ddp" or wanted != started:
         yield (
-            f"torchrun: started {started} process(es), but expected trainer=ddp and trainer.devices times "
+            f"torchrun: started {counted(started, 'process')}, but expected trainer=ddp and trainer.devices times "
             f"trainer.num_nodes as many, and these are {trainer.strategy}, {trainer.devices} and {trainer.num_nodes}"
         )
 
