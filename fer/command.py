@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fer.console import lost
+from fer.counting import counted
 from fer.errors import JobFailed, RunError, Terminated, UserError, is_full, printable
 from fer.jobs import DONE, FAILED, INTERRUPTED, MISTAKE, TERMINATED, HydraJob, prepare, refresh, say
 from fer.processes import is_helper
@@ -81,7 +82,7 @@ def _run(
             return start()
     with _owned(jobs, flags, check) as (folder, job.keeps):
         if flags.multirun:
-            print(f"a sweep of {len(jobs)} job(s) in {printable(str(folder))}", flush=True)
+            print(f"a sweep of {counted(len(jobs), 'job')} in {printable(str(folder))}", flush=True)
         key = "sweep" if flags.multirun else "run"
         sys.argv[1:] = [*words, *names, "hydra.output_subdir=null", quote_path(f"hydra.{key}.dir={folder}")]
         return _launch(start, job, folder, jobs[0].is_queued)

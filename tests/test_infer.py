@@ -76,6 +76,7 @@ def test_one_photo_gives_a_picture_and_its_records(run, tmp_path):
     result = run("mode=image", "input=my photo (1), a=b.jpg", "output=two faces.png", HAAR)
     assert result.code == 0, result.err
     [record] = records(tmp_path / "two faces.jsonl")
+    assert "1 photo, 2 faces; " in result.out
     assert_places(record["faces"])
     for face in record["faces"]:
         assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-3)
@@ -125,6 +126,9 @@ def test_images_that_are_faces_already_need_no_detector(run, tmp_path):
     assert run("mode=image", "input=face.png", "output=out.png", "detector=none", "explainer=none").code == 0
     [record] = records(tmp_path / "out.jsonl")
     assert [face["box"] for face in record["faces"]] == [[0, 0, 48, 48]]
+    drawn, before = cv2.imread(str(tmp_path / "out.png")), cv2.imread(str(tmp_path / "face.png"))
+    assert np.array_equal(drawn[:48, :48], before)  # all that is written stands beside it
+    assert drawn.shape[1] > 100
 
 
 def test_an_answer_can_be_not_sure(run, tmp_path):
@@ -132,6 +136,31 @@ def test_an_answer_can_be_not_sure(run, tmp_path):
     run("mode=image", "input=a.png", "output=out.png", "not_sure=0.99", HAAR)
     [record] = records(tmp_path / "out.jsonl")
     assert {face["emotion"] for face in record["faces"]} == {"not sure"}
+
+
+def test_heatmap_labels_and_bars_can_be_left_out_of_photos(run, tmp_path):
+    write_scene(tmp_path / "a.png")
+    without = ["draw.heatmap=false", "draw.labels=false", "draw.bars=false"]
+    changed = {}
+    for name, words in {"all": [], "boxes": without, "bars": without[:2], "labels": [without[0], without[2]]}.items():
+        assert run("mode=image", "input=a.png", f"output={name}.png", HAAR, *words).code == 0
+        changed[name] = (cv2.imread(str(tmp_path / f"{name}.png")) != scene()).any(2)
+    left, top, side = PLACES[0]
+    face = np.s_[top + side // 3 : top + side * 2 // 3, left + side // 3 : left + side * 2 // 3]
+    assert changed["all"][face].mean() > 0.1
+    assert not changed["boxes"][face].any()
+    sizes = {name: mask.sum() for name, mask in changed.items()}
+    assert 0 < sizes["boxes"] < sizes["labels"] < sizes["bars"] < sizes["all"]
+
+
+def test_heatmap_of_a_small_face_is_drawn_if_asked_for(run, tmp_path):
+    cv2.imwrite(str(tmp_path / "face.png"), draw_faces(1, 48, seed=3)[0][0])
+    shown = {}
+    for words in ("auto", "true"):
+        run("mode=image", "input=face.png", "output=out.png", "detector=none", f"draw.heatmap={words}")
+        shown[words] = cv2.imread(str(tmp_path / "out.png"))[:48, :48]
+    assert np.ptp(shown["auto"].astype(int), axis=2).max() == 0  # gray as it was
+    assert np.ptp(shown["true"].astype(int), axis=2).max() > 30
 
 
 def test_records_can_be_a_table(run, tmp_path):
@@ -301,6 +330,11 @@ MISTAKES = {
     "a net that overflows": (["mode=image", "input=a.png", "weights=wild.safetensors", HAAR], "answers are numbers"),
     "a huge width": (["mode=image", "input=a.png", "detector.width=1000000"], "at most 100000, but got 1000000"),
     "unknown emotion": (["mode=image", "input=a.png", "heatmap.target=contempt"], "contempt"),
+    "half a heatmap": (
+        ["mode=image", "input=a.png", "draw.heatmap=half"],
+        "draw.heatmap: expected auto or true or false",
+    ),
+    "a heatmap of nothing": (["mode=image", "input=a.png", "draw.heatmap=true", "explainer=none"], "explainer=none"),
     "no detector": (["mode=image", "input=a.png", "detector=yunet", "detector.model=text.png"], "text.png"),
     "wrong suffix": (["mode=video", "input=a.png", "output=b.avi"], ".mp4"),
     "no camera": (["mode=webcam", "input=77", "show=false", "output=b.mp4"], "camera"),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fer.counting import counted
 from fer.evaluation.comparison import FEWEST, LEVEL, RESAMPLES
 from fer.evaluation.conclusions import PLACES, conclude
 from fer.evaluation.markdown import code, listed, p_value, per_cent, plain, points, span, spread, table
@@ -138,7 +139,7 @@ def compared(ranking: Ranking) -> list[str]:
     baseline, count = code(ranking.baseline.setting.name), len(ranking.others)
     return [
         f"On {PLACES[split]}, minus {baseline}; 95 % intervals, as computed one by one; p corrected by Holm for "
-        f"{count} comparison{'s' if count > 1 else ''}. For another baseline: `--baseline LABEL`.",
+        f"{counted(count, 'comparison')}. For another baseline: `--baseline LABEL`.",
         "",
         *table(header, rows),
     ]

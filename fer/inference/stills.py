@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fer.counting import counted
 from fer.data.images import SUFFIXES
 from fer.data.pictures import read_photo
 from fer.errors import UserError
@@ -47,7 +48,7 @@ def draw_photos(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
             save_photo(place, draw(image, seen, pipeline.predictor.classes, style))
             writer.photo(place.relative_to(folder).as_posix() if not photos.one else photo.name, seen)
             faces += len(seen)
-    photos.report(f"{faces} faces; pictures in {path}, records in {records}")
+    photos.report(f"{counted(faces, 'face')}; pictures in {path}, records in {records}")
 
 
 def cut_faces(config: InferConfig, pipeline: Pipeline) -> None:
@@ -70,7 +71,7 @@ def cut_faces(config: InferConfig, pipeline: Pipeline) -> None:
                 save_photo(folder / name, cut(image, region, max(round(region.side), 1)))
             faces += len(regions)
             empty += [] if regions else [photo]
-    photos.report(f"{faces} faces in {folder}")
+    photos.report(f"{counted(faces, 'face')} in {folder}")
     if empty:
         print(
             f"no face found in {len(empty)}: {', '.join(str(path) for path in empty[:5])}{', ...' * (len(empty) > 5)}"
@@ -106,7 +107,7 @@ class Photos:
 
     def report(self, found: str) -> None:
         """Say what came of them, and which were left out."""
-        print(f"{len(self.paths) - len(self.skipped)} photos, {found}")
+        print(f"{counted(len(self.paths) - len(self.skipped), 'photo')}, {found}")
         if self.skipped:
             print(f"skipped {len(self.skipped)}:", *self.skipped[:10], sep="\n  ")
         if len(self.skipped) == len(self.paths):

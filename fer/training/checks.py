@@ -8,6 +8,7 @@ from typing import Any
 
 from fer import processes
 from fer.config import Job, differences
+from fer.counting import counted
 from fer.errors import UserError, printable
 from fer.nested import leaves
 from fer.run_folder import RESULTS, AtWork, is_at_work
@@ -92,7 +93,7 @@ def _check_processes(job: Job) -> Iterator[str]:
         return
     if (wanted := trainer.devices * trainer.num_nodes) != started:
         yield (
-            f"{'torchrun' if processes.by_torchrun() else 'srun'}: started {started} process(es), but expected "
+            f"{'torchrun' if processes.by_torchrun() else 'srun'}: started {counted(started, 'process')}, but expected "
             f"trainer.devices times trainer.num_nodes as many, and these are {trainer.devices} and "
             f"{trainer.num_nodes}, so {wanted}"
         )

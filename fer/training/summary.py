@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 import fer
+from fer.counting import counted
 from fer.data.table import Split, Table
 from fer.evaluation.apart import APART
 from fer.evaluation.search_report import best_command, name_of
@@ -52,10 +53,10 @@ def print_start(config: TrainConfig, folder: Path, table: Table, net: SEResNet, 
     net_name = config.model.name if config.fit else config.weights.name
     facts = {
         "net": f"{net_name}, {parameters / 1e6:.2f} M parameters, {table.images.shape[1]} pixels",
-        "training": f"{config.trainer.max_epochs} epochs, batch {config.batch_size}, "
+        "training": f"{counted(config.trainer.max_epochs, 'epoch')}, batch {config.batch_size}, "
         f"{config.augmentation.name} augmentation, {config.optimizer.name} lr {config.optimizer.lr:g}, "
         f"{config.scheduler.name}, seed {config.seed}",
-        "device": f"{device}, {trainer.world_size} process(es), precision {trainer.precision}",
+        "device": f"{device}, {counted(trainer.world_size, 'process')}, precision {trainer.precision}",
         "folder": shown(folder),
     }
     for name, fact in facts.items():
