@@ -93,7 +93,7 @@ SRUN = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_NTASKS": "4", "SLURM_PROCID": "0"}
             "4 processes have been started, by torchrun, srun or the like, and each would train a net of its own",
         ),
         ({"WORLD_SIZE": "4", "RANK": "0"}, (), "4 processes have been started, by torchrun, srun or the like"),
-        (SRUN, ("trainer=ddp", "trainer.devices=2"), "srun: started 4 process(es), but expected trainer.devices times"),
+        (SRUN, ("trainer=ddp", "trainer.devices=2"), "srun: started 4 processes, but expected trainer.devices times"),
         (SRUN, ("-m", "seed=1,2"), "-m: expected one process, which starts the jobs of the sweep, but 4 have been"),
     ],
 )
