@@ -1,5 +1,7 @@
 """Opens the file of a clip, and that file alone: a playlist, or whatever else leads to other files, is refused."""
 
+from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -17,6 +19,7 @@ REFUSED = (  # but by a sentence of their own: sounds, pictures and text
     "mp3,aac,ac3,eac3,dts,dtshd,truehd,flac,wav,w64,aiff,au,amr,caf,ape,wv,tta,image2,jpeg_pipe,png_pipe,webp_pipe,"
     "bmp_pipe,tiff_pipe,gif_pipe,jpegxl_pipe,j2k_pipe,psd_pipe,ppm_pipe,pgm_pipe,tty"
 )
+FIRST = 100  # frames whose times tell the rate
 LOCAL = {"format_whitelist": f"{VIDEO},{REFUSED}", "protocol_whitelist": "file", "pattern_type": "none"}  # no a%d.jpg
 
 
@@ -55,3 +58,19 @@ def open_local(path: Path) -> InputContainer:
         av.FFmpegError: if it cannot be opened.
     """
     return av.open(f"file:{path}", options=LOCAL, metadata_errors="replace")  # "file:", or a:b.mp4 is an address
+
+
+def rate_seen(path: Path, index: int) -> Fraction | None:
+    """Return the frames per second of a file by the times of its first ones; None if they have none.
+
+    Args:
+        path: of the file.
+        index: of its stream.
+    """
+    try:
+        with open_local(path) as file:
+            packets = islice(file.demux(file.streams[index]), FIRST)
+            times = sorted({packet.pts * packet.time_base for packet in packets if packet.pts is not None})
+    except av.FFmpegError:
+        return None
+    return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else None

@@ -22,7 +22,7 @@ from fer.inference.places import output_file, records_of
 from fer.inference.progress import progress
 from fer.inference.records import Records
 from fer.inference.schema import InferConfig
-from fer.inference.streams import is_address
+from fer.inference.streams import is_address, number_of
 from fer.inference.timeline import Timeline, summary
 
 AHEAD = 4  # frames that are decoded, and as many that are searched, while an earlier one is looked at
@@ -153,7 +153,7 @@ def ahead(items: Iterable[Item], count: int) -> Iterator[Iterator[Item]]:
 
 
 def _open(source: str) -> Clip | Live:
-    if is_address(source) or source.isdecimal():
+    if is_address(source) or number_of(source) is not None:
         return Live(source, drop_stale=False, say=say)
     return Clip(Path(source).expanduser())
 
