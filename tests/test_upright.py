@@ -99,6 +99,23 @@ def test_highlights_of_hdr_are_told_apart_and_nothing_below_is_darkened(tmp_path
     assert found[2] > 235
 
 
+def planes(path, size: tuple[int, int], colour: tuple[int, int, int], matrix: int, tags: dict[str, int]):
+    """Write one picture of a colour by a matrix, whatever the tags say."""
+    image = np.full((size[1], size[0], 3), colour, np.uint8)
+    limits = tags.get("color_range", 1)
+    frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+    frame = frame.reformat(format="yuv444p", dst_colorspace=matrix, dst_color_range=limits)
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("ffv1", rate=25, width=size[0], height=size[1], pix_fmt="yuv444p")
+        for name, value in ({"colorspace": 2, "color_range": 0} | tags).items():
+            setattr(frame, name, value)
+            setattr(stream.codec_context, name, value)
+        frame.pts = 0
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
 @pytest.mark.parametrize(
     ("size", "tags", "matrix"),
     [
@@ -114,18 +131,18 @@ def test_highlights_of_hdr_are_told_apart_and_nothing_below_is_darkened(tmp_path
 )
 def test_untagged_pictures_have_the_matrix_of_their_size(tmp_path, size, tags, matrix):
     colour = (40, 120, 200)
-    image = np.full((size[1], size[0], 3), colour, np.uint8)
-    frame = av.VideoFrame.from_ndarray(image, format="bgr24")
-    ranged = {"dst_color_range": tags.get("color_range", 1)}
-    planes = frame.reformat(format="yuv444p", dst_colorspace=matrix, **ranged)
-    path = tmp_path / "a.mkv"
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream("ffv1", rate=25, width=size[0], height=size[1], pix_fmt="yuv444p")
-        planes.colorspace, planes.color_range, planes.pts = tags.get("colorspace", 2), tags.get("color_range", 0), 0
-        stream.codec_context.colorspace, stream.codec_context.color_range = planes.colorspace, planes.color_range
-        file.mux(stream.encode(planes))
-        file.mux(stream.encode(None))
+    path = planes(tmp_path / "a.mkv", size, colour, matrix, tags)
     assert np.abs(shown(path) - colour).max() < 3
+
+
+@pytest.mark.parametrize("tags", [{"color_trc": PQ}, {"color_trc": HLG}, {"color_primaries": BT2020}])
+def test_hdr_and_wide_colours_without_a_matrix_have_that_of_bt2020(tmp_path, tags):
+    paths = [
+        planes(tmp_path / f"{len(more)}.mkv", (1280, 720), (90, 120, 150), 9, tags | more)
+        for more in ({}, {"colorspace": 9})
+    ]
+    assert np.array_equal(shown(paths[0]), shown(paths[1]))
+    assert len(np.unique(shown(paths[0]))) == 3
 
 
 @pytest.mark.parametrize(("name", "codec", "pix_fmt"), [("a.mkv", "ffv1", "bgra"), ("a.apng", "apng", "rgba")])

@@ -229,7 +229,7 @@ UNEVEN = [0, 0.031, 0.07, 0.101, 0.14, 0.19, 0.222, 0.26, 0.333, 0.36, 0.401, 0.
 
 
 def without_rate(path: Path) -> Path:
-    """Take the usual stay of a frame, DefaultDuration, out of a WebM file: FFmpeg then claims too many frames a second."""
+    """Take the usual stay of a frame, DefaultDuration, out of a WebM file: FFmpeg then claims 1,000 frames a second."""
     data = path.read_bytes()
     place = data.index(bytes.fromhex("23e38384"))  # its name, and 4 bytes as its length
     path.write_bytes(data[:place] + bytes.fromhex("ec86") + data[place + 2 :])  # 6 bytes that say nothing

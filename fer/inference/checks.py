@@ -33,7 +33,8 @@ def _check_places(config: "InferConfig") -> Iterator[str]:  # noqa: F821 (its im
         yield f"output={output}: expected a place outside the input, of which it would become a part: choose another"
     if config.mode == "crop" and output.is_dir() and any(output.iterdir()):
         yield f"output={output}: expected a new or empty folder, as the faces in this one would stay: choose another"
-    if config.mode in ("video", "webcam") and output.suffix.lower() not in (".mp4", ".mov", ".mkv"):
+    a_folder = config.mode == "video" and (output.is_dir() or not output.suffix)
+    if config.mode in ("video", "webcam") and not a_folder and output.suffix.lower() not in (".mp4", ".mov", ".mkv"):
         yield f"output={output}: expected a name that ends in .mp4, .mov or .mkv, as mode={config.mode} writes a clip"
     if not output.parent.is_dir():
         yield f"output={output}: expected an existing folder to write into, but there is no {output.parent}: make it"

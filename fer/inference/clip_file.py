@@ -8,6 +8,7 @@ import av
 from av.container import InputContainer
 
 from fer.errors import UserError
+from fer.inference.animation import is_animated, open_animation
 
 # FFmpeg's formats that have all in one file. Playlists, lists of parts and SDP would show what lies elsewhere.
 VIDEO = (
@@ -20,6 +21,9 @@ REFUSED = (  # but by a sentence of their own: sounds, pictures and text
     "bmp_pipe,tiff_pipe,gif_pipe,jpegxl_pipe,j2k_pipe,psd_pipe,ppm_pipe,pgm_pipe,tty"
 )
 FIRST = 100  # frames whose times tell the rate
+# Names of clips in a folder; .webp and .png are not, as they may be photos.
+SUFFIXES = {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".ogv", ".avi", ".wmv", ".asf", ".flv", ".mxf"}
+SUFFIXES |= {".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts", ".gif", ".apng"}
 LOCAL = {"format_whitelist": f"{VIDEO},{REFUSED}", "protocol_whitelist": "file", "pattern_type": "none"}  # no a%d.jpg
 
 
@@ -38,6 +42,8 @@ def open_clip(path: Path) -> InputContainer:
         raise UserError(f"input={path}: expected a video file, but it cannot be opened ({error.strerror})") from error
     if empty:
         raise UserError(f"input={path}: expected a video, but the file is empty")
+    if is_animated(path):
+        return open_animation(path)
     try:
         return open_local(path)
     except av.error.ArgumentError as error:

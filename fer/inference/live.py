@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from itertools import count
+from pathlib import Path
 
 import cv2
 
@@ -74,7 +75,10 @@ class Live:
 
     def __enter__(self) -> "Live":
         if self.camera is None and not is_address(self.source):
-            raise UserError(f"input={self.source}: expected a camera's number or an address such as rtsp://HOST/PATH")
+            hint = "; this is a file: use mode=video" if Path(self.source).expanduser().exists() else ""
+            raise UserError(
+                f"input={self.source}: expected a camera's number or an address such as rtsp://HOST/PATH{hint}"
+            )
         self._thread.start()
         try:
             self._wait_for_the_first()

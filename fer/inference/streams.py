@@ -68,6 +68,11 @@ def number_of(source: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def is_live(source: str) -> bool:
+    """Tell whether an input is a camera or an address and no file."""
+    return is_address(source) or number_of(source) is not None
+
+
 class Camera:
     """An opened camera; iterating gives its pictures, without times.
 

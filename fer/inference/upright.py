@@ -12,7 +12,7 @@ from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from fer.inference.colours import BT2020, UNKNOWN, is_plain, to_screen
+from fer.inference.colours import BT2020, HLG, PQ, UNKNOWN, is_plain, to_screen
 from fer.inference.faces import too_large
 
 HD = 1280, 576  # pictures without a matrix that are as wide, or higher, have BT.709's, smaller ones BT.601's, as in mpv
@@ -87,7 +87,7 @@ def _matrix(picture: VideoFrame) -> str | None:
     """Return the name of a frame's matrix if it names none itself; None: its own, or BT.601."""
     if picture.colorspace != UNKNOWN:
         return None
-    if picture.color_primaries == BT2020:
+    if picture.color_primaries == BT2020 or picture.color_trc in (PQ, HLG):
         return "BT2020"
     return "ITU709" if picture.width >= HD[0] or picture.height > HD[1] else None
 
