@@ -3,6 +3,7 @@
 python infer.py mode=webcam                                      watch the camera; q quits
 python infer.py mode=webcam input=rtsp://HOST/PATH               watch a network stream
 python infer.py mode=video input=a.mp4 output=b.mp4              b.mp4 with sound, b.jsonl, and a timeline
+python infer.py mode=video input=FOLDER output=FOLDER            every clip in it, and a table of all
 python infer.py mode=video input=http://HOST/PATH output=b.mp4   record a stream until Ctrl-C
 python infer.py mode=image input=a.jpg output=b.png              b.png and b.jsonl
 python infer.py mode=image input=FOLDER output=FOLDER            the same names, and one records.jsonl

@@ -58,13 +58,15 @@ def write_clip(
     sound: str | None = None,
     seconds: float | None = None,
     options: dict[str, str] | None = None,
+    encoder: dict[str, str] | None = None,
+    colours: dict[str, int] | None = None,
 ) -> Path:
     """Write a clip.
 
     Args:
         path: its suffix chooses the container.
         frames: their number.
-        picture: takes a frame's number and returns it, (H, W, 3) BGR.
+        picture: takes a frame's number and returns it, (H, W, 3) BGR, or (H, W, 4) with opacity.
         rate: frames a second.
         times: seconds of each frame, growing; None spaces them evenly.
         codec: mpeg4, libx264, mjpeg (with pix_fmt yuvj420p), ...
@@ -75,12 +77,16 @@ def write_clip(
         sound: codec of a tone of 440 Hz; None for no sound.
         seconds: length of the sound; None for that of the pictures.
         options: of the container.
+        encoder: options of the encoder; {"x264-params": "tff=1"} makes libx264 take lines as those of two fields.
+        colours: color_range, colorspace, color_trc, color_primaries, by FFmpeg's codes; untagged without.
     """
     times = [index / rate for index in range(frames)] if times is None else times
     with av.open(str(path), "w", container_options=options or {}) as file:
-        stream = file.add_stream(codec, rate=rate)
+        stream = file.add_stream(codec, rate=rate, options=encoder or {})
         stream.height, stream.width = picture(0).shape[:2]
         stream.pix_fmt = pix_fmt
+        for name, value in (colours or {}).items():
+            setattr(stream.codec_context, name, value)
         stream.codec_context.time_base = Fraction(1, rate) if codec == "mjpeg" else TICK
         stream.set_display_rotation(rotation, hflip=mirrored)
         if aspect:
@@ -88,9 +94,14 @@ def write_clip(
         tone = _tone(file, sound, len(times) / rate if seconds is None else seconds) if sound else iter(())
         next(tone, None)  # makes the stream
         for index, time in enumerate(times):
-            frame = av.VideoFrame.from_ndarray(picture(index), format="bgr24")
+            image = picture(index)
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24" if image.shape[2] == 3 else "bgra")
             frame.time_base = TICK
             frame.pts = round(time / TICK)
+            if colours:
+                frame = frame.reformat(format=pix_fmt, dst_colorspace=colours.get("colorspace"))
+                for name, value in colours.items():
+                    setattr(frame, name, value)
             file.mux(stream.encode(frame))
             next(tone, None)
         file.mux(stream.encode(None))

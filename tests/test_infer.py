@@ -11,10 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import infer
 from fer.command import main
@@ -313,6 +315,55 @@ def test_clip_that_is_interrupted_before_its_first_frame_leaves_nothing(tmp_path
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_of_clips_gives_each_its_own_results_and_counts_what_it_skips(run, tmp_path):
+    for name in ("clips/a.mp4", "clips/a.mov", "clips/more/b.mkv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_clip(tmp_path / name, 3, picture=scene)
+    (tmp_path / "clips/broken.mp4").write_bytes(b"no clip")
+    (tmp_path / "clips/notes.txt").write_text("no clip either")
+    result = run("mode=video", "input=clips", "output=out", HAAR)
+    assert result.code == 0, result.err
+    names = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")}
+    stems = ("a", "a.mp4", "more/b")
+    assert names == {f"{stem}{ending}" for stem in stems for ending in (".mp4", ".jsonl", "_timeline.png")}
+    for stem in stems:
+        found = records(tmp_path / "out" / f"{stem}.jsonl")
+        assert [record["frame"] for record in found] == [0, 1, 2]
+        assert sorted(face["track"] for face in found[0]["faces"]) == [1, 2]  # counted anew in each
+    assert "3 clips in out" in result.out
+    assert "skipped 1:" in result.out
+    assert "broken.mp4" in result.out
+    assert "notes.txt" not in result.out
+
+
+def test_a_pattern_of_clips_is_taken_and_no_clip_is_overwritten(run, tmp_path):
+    for name in ("a.mp4", "b.mp4", "c.mkv"):
+        write_clip(tmp_path / name, 2)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("?.m*")}
+    for words in (["input=?.mp4", "output=."], ["input=a.mp4", "output=."]):
+        result = run("mode=video", *words, "detector=none", "explainer=none")
+        assert result.code == 2
+        assert "another place than the input" in result.err
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("?.m*")} == before
+    (tmp_path / "out").mkdir()
+    assert run("mode=video", "input=?.mp4", "output=out", "detector=none", "explainer=none").code == 0
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.mp4")) == ["a.mp4", "b.mp4"]
+
+
+@pytest.mark.parametrize("source", ["a.webp", "a.apng", "a.gif"])
+def test_animated_pictures_are_clips(run, tmp_path, source):
+    stays = [80, 40, 200]  # milliseconds
+    pictures = [Image.fromarray(scene(4 * index)[..., ::-1]) for index in range(3)]
+    kind = "PNG" if source.endswith("apng") else None
+    pictures[0].save(tmp_path / source, kind, save_all=True, append_images=pictures[1:], duration=stays)
+    result = run("mode=video", f"input={source}", "output=b.mp4", "detector=none", "explainer=none")
+    assert result.code == 0, result.err
+    assert [record["time"] for record in records(tmp_path / "b.jsonl")] == [0, 0.08, 0.12]
+    with av.open(str(tmp_path / "b.mp4")) as file:
+        last = [packet for packet in file.demux(video=0) if packet.size][-1]
+    assert float(last.duration * last.time_base) == pytest.approx(0.2, abs=0.001)
+
+
 MISTAKES = {
     "no input": (["mode=image"], "input"),
     "no such file": (["mode=image", "input=nowhere.jpg"], "nowhere.jpg"),
@@ -338,6 +389,15 @@ MISTAKES = {
     "no detector": (["mode=image", "input=a.png", "detector=yunet", "detector.model=text.png"], "text.png"),
     "wrong suffix": (["mode=video", "input=a.png", "output=b.avi"], ".mp4"),
     "no camera": (["mode=webcam", "input=77", "show=false", "output=b.mp4"], "camera"),
+    "no camera of this device": (["mode=webcam", "input=/dev/video77", "show=false", "output=b.mp4"], "a camera, but"),
+    "a clip as a photo": (["mode=image", "input=clip.mp4", "output=b.png"], "this is a clip: use mode=video"),
+    "a photo as a clip": (["mode=video", "input=a.png", "output=b.mp4"], "use mode=image"),
+    "photos as clips": (["mode=video", "input=photos", "output=out"], "for photos use mode=image"),
+    "many clips into one": (
+        ["mode=video", "input=*.mp4", "output=b.mp4"],
+        "expected a folder, as the input is 2 clips",
+    ),
+    "half an animation": (["mode=video", "input=half.webp", "output=b.mp4"], "WebP is cut off or damaged"),
     "nowhere to record to": (["mode=webcam", "show=false"], "output"),
 }
 
@@ -378,6 +438,10 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(run, tmp_path, weights, wo
     save_weights(tmp_path / "wild.safetensors", state | {"stages.1.0.norm2.bias": torch.full((16,), 3e38)}, header)
     for name in ("text.png", "text.mp4"):
         (tmp_path / name).write_text("no picture")
+    write_clip(tmp_path / "clip.mp4", 2)
+    pictures = [Image.fromarray(scene(4 * index)) for index in range(3)]
+    pictures[0].save(tmp_path / "half.webp", save_all=True, append_images=pictures[1:])
+    (tmp_path / "half.webp").write_bytes((tmp_path / "half.webp").read_bytes()[:-200])
     torch.save({"weight": torch.zeros(1)}, tmp_path / "net.pt")
     write_scene(tmp_path / "photos/b.png")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

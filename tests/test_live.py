@@ -19,7 +19,7 @@ from fer.errors import UserError
 from fer.inference import faces, streams
 from fer.inference.faces import Frame
 from fer.inference.live import Live
-from fer.inference.streams import is_address
+from fer.inference.streams import is_address, is_live
 from tests.camera import Server
 from tests.clips import write_clip
 
@@ -394,6 +394,25 @@ def test_absent_camera_is_said_at_once_and_nothing_else_is(capfd, said):
         assert all(name[5:] in str(error.value) for name in found)
         assert found or "found: no camera" in str(error.value)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_device_is_the_camera_of_its_number(capture, monkeypatch, said):
+    opened = []
+    monkeypatch.setattr("cv2.VideoCapture", lambda number, backend: opened.append(number) or Capture(number, backend))
+    for source in ("2", "/dev/video2"):
+        capture.scripts += [[np.zeros((24, 24, 3), np.uint8)] * 3]
+        with Live(source, False, said.append, patience=0.01, wait=0.01) as live:
+            assert len(list(live)) == 3
+    assert set(opened) == {2}
+    assert [is_live(source) for source in ("/dev/video2", "2", "a2", "video2", "/dev/null")] == [True, True] + [
+        False
+    ] * 3
+
+
+def test_a_file_that_is_to_be_watched_is_told_from_a_camera(tmp_path, said):
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(UserError, match=r"expected a camera's number .* this is a file: use mode=video"):
+        Live(str(tmp_path / "a.mp4"), True, said.append).__enter__()
 
 
 def test_camera_that_is_unplugged_and_comes_back_goes_on(capture, said):

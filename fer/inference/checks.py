@@ -37,7 +37,8 @@ def _check_places(config: "InferConfig") -> Iterator[str]:  # noqa: F821 (its im
         yield f"output={output}: expected a place outside the input, of which it would become a part: choose another"
     if config.mode == "crop" and (problem := not_empty(output)):
         yield problem
-    if config.mode in ("video", "webcam") and output.suffix.lower() not in (".mp4", ".mov", ".mkv"):
+    a_folder = config.mode == "video" and (output.is_dir() or not output.suffix)
+    if config.mode in ("video", "webcam") and not a_folder and output.suffix.lower() not in (".mp4", ".mov", ".mkv"):
         yield f"output={output}: expected a name that ends in .mp4, .mov or .mkv, as mode={config.mode} writes a clip"
     folder = output if output.is_dir() else output.parent
     if not folder.is_dir():

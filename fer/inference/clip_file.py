@@ -1,11 +1,14 @@
 """Opens the file of a clip, and that file alone: a playlist, or whatever else leads to other files, is refused."""
 
+from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
 from av.container import InputContainer
 
 from fer.errors import UserError
+from fer.inference.animation import is_animated, open_animation
 
 # FFmpeg's formats that have all in one file. Playlists, lists of parts and SDP would show what lies elsewhere.
 VIDEO = (
@@ -17,6 +20,10 @@ REFUSED = (  # but by a sentence of their own: sounds, pictures and text
     "mp3,aac,ac3,eac3,dts,dtshd,truehd,flac,wav,w64,aiff,au,amr,caf,ape,wv,tta,image2,jpeg_pipe,png_pipe,webp_pipe,"
     "bmp_pipe,tiff_pipe,gif_pipe,jpegxl_pipe,j2k_pipe,psd_pipe,ppm_pipe,pgm_pipe,tty"
 )
+FIRST = 100  # frames whose times tell the rate
+# Names of clips in a folder; .webp and .png are not, as they may be photos.
+SUFFIXES = {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".ogv", ".avi", ".wmv", ".asf", ".flv", ".mxf"}
+SUFFIXES |= {".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts", ".gif", ".apng"}
 LOCAL = {"format_whitelist": f"{VIDEO},{REFUSED}", "protocol_whitelist": "file", "pattern_type": "none"}  # no a%d.jpg
 
 
@@ -35,6 +42,8 @@ def open_clip(path: Path) -> InputContainer:
         raise UserError(f"input={path}: expected a video file, but it cannot be opened ({error.strerror})") from error
     if empty:
         raise UserError(f"input={path}: expected a video, but the file is empty")
+    if is_animated(path):
+        return open_animation(path)
     try:
         return open_local(path)
     except av.error.ArgumentError as error:
@@ -55,3 +64,19 @@ def open_local(path: Path) -> InputContainer:
         av.FFmpegError: if it cannot be opened.
     """
     return av.open(f"file:{path}", options=LOCAL, metadata_errors="replace")  # "file:", or a:b.mp4 is an address
+
+
+def rate_seen(path: Path, index: int) -> Fraction | None:
+    """Return the frames per second of a file by the times of its first ones; None if they have none.
+
+    Args:
+        path: of the file.
+        index: of its stream.
+    """
+    try:
+        with open_local(path) as file:
+            packets = islice(file.demux(file.streams[index]), FIRST)
+            times = sorted({packet.pts * packet.time_base for packet in packets if packet.pts is not None})
+    except av.FFmpegError:
+        return None
+    return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else None

@@ -59,7 +59,7 @@ class ClipWriter:
     Args:
         path: ends in .mp4, .mov or .mkv.
         width, height: of the pictures.
-        clip: where the pictures come from: gives times, pixel aspect and sound; None for a live source.
+        clip: where the pictures come from: gives times and sound; None for a live source.
 
     Raises:
         UserError: if a file of this name cannot be written there.
@@ -140,8 +140,6 @@ class ClipWriter:
         context.thread_count = room(width, height, THREADS)
         context.colorspace = context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED
-        if self.clip and self.clip.aspect:
-            context.sample_aspect_ratio = self.clip.aspect
         return stream
 
     def _add(self, image: np.ndarray | None, time: float) -> None:

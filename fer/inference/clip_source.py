@@ -12,22 +12,18 @@ import cv2
 import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer
-from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from fer.errors import UserError
-from fer.inference.clip_file import open_clip
+from fer.inference.clip_file import open_clip, rate_seen
 from fer.inference.faces import BOUNDED, Frame, room, too_large
-
-UNKNOWN_MATRIX = 2  # AVCOL_SPC_UNSPECIFIED
-HD = 720  # untagged pictures of at least this height have BT.709's colours, smaller ones BT.601's
+from fer.inference.fields import whole
+from fer.inference.upright import Upright
 
 THREADS = 4  # of a decoder or an encoder, whose threads may each hold whole pictures; the net is slower than so many
-
-FLIPS = {(False, False): None, (True, False): 1, (False, True): 0, (True, True): -1}  # across, down -> cv2.flip's code
+FAST = 60  # frames a second; where the file tells none, FFmpeg claims up to as many as its time stamps could tell apart
 
 
 class Clip:
@@ -36,12 +32,11 @@ class Clip:
     A frame that cannot be decoded comes with image None; damage never raises after the opening.
 
     Attributes:
-        width, height: of the upright pictures, in pixels.
+        width, height: of the upright pictures, in square pixels.
         rate: average frames per second.
         count: expected number of frames; None if unknown.
         duration: in seconds; None if unknown.
         has_sound: whether there is sound that can be kept.
-        aspect: width over height of one pixel, upright; None if unknown.
         time_base: seconds, the unit of the file's time stamps.
         zero: time stamp, in seconds, at which the file begins: sound may begin before the pictures.
         start: seconds from `zero` to the first frame.
@@ -61,18 +56,16 @@ class Clip:
         self.path = path
         self.container = open_clip(path)
         self.stream = _pictures(self.container, path)
-        self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
+        self.rate, self._told_rate = _rate(self.stream, path)
         self.time_base = self.stream.time_base
         self.duration = _duration(self.container, self.stream)
         self.count = self.stream.frames or (round(self.duration * self.rate) if self.duration else None)
         sound = self.container.streams.best("audio")
         self.has_sound = sound is not None and sound.codec_context is not None
         self.zero = Fraction(self.container.start_time or 0, av.time_base)
-        self.aspect: Fraction | None = None
         self.width = self.height = self.skipped = self.missing = 0
         self.tail, self.finished = 1 / self.rate, False
-        self._convert = VideoReformatter()
-        self._size: tuple[int, int] | None = None  # of the first picture as coded; all later ones follow it
+        self._convert = Upright()
         self._waiting: list[int] = []  # heap: time stamps of the packets that no picture has come of yet
         self._faults = 0  # packets that the decoder refused and whose frames have not been found yet
         self._packet_is_frame = self.stream.frames > 0  # MP4 and AVI count their frames; others may have hidden ones
@@ -110,6 +103,13 @@ class Clip:
             self.count = round((self.duration - self.start) * self.rate)
 
     def _decode(self) -> Iterator[Frame]:
+        for pts, picture in whole(self._decoded()):
+            yield self._next(pts, None if picture is None else self._upright(picture))
+        self.skipped += self._faults
+        self.missing, self.finished = self._count_missing(), True
+
+    def _decoded(self) -> Iterator[tuple[int | None, VideoFrame | None]]:
+        """Yield the frames with their time stamps; None for those that could not be decoded."""
         for packet in self._packets():
             try:
                 pictures = self.stream.decode(packet)
@@ -119,10 +119,8 @@ class Clip:
             for picture in pictures:
                 self._packet_is_frame &= not picture.interlaced_frame  # fields may have packets of their own
                 yield from self._lost_before(picture.pts)
-                yield self._next(picture.pts, self._upright(picture))
+                yield picture.pts, picture
         yield from self._lost_before(None)
-        self.skipped += self._faults
-        self.missing, self.finished = self._count_missing(), True
 
     def _packets(self) -> Iterator[av.Packet | None]:
         """Yield the packets, noting the time stamp of each, and at the end what makes the decoder give all it has."""
@@ -132,21 +130,21 @@ class Clip:
                     self._read += 1
                     if packet.pts is not None and not packet.is_discard:
                         heapq.heappush(self._waiting, packet.pts)
-                    if packet.duration:
+                    if packet.duration and self._told_rate:
                         self.tail = packet.duration * self.time_base
                     yield packet
         except av.FFmpegError:
             pass  # the file is damaged from here on: see `missing`
         yield None
 
-    def _lost_before(self, pts: int | None) -> Iterator[Frame]:
+    def _lost_before(self, pts: int | None) -> Iterator[tuple[int, None]]:
         """Yield the frames up to a time stamp whose packets were read, but of which no picture came."""
         while self._waiting and (pts is None or self._waiting[0] < pts):
             lost = heapq.heappop(self._waiting)
             if self._faults or self._packet_is_frame:
                 self._faults -= self._faults > 0
                 self.skipped += 1
-                yield self._next(lost, None)
+                yield lost, None
         if self._waiting and self._waiting[0] == pts:
             heapq.heappop(self._waiting)
 
@@ -160,41 +158,31 @@ class Clip:
         return Frame(self._index - 1, float((self._last - self._first) * self.time_base), image)
 
     def _upright(self, picture: VideoFrame) -> np.ndarray:
-        """Return a picture as (H, W, 3) uint8 BGR, turned as the file says that it is to be shown."""
-        self._size = self._size or (picture.width, picture.height)
-        hd = picture.colorspace == UNKNOWN_MATRIX and picture.height >= HD
-        image = self._convert.reformat(
-            picture,
-            *self._size,
-            format="bgr24",
-            src_colorspace="ITU709" if hd else None,
-            dst_color_range="JPEG",  # full range, whatever the video has
-            threads=1,  # waking more costs more than it saves
-        ).to_ndarray()
-        aspect = self.stream.sample_aspect_ratio or None
-        image, turned = _turn(image, picture)
-        self.aspect = 1 / aspect if turned and aspect else aspect
-        return image
+        """Return a picture as (H, W, 3) uint8 BGR, as it is to be shown; all have the size of the first."""
+        image = self._convert(picture, self.stream.sample_aspect_ratio)
+        size = (self.width, self.height) if self.width else image.shape[1::-1]
+        return image if image.shape[1::-1] == size else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
     def _count_missing(self) -> int:
         """Return how many frames the file promises beyond those it holds."""
         if self.stream.frames:
             return max(0, self.stream.frames - self._read)
-        lacking = (self.count or 0) - self._index
-        return lacking if lacking > self.rate else 0  # an estimate from the duration, which may be the sound's
+        passed = float((self._last - self._first) * self.time_base)
+        promised = (self.duration or 0) - (0 if self.stream.duration else self.start)
+        lacking = promised - passed - float(self.tail)  # seconds
+        rate = (self._index - 1) / passed if passed else float(self.rate)
+        return round(lacking * rate) if lacking > 1 else 0  # the duration may be the sound's
 
 
-def _turn(image: np.ndarray, picture: VideoFrame) -> tuple[np.ndarray, bool]:
-    """Return the image as its display matrix has it shown, in quarter turns, and whether width and height changed."""
-    matrix = SideDataContainer(picture).get("DISPLAYMATRIX")  # picture.side_data: a circle that keeps it in memory
-    if matrix is None:
-        return image, False
-    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5]  # x' = a x + c y, y' = b x + d y
-    turned = abs(b) > abs(a)
-    mirrored, overturned = (c < 0, b < 0) if turned else (a < 0, d < 0)
-    image = cv2.transpose(image) if turned else image
-    code = FLIPS[bool(mirrored), bool(overturned)]
-    return (image if code is None else cv2.flip(image, code)), bool(turned)
+def _rate(stream: VideoStream, path: Path) -> tuple[Fraction, bool]:
+    """Return frames per second, and whether the file tells them rather than the times of its first frames."""
+    claimed = stream.average_rate or stream.guessed_rate
+    if claimed and claimed <= FAST:
+        return claimed, True
+    seen = rate_seen(path, stream.index)
+    if seen and (not claimed or claimed > 2 * seen):
+        return seen, False
+    return claimed or Fraction(25), True
 
 
 def _pictures(container: InputContainer, path: Path) -> VideoStream:

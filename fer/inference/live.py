@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from itertools import count
+from pathlib import Path
 
 import cv2
 
 from fer.errors import UserError
 from fer.inference.faces import Frame, room
-from fer.inference.streams import Camera, Lost, Raw, Stream, is_address, shown, size_of, to_image
+from fer.inference.streams import Camera, Lost, Raw, Stream, is_address, number_of, shown
 
 ROOM = 32  # frames that wait for a slow recorder before the reader waits for it; fewer where they are large
 LONGEST = 8.0  # seconds between two attempts
@@ -25,7 +26,7 @@ class Live:
     then the frames end. A file on a web server ends where it ends. All frames have the size of the first one.
 
     Args:
-        source: a camera's number or an address.
+        source: a camera's number or device, or an address.
         drop_stale: keep only the latest frame.
         say: is told, in the reading thread, a sentence when the source stops and one when it is given up.
         idle: called about every 50 ms while there is no frame; it may call `close`, which ends the frames.
@@ -56,7 +57,8 @@ class Live:
     ) -> None:
         self.source, self.drop_stale, self.say, self.idle = source, drop_stale, say, idle
         self.timeout, self.patience, self.wait = timeout, patience, wait
-        self.name = shown(source) if is_address(source) else f"camera {source}"
+        self.camera = number_of(source)
+        self.name = shown(source) if self.camera is None else f"camera {source}"
         self.width = self.height = 0
         self.duration: float | None = None
         self.rate: float | None = None
@@ -72,8 +74,11 @@ class Live:
         self._thread = threading.Thread(target=self._read, name="live", daemon=True)  # never keeps the process
 
     def __enter__(self) -> "Live":
-        if not self.source.isdecimal() and not is_address(self.source):
-            raise UserError(f"input={self.source}: expected a camera's number or an address such as rtsp://HOST/PATH")
+        if self.camera is None and not is_address(self.source):
+            hint = "; this is a file: use mode=video" if Path(self.source).expanduser().exists() else ""
+            raise UserError(
+                f"input={self.source}: expected a camera's number or an address such as rtsp://HOST/PATH{hint}"
+            )
         self._thread.start()
         try:
             self._wait_for_the_first()
@@ -102,7 +107,7 @@ class Live:
 
     def __iter__(self) -> Iterator[Frame]:
         while (item := self._take()) is not None:
-            yield Frame(item[0], item[1], to_image(item[2]))
+            yield Frame(item[0], item[1], item[2].image())
         if self._failure:
             raise self._failure
 
@@ -137,7 +142,7 @@ class Live:
     def _read_until_lost(self) -> str | None:
         """Open the source and hand its pictures over; return why there are no more, None at its end or when closed."""
         try:
-            source = Camera(int(self.source)) if self.source.isdecimal() else Stream(self.source, self.timeout)
+            source = Stream(self.source, self.timeout) if self.camera is None else Camera(self.camera)
             with closing(source):
                 self._pass_on(source)
         except Lost as error:
@@ -160,9 +165,10 @@ class Live:
         """Number a picture and give it its time: its own, `at`, in a file, else by the clock."""
         self._deadline = None
         if self._start is None:
-            self._begin(*size_of(raw))
-        elif size_of(raw) != (self.width, self.height):  # it came back with other settings
-            raw = cv2.resize(to_image(raw), (self.width, self.height), interpolation=cv2.INTER_AREA)
+            self._begin(raw.width, raw.height)
+        elif raw[:2] != (self.width, self.height):  # it came back with other settings
+            small = cv2.resize(raw.image(), (self.width, self.height), interpolation=cv2.INTER_AREA)
+            raw = Raw(self.width, self.height, lambda: small)
         now = time.monotonic() - self._start
         if at is not None and self.drop_stale:
             self._closed.wait(at - now)  # a file that is watched plays at its own pace

@@ -11,18 +11,21 @@ from typing import Self, TypeVar
 
 import numpy as np
 
+from fer.counting import counted
+from fer.errors import UserError
 from fer.inference.clip_sink import ClipWriter
 from fer.inference.clip_source import Clip
+from fer.inference.clips import is_many, keep_apart, list_clips, overview
 from fer.inference.drawing import Style, draw
 from fer.inference.faces import Face, Frame, Seen, room
 from fer.inference.live import Live
 from fer.inference.photos import save_photo
 from fer.inference.pipeline import Pipeline
-from fer.inference.places import claimed, output_file, records_of
+from fer.inference.places import claimed, make_folder, new_folder, output_file, records_of
 from fer.inference.progress import progress
 from fer.inference.records import Records
 from fer.inference.schema import InferConfig
-from fer.inference.streams import is_address
+from fer.inference.streams import is_live
 from fer.inference.timeline import Timeline, summary
 
 AHEAD = 4  # frames that are decoded, and as many that are searched, while an earlier one is looked at
@@ -32,7 +35,7 @@ Item = TypeVar("Item")
 
 
 def record(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
-    """Look at every frame of a clip, stream or camera and write the drawn clip, its records and its timeline.
+    """Look at every frame of a clip, of many, of a stream or a camera; write the drawn clip, its records and timeline.
 
     An interruption leaves what there is so far as whole files.
 
@@ -40,21 +43,69 @@ def record(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
         UserError: if the input cannot be read or the output not be written.
         RunError: if writing fails later.
     """
-    with _open(config.input or "0") as source:
-        clip = source if isinstance(source, Clip) else None
-        path = output_file(config, f"{clip.path.stem if clip else 'stream'}.mp4")
-        size = source.width, source.height
-        with (
-            Recording(path, size, config.format, pipeline, clip) as recording,
-            looked_at(source, size, pipeline, style) as looked,
-            nullcontext() if clip else closing(source),  # first of all, or an interruption would wait for a picture
-        ):
-            for frame, seen, image in progress(looked, clip and clip.count, "frames"):
-                recording.add(frame, seen, image)
+    name = config.input or "0"
+    if is_live(name):
+        with Live(name, drop_stale=False, say=say) as source:
+            _record(source, output_file(config, "stream.mp4"), pipeline, style)
+    elif is_many(name):
+        _record_many(config, pipeline, style)
+    else:
+        with Clip(Path(name).expanduser()) as clip:
+            path = output_file(config, f"{clip.path.stem}.mp4")
+            keep_apart(path, [clip.path])
+            _record(clip, path, pipeline, style)
+
+
+def _record_many(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
+    """Record the clips of a folder or a pattern one after another; those that cannot be read are named and counted."""
+    clips = list_clips(config.input)
+    if config.output and config.output.suffix and not config.output.is_dir():
+        raise UserError(
+            f"output={config.output}: expected a folder, as the input is {len(clips)} clips: leave out the suffix"
+        )
+    folder = config.output or new_folder(config.mode)
+    for _, place in clips:
+        keep_apart(folder / place, [path for path, _ in clips])
+    done, skipped = [], []
+    for path, place in clips:
+        try:
+            clip = Clip(path)
+        except UserError as error:
+            skipped.append(str(error))
+            continue
+        with clip:
+            make_folder((folder / place).parent)
+            fresh = Pipeline(config, pipeline.predictor, pipeline.detector)  # knows no face of the clip before
+            done.append((place.as_posix(), _record(clip, folder / place, fresh, style)))
+    _report(done, skipped, folder)
+
+
+def _report(done: list[tuple[str, Timeline]], skipped: list[str], folder: Path) -> None:
+    from rich.console import Console
+
+    Console().print(overview(done))
+    print(f"{counted(len(done), 'clip')} in {folder}")
+    if skipped:
+        print(f"skipped {len(skipped)}:", *skipped, sep="\n  ")
+    if not done:
+        raise UserError("expected at least one clip that can be read, but there was none: see above")
+
+
+def _record(source: Clip | Live, path: Path, pipeline: Pipeline, style: Style) -> Timeline:
+    clip = source if isinstance(source, Clip) else None
+    size = source.width, source.height
+    with (
+        Recording(path, size, pipeline.config.format, pipeline, clip) as recording,
+        looked_at(source, size, pipeline, style) as looked,
+        nullcontext() if clip else closing(source),  # first of all, or an interruption would wait for a picture
+    ):
+        for frame, seen, image in progress(looked, clip and clip.count, "frames"):
+            recording.add(frame, seen, image)
     if source.skipped:
         print(f"frames that could not be decoded: {source.skipped}")
     if clip and clip.missing:
         print(f"frames that are missing, as the file was cut off or damaged: {clip.missing}")
+    return recording.timeline
 
 
 @contextmanager
@@ -153,12 +204,6 @@ def ahead(items: Iterable[Item], count: int) -> Iterator[Iterator[Item]]:
             yield made()
         finally:
             thread.shutdown(wait=False, cancel_futures=True)
-
-
-def _open(source: str) -> Clip | Live:
-    if is_address(source) or source.isdecimal():
-        return Live(source, drop_stale=False, say=say)
-    return Clip(Path(source).expanduser())
 
 
 def say(sentence: str) -> None:

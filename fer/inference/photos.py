@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import cv2
@@ -42,6 +43,16 @@ def list_photos(input: str) -> list[Path]:
     return sorted(found)
 
 
+def list_files(input: str, suffixes: Collection[str]) -> list[Path]:
+    """Return the files below a folder, or that a glob means, as `list_photos` does for images; perhaps none.
+
+    Raises:
+        OSError: if a folder cannot be read.
+    """
+    path = _expanded(input)
+    return sorted(_below(path, suffixes) if path.is_dir() else _matching(path, suffixes))
+
+
 def root_of(input: str) -> Path:
     """Return the folder that outputs keep their relative place to: the folder itself, or the last one before a glob."""
     path = _expanded(input)
@@ -52,7 +63,7 @@ def _expanded(input: str) -> Path:
     return Path(os.path.expanduser(input))  # noqa: PTH111 (pathlib's fails for ~nobody)
 
 
-def _below(folder: Path) -> list[Path]:
+def _below(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
     def refuse(error: OSError) -> None:
         raise error
 
@@ -60,10 +71,10 @@ def _below(folder: Path) -> list[Path]:
     for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not is_clutter(name)]
         found += [Path(place, name) for name in names if not is_clutter(name)]
-    return [path for path in found if path.suffix.lower() in SUFFIXES]
+    return [path for path in found if path.suffix.lower() in suffixes]
 
 
-def _matching(path: Path) -> list[Path]:
+def _matching(path: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
     root = root_of(str(path))  # no pattern, even with brackets in its name
     names = glob.glob(str(path.relative_to(root)), root_dir=root, recursive=True)  # noqa: PTH207 (pathlib's takes hidden files)
     asked = set(path.parts)
@@ -71,7 +82,7 @@ def _matching(path: Path) -> list[Path]:
     found = [root / name for name in names if (root / name).is_file()]
     if path.suffix and not set(path.suffix) & set("*?["):
         return found
-    return [path for path in found if path.suffix.lower() in SUFFIXES]
+    return [path for path in found if path.suffix.lower() in suffixes]
 
 
 def save_photo(path: Path, image: np.ndarray) -> Path:

@@ -99,6 +99,8 @@ class Photos:
             try:
                 image = read_photo(path)
             except UserError as error:
+                if self.one and _is_clip(path):
+                    raise UserError(f"input={path}: expected an image, but this is a clip: use mode=video") from None
                 if self.one:
                     raise
                 self.skipped.append(str(error))
@@ -112,6 +114,16 @@ class Photos:
             print(f"skipped {len(self.skipped)}:", *self.skipped[:10], sep="\n  ")
         if len(self.skipped) == len(self.paths):
             raise UserError("expected at least one image that can be read, but there was none: see above")
+
+
+def _is_clip(path: Path) -> bool:
+    from fer.inference.clip_source import Clip  # video's libraries cost photos time
+
+    try:
+        with Clip(path):
+            return True
+    except UserError:
+        return False
 
 
 def _writable(path: Path) -> Path:

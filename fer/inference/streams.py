@@ -9,8 +9,10 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import av
@@ -20,6 +22,8 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from fer.inference.faces import BOUNDED, too_large
+from fer.inference.fields import whole
+from fer.inference.upright import Upright, size_of
 
 BACKENDS = {"linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUNDATION, "win32": cv2.CAP_DSHOW}  # the quickest to open
 # Kinds of addresses, and what they may lead on to by a redirect or a playlist: a network, never this machine's files.
@@ -28,7 +32,6 @@ SCHEMES |= {"rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts"}
 NETWORK = "http,https,tls,rtp,tcp,udp,crypto,httpproxy,data,ffrtmphttp,ffrtmpcrypt"
 HOPELESS = 3  # time limits in which no picture could be decoded of what was sent
 ENDLESS = ("mpjpeg", "hls", "dash")  # formats whose answers may name a size and yet go on for ever
-Raw = np.ndarray | av.VideoFrame  # before conversion, which frames that nobody looks at are spared
 
 
 class Lost(Exception):
@@ -45,19 +48,29 @@ def shown(address: str) -> str:
     return re.sub(r"\?.*", "?...", re.sub(r"://.*@", "://***@", address))
 
 
-def size_of(raw: Raw) -> tuple[int, int]:
-    """Return width and height of a picture of either source, upright."""
-    if isinstance(raw, np.ndarray):
-        return raw.shape[1], raw.shape[0]
-    return (raw.height, raw.width) if raw.rotation % 180 else (raw.width, raw.height)
+class Raw(NamedTuple):
+    """A picture before it is converted, which those that nobody looks at are spared.
+
+    Attributes:
+        width, height: upright, in square pixels.
+        image: returns it, (H, W, 3) uint8, blue-green-red.
+    """
+
+    width: int
+    height: int
+    image: Callable[[], np.ndarray]
 
 
-def to_image(raw: Raw) -> np.ndarray:
-    """Return a picture of either source as (H, W, 3) uint8, blue-green-red, upright."""
-    if isinstance(raw, np.ndarray):
-        return raw
-    image = raw.to_ndarray(format="bgr24")
-    return np.ascontiguousarray(np.rot90(image, raw.rotation // 90)) if raw.rotation else image
+def number_of(source: str) -> int | None:
+    """Return the number of the camera that an input, "2" or "/dev/video2" or a link to it, means; None for others."""
+    device = os.path.realpath(source) if source.startswith("/dev/") else source
+    found = re.fullmatch(r"(?:/dev/video)?([0-9]+)", device)
+    return int(found[1]) if found else None
+
+
+def is_live(source: str) -> bool:
+    """Tell whether an input is a camera or an address and no file."""
+    return is_address(source) or number_of(source) is not None
 
 
 class Camera:
@@ -84,9 +97,10 @@ class Camera:
             good, image = self._capture.read()
             if not good:
                 raise Lost("it gives no pictures (unplugged, or used by another program?)")
-            if reason := too_large(*size_of(image)):
+            height, width = image.shape[:2]
+            if reason := too_large(width, height):
                 raise Lost(reason)
-            yield image, None
+            yield Raw(width, height, lambda image=image: image), None
 
     def close(self) -> None:
         """Let go of the camera."""
@@ -131,18 +145,25 @@ class Stream:
         self.duration = self._container.duration / av.time_base if self._container.duration else None
         sized = self._container.size > 0 and self._container.format.name not in ENDLESS
         self.finite = self.duration is not None or sized
+        self._upright = Upright()
 
     def __iter__(self) -> Iterator[tuple[Raw, float | None]]:
         first = None
         try:
-            for packet in self._container.demux(self._stream):
-                for frame in self._decode(packet):
-                    first = frame.time if first is None else first
-                    yield frame, frame.time - first if self.finite and frame.time is not None else None
+            for at, frame in whole(self._decoded()):
+                first = at if first is None else first
+                aspect = self._stream.sample_aspect_ratio
+                raw = Raw(*size_of(frame, aspect), partial(self._upright, frame, aspect))
+                yield raw, at - first if self.finite and at is not None else None
         except (av.FFmpegError, OSError) as error:
             raise Lost(_reason(error, self._address, self._timeout)) from None
         if not self.finite:
             raise Lost("it stopped")
+
+    def _decoded(self) -> Iterator[tuple[float | None, av.VideoFrame]]:
+        for packet in self._container.demux(self._stream):
+            for frame in self._decode(packet):
+                yield frame.time, frame
 
     def _decode(self, packet: av.Packet) -> list[av.VideoFrame]:
         try:
