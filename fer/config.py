@@ -28,6 +28,7 @@ from fer.nested import leaves
 
 # Their values are taken as typed, since Hydra's grammar trips over blanks, accents, brackets, "=", "?" and ",".
 PATHS = ("dataset.root", "weights", "resume", "hydra.run.dir", "hydra.sweep.dir", "input", "output", "detector.model")
+AS_TYPED = (*PATHS, "heatmap.target")  # a class may have a name with accents
 REFUSALS = (HydraException, OmegaConfBaseException, ValueError, AttributeError)  # what composing raises
 
 
@@ -89,7 +90,7 @@ class Job:
 def quote_path(word: str) -> str:
     """Return `key=path` with the path quoted for Hydra and `~` expanded; other words as they are."""
     key, equals, value = word.partition("=")
-    if key.lstrip("+") not in PATHS or not equals or value in ("", "null") or _is_quoted(word, value):
+    if key.lstrip("+") not in AS_TYPED or not equals or value in ("", "null") or _is_quoted(word, value):
         return word
     return f"{key}={_quoted(os.path.expanduser(value))}"  # noqa: PTH111 (pathlib's fails for ~nobody)
 
