@@ -31,6 +31,7 @@ from fer.nested import leaves
 # Their values are taken as typed, since Hydra's grammar trips over blanks, accents, brackets, "=", "?" and ",".
 PATHS = ("dataset.root", "weights", "resume", "hydra.run.dir", "hydra.sweep.dir", "input", "output", "detector.model")
 SWEPT = PATHS[:2]  # of them, those of which a sweep can have several
+AS_TYPED = (*PATHS, "heatmap.target")  # a class may have a name with accents
 # What composing raises.
 REFUSALS = (
     HydraException,
@@ -115,7 +116,7 @@ def quote_path(word: str, multirun: bool = False) -> str:
         multirun: whether a list of existing paths is several values to sweep over.
     """
     key, equals, value = word.partition("=")
-    if key.lstrip("+") not in PATHS or not equals or value in ("", "null") or _is_quoted(word, value):
+    if key.lstrip("+") not in AS_TYPED or not equals or value in ("", "null") or _is_quoted(word, value):
         return word
     paths = [os.path.expanduser(path) for path in value.split(",")]  # noqa: PTH111 (pathlib's fails for ~nobody)
     is_list = multirun and key in SWEPT and not _exists(value) and all(map(_exists, paths))

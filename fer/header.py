@@ -6,25 +6,31 @@ A file may come from anywhere, so nothing in it is believed before it is checked
 import json
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
 
-from fer.emotions import EMOTIONS
+from fer.emotions import MOST, NAME, is_class_name
 from fer.errors import UserError, printable
 from fer.mistakes import sentences
 from fer.schema import Architecture, InputSize
 
 FORMAT = "fer-weights-1"
-SHORT, LONG = 2_000, 1_000_000  # characters of an entry; of one that tells of training or metrics
+SHORT, LONG = 2_000, 1_000_000  # characters of an entry; of one that tells of classes, training or metrics
 LARGEST = 8_000_000  # bytes of all entries; the deepest net that the schema allows needs 2 million
 DEEPEST = 200  # levels of an entry; Python's own functions give up at 400
 
 
 def _distinct(classes: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(classes)) < len(classes):
-        raise ValueError(f"expected each emotion once, but got {', '.join(classes)}")
+        raise ValueError(f"expected each class once, but got {', '.join(classes)}")
     return classes
+
+
+def _sensible(name: str) -> str:
+    if not is_class_name(name):
+        raise ValueError(f'expected {NAME}, but got "{printable(name)}"')
+    return name
 
 
 def _arguments(architecture: dict[str, Any]) -> dict[str, Any]:
@@ -41,7 +47,9 @@ Mean = Annotated[float, Strict(), Field(ge=0, le=1)]
 Deviation = Annotated[float, Strict(), Field(ge=1e-4, le=1)]  # training's is at least 1e-3
 Temperature = Annotated[float, Strict(), Field(ge=0.01, le=100)]  # training fits one from 0.1 to 10
 Classes = Annotated[
-    tuple[Literal[EMOTIONS], ...], Field(min_length=2, max_length=len(EMOTIONS)), AfterValidator(_distinct)
+    tuple[Annotated[str, AfterValidator(_sensible)], ...],
+    Field(min_length=2, max_length=MOST),
+    AfterValidator(_distinct),
 ]
 
 
@@ -50,7 +58,7 @@ class Header:
     """What a weights file says about itself.
 
     Attributes:
-        classes: emotion names, in the order of the logits.
+        classes: names, in the order of the logits.
         input_size: side of the faces, in pixels.
         mean, std: of gray in [0, 1]; inputs are (gray - mean) / std.
         architecture: SEResNet's arguments but for the number of classes.
@@ -119,7 +127,7 @@ def parse(texts: dict[str, str]) -> Header:
 
 def _parsed(name: str, text: str) -> Any:
     """Return an entry's value, unless it is so large or so deep that handling it would take long, or fail."""
-    most = LONG if name in ("training", "metrics") else SHORT
+    most = LONG if name in ("classes", "training", "metrics") else SHORT
     if len(text) > most:
         raise ValueError(f"expected at most {most:,} characters of {name} in the file's header, but got {len(text):,}")
     try:

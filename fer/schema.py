@@ -7,7 +7,7 @@ configs, stopping at the first, cannot. Meanings and units stand in the YAML fil
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, Strict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, Strict, model_validator
 
 
 def _not_empty(path: Any) -> Any:
@@ -22,6 +22,12 @@ def _whole(number: Any) -> Any:
     return number
 
 
+def _one_together(shares: tuple[float, ...]) -> tuple[float, ...]:
+    if abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(f"expected shares of train, val and test that make 1, but got {sum(shares):.6g}")
+    return shares
+
+
 Whole = BeforeValidator(_whole)
 Place = Annotated[Path, Strict(False), BeforeValidator(_not_empty)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -32,6 +38,12 @@ InputSize = Annotated[int, Field(ge=16, le=512)]
 Faces = Annotated[int, Field(ge=12)]
 Widths = Annotated[tuple[Annotated[int, Field(gt=0, le=4096)], ...], Strict(False), Field(min_length=1, max_length=6)]
 Depths = Annotated[tuple[Annotated[int, Field(gt=0, le=200)], ...], Strict(False), Field(min_length=1, max_length=6)]
+Shares = Annotated[
+    tuple[Annotated[float, Field(gt=0, lt=1)], ...],
+    Strict(False),
+    Field(min_length=3, max_length=3),
+    AfterValidator(_one_together),
+]
 OnError = Literal["raise", "skip"]
 Weighting = Literal["none", "balanced", "sqrt", "effective"]
 
@@ -69,7 +81,9 @@ class Folder(Section):
 
     name: Literal["folder"]
     root: Place
-    classes: Annotated[Literal[6, 7, 8] | None, Whole]
+    classes: Annotated[Literal[6, 7, 8, "own"] | None, Whole]
+    split: Shares | None = None
+    seed: Count = 0
     on_error: OnError
 
 

@@ -1,6 +1,10 @@
 """FER2013 in its three forms, its cache, and what the reader says about files that are not as they should be."""
 
+import gzip
+import io
 import os
+import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +37,11 @@ def own_cache(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("FER_CACHE", str(folder))
     return folder
+
+
+def fer2013(root, on_error="raise"):
+    """Return conf/dataset/fer2013.yaml as a checked section."""
+    return Fer2013(name="fer2013", root=root, classes=6, on_error=on_error)
 
 
 @pytest.mark.parametrize("write", [write_fer2013_csv, write_icml_csv])
@@ -111,7 +120,7 @@ def test_a_validation_folder_without_class_folders_is_not_passed_over(tmp_path):
     write_kaggle_folders(tmp_path)
     write_image(tmp_path / "val" / "a.jpg", make_faces().images[0])
     with pytest.raises(UserError, match="none in val"):
-        read_fer2013(tmp_path, 48)
+        read(fer2013(tmp_path), 48)
 
 
 @pytest.mark.parametrize("size", [32, 64])
@@ -245,7 +254,7 @@ BAD_ROWS = {
     "bright pixel": (FIRST, "256 " + FIRST.split(" ", 1)[1], "from 0 to 255, but got 0 to 256"),
     "negative pixel": (FIRST, "-1 " + FIRST.split(" ", 1)[1], "from 0 to 255, but got -1"),
     "no number": (FIRST, "x" + FIRST, "whole numbers"),
-    "unknown emotion": ("0,", "7,", 'from 0 to 6, but got "7"'),
+    "unknown emotion": ("0,", "8,", 'from 0 to 6, but got "8"'),
     "no emotion": ("0,", ",", 'from 0 to 6, but got ""'),
     "unknown usage": ("Training", "Train", 'PrivateTest, but got "Train"'),
     "few columns": (",Training", "", "but got fewer"),
@@ -279,7 +288,7 @@ def test_many_bad_rows_are_counted_and_stop_the_reading(tmp_path):
     with pytest.raises(UserError, match=r"line 16: .*: at least 10; "):
         read_fer2013(tmp_path, 48)
     with pytest.raises(UserError, match="none in val"):
-        read_fer2013(tmp_path, 48, on_error="skip")
+        read(fer2013(tmp_path, on_error="skip"), 48)
 
 
 @pytest.mark.parametrize("content", ["", "emotion,pixels\n0,1 2 3\n", "0,1 2 3,Training\n"])
@@ -298,6 +307,135 @@ def test_a_line_without_end_is_not_read_into_memory(tmp_path, start):
         UserError, match=r"fer2013\.csv, line [12]: expected (at most 100,000 characters|text in UTF-8)"
     ):
         read_fer2013(tmp_path, 48)
+
+
+def rewritten(path, change):
+    """Change every line of a file, the header too; return the path."""
+    path.write_text("\n".join(change(line) for line in path.read_text().splitlines()) + "\n")
+    return path
+
+
+def listed(line):
+    """Write the pixels as Python does a list, in quotes since there are commas in it."""
+    emotion, digits, usage = line.split(",")
+    return line if digits == "pixels" else f'{emotion},"[{digits.replace(" ", ", ")}]",{usage}'
+
+
+VARIANTS = {
+    "semicolons": lambda line: line.replace(",", ";"),
+    "tabs": lambda line: line.replace(",", "\t"),
+    "lists": listed,
+    "lists between semicolons": lambda line: (
+        listed(line).replace(",", ";", 1).replace(",T", ";T").replace(",P", ";P")
+        if line[0].isdigit()
+        else line.replace(",", ";")
+    ),
+    "codes as floats": lambda line: line.replace(",", ".0,", 1) if line[0].isdigit() else line,
+    "small header": lambda line: line.replace("emotion,pixels,Usage", "Emotion,PIXELS,usage"),
+    "a comma at the end": lambda line: line + ",",
+}
+
+
+@pytest.mark.parametrize("change", VARIANTS.values(), ids=VARIANTS)
+def test_what_spreadsheets_and_scripts_make_of_the_csv_is_read(tmp_path, change):
+    faces = write_fer2013_csv(tmp_path)
+    plain = (tmp_path / "fer2013.csv").read_text()
+    assert rewritten(tmp_path / "fer2013.csv", change).read_text() != plain
+    table = read_fer2013(tmp_path, 48, 7)
+    assert np.array_equal(table.images, faces.images)
+    assert np.array_equal(table.labels, faces.emotions)
+    assert np.array_equal(table.splits, faces.splits)
+
+
+def test_pixels_in_columns_of_their_own_are_named(tmp_path):
+    write_fer2013_csv(tmp_path)
+    rewritten(tmp_path / "fer2013.csv", lambda line: line.replace(" ", ","))
+    with pytest.raises(
+        UserError, match="line 2: expected all pixels in one column, but got them in several: put blanks"
+    ):
+        read_fer2013(tmp_path, 48)
+
+
+def test_contempt_in_a_file_of_this_form_is_left_out_and_said(tmp_path):
+    faces = write_fer2013_csv(tmp_path)
+    path = tmp_path / "fer2013.csv"
+    edit_line(path, 2, "0,", "7,")
+    edit_line(path, 4, "2,", "7.0,")
+    table = read_fer2013(path, 48, 7)
+    kept = np.delete(np.arange(len(faces.images)), [0, 2])
+    assert np.array_equal(table.rows, kept)
+    assert np.array_equal(table.images, faces.images[kept])
+    assert table.skipped == (f"{path}: 2 faces of code 7, which FER2013 does not have (contempt in CK+)",)
+    edit_line(path, 3, "1,", "8,")
+    with pytest.raises(
+        UserError, match=r'line 3: .* from 0 to 6, but got "8" \(bad rows or images: 1; dataset.on_error'
+    ):
+        read_fer2013(path, 48)
+    assert len(read_fer2013(path, 48, on_error="skip").skipped) == 2
+
+
+def packed(path, kind):
+    """Put the file into an archive of its own name."""
+    data, content = io.BytesIO(), path.read_bytes()
+    if kind == "ZIP":
+        with zipfile.ZipFile(data, "w") as archive:
+            archive.writestr(path.name, content)
+    elif kind == "TAR":
+        with tarfile.open(fileobj=data, mode="w") as archive:
+            archive.add(path, path.name)
+    path.write_bytes(gzip.compress(content) if kind == "gzip" else data.getvalue())
+
+
+@pytest.mark.parametrize("kind", ["ZIP", "TAR", "gzip"])
+def test_an_archive_is_named_before_anything_is_read(tmp_path, kind):
+    write_fer2013_csv(tmp_path)
+    path = tmp_path / "fer2013.csv"
+    packed(path, kind)
+    with pytest.raises(
+        UserError, match=rf"fer2013\.csv: expected a CSV file, but this is an archive \({kind}.*: unpack"
+    ):
+        locate_fer2013(tmp_path)
+    path.rename(tmp_path / "fer2013.tar.gz")
+    with pytest.raises(UserError, match=r"found fer2013\.tar\.gz, an archive: unpack it"):
+        locate_fer2013(tmp_path)
+    with pytest.raises(UserError, match=r"fer2013\.tar\.gz: expected a CSV file, but this is an archive"):
+        locate_fer2013(tmp_path / "fer2013.tar.gz")
+
+
+def test_a_login_page_in_place_of_the_csv_is_named(tmp_path):
+    (tmp_path / "fer2013.csv").write_text("<!DOCTYPE html><html><head>")
+    with pytest.raises(UserError, match="but this is a web page, perhaps one that asks for a login: download"):
+        locate_fer2013(tmp_path)
+
+
+def test_the_challenge_s_own_two_files_are_named(tmp_path):
+    rewritten(write_fer2013_csv(tmp_path) and tmp_path / "fer2013.csv", lambda line: line.rpartition(",")[0])
+    (tmp_path / "fer2013.csv").rename(tmp_path / "train.csv")
+    (tmp_path / "test.csv").write_text("pixels\n1 2\n")
+    with pytest.raises(
+        UserError, match=r"found train\.csv, which has no Usage: .* test\.csv .* no emotions: take fer2013"
+    ):
+        locate_fer2013(tmp_path)
+    with pytest.raises(UserError, match=r"expected the columns emotion, pixels and Usage, but got 'emotion,pixels'"):
+        read_fer2013(tmp_path / "train.csv", 48)
+
+
+@pytest.mark.parametrize("below", ["", "images"])
+def test_folder_copies_without_test_are_told_the_cure(tmp_path, below):
+    write_kaggle_folders(tmp_path / below)
+    (tmp_path / below / "test").rename(tmp_path / below / "validation")
+    with pytest.raises(
+        UserError, match=r"expected train and test, but found only train and validation in .*, or take "
+    ) as e:
+        locate_fer2013(tmp_path)
+    assert f"dataset=folder dataset.root={tmp_path / below} dataset.split=[0.8,0.1,0.1]" in str(e.value)
+
+
+def test_what_was_found_instead_is_said(tmp_path):
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "FER.csv").touch()
+    with pytest.raises(UserError, match=r"but none of them is there \(found: FER\.csv, faces\)"):
+        locate_fer2013(tmp_path)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
@@ -331,7 +469,7 @@ def test_a_file_that_may_not_be_read_is_one_sentence(tmp_path, monkeypatch):
     with pytest.raises(
         UserError, match=r"fer2013\.csv: expected a file or folder that can be read, but permission den"
     ):
-        read(Fer2013(name="fer2013", root=tmp_path, classes=6, on_error="raise"), 48)
+        read(fer2013(tmp_path), 48)
 
 
 @pytest.mark.skipif(os.name == "nt" or getattr(os, "geteuid", lambda: 1)() == 0, reason="nothing is forbidden here")
@@ -341,7 +479,7 @@ def test_folders_that_may_not_be_read_are_one_sentence(tmp_path, closed):
     (tmp_path / "data" / closed).chmod(0)
     try:
         with pytest.raises(UserError, match=r"expected a file or folder that can be read, but permission denied"):
-            locate(config := Fer2013(name="fer2013", root=tmp_path / "data", classes=6, on_error="raise"))
+            locate(config := fer2013(tmp_path / "data"))
             read(config, 48)
     finally:
         (tmp_path / "data" / closed).chmod(0o700)
@@ -350,7 +488,7 @@ def test_folders_that_may_not_be_read_are_one_sentence(tmp_path, closed):
 def test_file_without_rows_has_empty_splits(tmp_path):
     (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n")
     with pytest.raises(UserError, match="none in train and val and test"):
-        read_fer2013(tmp_path, 48)
+        read(fer2013(tmp_path), 48)
 
 
 @pytest.mark.parametrize("below", ["", "nowhere"])
@@ -364,7 +502,7 @@ def test_missing_files_are_listed_with_their_source(tmp_path, below):
 def test_unknown_class_folder_is_named_before_reading(tmp_path):
     write_kaggle_folders(tmp_path)
     (tmp_path / "train" / "happy").rename(tmp_path / "train" / "hapy")
-    with pytest.raises(UserError, match=r'hapy: .*nearest valid name is "happy"'):
+    with pytest.raises(UserError, match=r'train: .*but got "hapy" \(happy\?\): rename'):
         locate_fer2013(tmp_path)
 
 
@@ -372,7 +510,7 @@ def test_folder_copy_without_private_names_has_no_test_split(tmp_path):
     for split, usage in (("train", "Training"), ("test", "PublicTest")):
         write_image(tmp_path / split / "sad" / f"{usage}_1.jpg", make_faces().images[0])
     with pytest.raises(UserError, match="none in test"):
-        read_fer2013(tmp_path, 48)
+        read(fer2013(tmp_path), 48)
 
 
 @pytest.mark.real

@@ -152,7 +152,9 @@ def test_folders_may_lie_in_root_itself(tmp_path):
 
 
 def test_missing_parts_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"dataset\.root=.*fer2013new\.csv.*FER2013Valid.*found none") as error:
+    with pytest.raises(
+        UserError, match=r"dataset\.root=.*fer2013new\.csv.*FER2013Valid.*, but the folder is empty; fer2013new"
+    ) as error:
         locate_ferplus(tmp_path)
     assert all(word in str(error.value) for word in ("microsoft/FERPlus", "Kaggle", "dataset=synthetic"))
     write_fer2013_csv(tmp_path)

@@ -50,6 +50,17 @@ def test_every_figure_is_drawn_for_every_vocabulary(case):
     assert drawn(figures.heatmap_panel(images[:4], heatmaps, classes[:4], "Heatmaps"))
 
 
+def test_many_classes_and_long_names_are_drawn_so_that_they_can_be_told_apart():
+    many = tuple(f"class {number}" for number in range(30))
+    matrix = np.eye(30, dtype=np.int64)
+    assert texts(figures.confusion_matrix(matrix, many, "Confusion")) == []  # 1,800 numbers would take 20 seconds
+    rates = {f"{kind}/{name}": 0.5 for kind in ("precision", "recall", "f1") for name in many}
+    assert texts(figures.per_class(rates, many, "Classes")) == []
+    for names, turned in ((many, 90), (class_names(8), 0), (("looks away from the teacher",) * 4, 90)):
+        figure = figures.confusion_matrix(matrix[: len(names), : len(names)], names, "Confusion")
+        assert {label.get_rotation() for label in figure.axes[0].get_xticklabels()} == {turned}
+
+
 def test_figures_leave_pyplot_alone():
     figures.faces(np.zeros((2, 48, 48), np.uint8), ["", ""], "Faces")
     pyplot = sys.modules.get("matplotlib.pyplot")

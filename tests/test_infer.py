@@ -20,7 +20,7 @@ from PIL import Image
 
 import infer
 from fer.command import main
-from fer.data.images import read_folder
+from fer.data.folder import read_folder
 from fer.data.synthetic import draw_faces
 from fer.emotions import class_names
 from fer.errors import RunError

@@ -18,12 +18,21 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from fer.emotions import class_names
 from fer.errors import Diverged, RunError, UserError
+from fer.evaluation.card import write_card
+from fer.inference.predictor import Predictor
 from fer.training.module import EmotionModule
 from fer.training.run import read_for, run
 from fer.training.schedules import choose_precision
+from fer.training.summary import scope
 from fer.training.trainer import _tell_unless_told
 from fer.weights import Header, load_net, read_weights
-from tests.data import write_class_folders
+from tests.data import (
+    write_class_folders,
+    write_fer2013_csv,
+    write_ferplus_csv,
+    write_ferplus_folders,
+    write_kaggle_folders,
+)
 from tests.runs import command, configure, tensors, without_figures
 
 DRAWN = ("confusion", "per_class", "reliability", "coverage", "mistakes", "gradcam")
@@ -209,13 +218,103 @@ def test_seven_classes_are_trained_and_evaluated(tmp_path, quick):
     assert figures(tmp_path / "b", "val/", "test/") == figures(tmp_path / "a", "val/", "test/")
 
 
-@pytest.mark.parametrize("names", [("happy", "sad"), class_names(8)])
-def test_weights_are_evaluated_on_folders_with_fewer_or_more_classes(names, finished, tmp_path, quick):
+SCOPES = {  # classes of the data; what of it the net of six does not know, and what of the net it does not label
+    "fewer": (("happy", "sad"), [], ["angry", "disgust", "fear", "surprise"]),
+    "more": (class_names(8), ["contempt", "neutral"], []),
+    "others, too": (("happy", "bored", "hapy"), ["bored", "hapy"], ["angry", "disgust", "fear", "sad", "surprise"]),
+}
+
+
+@pytest.mark.parametrize(("names", "left", "absent"), SCOPES.values(), ids=SCOPES)
+def test_what_net_and_data_have_in_common_is_judged_and_the_rest_said(
+    names, left, absent, finished, tmp_path, quick, capsys
+):
     write_class_folders(tmp_path / "data", names, per_class=3)
     words = ("dataset=folder", f"dataset.root={tmp_path / 'data'}", f"weights={finished / 'weights.safetensors'}")
     run(configure("fit=false", *words), tmp_path / "run")
-    assert results(tmp_path / "run")["classes"] == list(class_names(6))
-    assert results(tmp_path / "run")["test/n"] == 3 * len(set(names) & set(class_names(6)))
+    found, said = results(tmp_path / "run"), capsys.readouterr().out
+    assert found["classes"] == list(class_names(6))
+    assert found["test/n"] == 3 * (len(names) - len(left))
+    assert found.get("left_out") == ({split: dict.fromkeys(left, 3) for split in ("val", "test")} if left else None)
+    assert found.get("without_faces", []) == absent
+    assert (f"left out: {' and '.join(f'3 {name}' for name in left)} in test, which the net does not" in said) == bool(
+        left
+    )
+    assert f"no faces to judge: {', '.join(absent[:-1])} and {absent[-1]}," in said if absent else True
+
+
+@pytest.mark.parametrize(
+    ("dataset", "write", "classes", "left", "absent"),
+    [
+        ("fer2013", write_fer2013_csv, class_names(8), [], ["contempt"]),
+        ("fer2013", write_kaggle_folders, class_names(8), [], ["contempt"]),
+        ("fer2013", write_fer2013_csv, class_names(6), ["neutral"], []),
+        ("fer2013", write_kaggle_folders, class_names(6), ["neutral"], []),
+        ("ferplus", write_ferplus_csv, class_names(8), [], []),
+        ("ferplus", write_ferplus_csv, class_names(6), ["contempt", "neutral"], []),
+        (
+            "ferplus",
+            write_ferplus_folders,
+            ("neutral", "bored", "sad"),
+            sorted({*class_names(8)} - {"neutral", "sad"}),
+            ["bored"],
+        ),
+        ("synthetic", None, class_names(8), [], ["contempt"]),
+    ],
+)
+def test_every_dataset_is_read_for_the_classes_that_it_shares_with_a_net(
+    dataset, write, classes, left, absent, tmp_path
+):
+    if write:
+        write(tmp_path)
+    root = (f"dataset.root={tmp_path}",) if write else ()
+    config = configure(f"dataset={dataset}", *root, "fit=false", "weights=a.safetensors")
+    table = read_for(config, Header(classes, 24, 0.5, 0.25, {}))
+    assert table.classes == classes
+    assert {classes[label] for label in table.labels} == set(classes) - set(absent)
+    assert scope(table).get("without_faces", []) == absent
+    assert scope(table).get("left_out", {}).get("test", {}) == dict.fromkeys(left, 2)
+
+
+def test_names_of_one_s_own_are_trained_judged_and_shown(tmp_path, quick, capsys):
+    write_class_folders(tmp_path / "data", ("Focused", "bored", "müde", "happy"), per_class=6)
+    data = ("dataset=folder", f"dataset.root={tmp_path / 'data'}")
+    run(configure(*data, "dataset.classes=own", "trainer.max_epochs=1"), tmp_path / "a")
+    weights = tmp_path / "a" / "weights.safetensors"
+    predictor = Predictor.load(weights)
+    classes = ("happy", "bored", "focused", "müde")
+    assert predictor.classes == classes
+    assert predictor.explain([str(tmp_path / "data/test/bored/0.png")], "Müde").shape == (1, 24, 24)
+    config = configure(*data, "fit=false", f"weights={weights}")
+    run(config, tmp_path / "b")
+    assert figures(tmp_path / "b", "val/", "test/") == figures(tmp_path / "a", "val/", "test/")
+    assert not {"left_out", "without_faces"} & results(tmp_path / "b").keys()
+    run(configure(*data, "dataset.classes=own", f"weights={weights}", "trainer.max_epochs=1"), tmp_path / "c")
+    assert "not taken over: nothing" in capsys.readouterr().out
+    (tmp_path / "b" / ".hydra").mkdir()  # what the command leaves
+    (tmp_path / "b" / ".hydra/config.yaml").write_text(json.dumps(config.model_dump(mode="json")))
+    write_card(tmp_path / "b", tmp_path / "card.md")
+    text = (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert "Tells 4 classes apart (happy, bored, focused, müde)" in text
+    assert "no neutral" not in text
+
+
+def test_a_test_split_alone_is_judged(finished, tmp_path, quick):
+    write_class_folders(tmp_path / "data", class_names(6))
+    for split in ("train", "val"):
+        (tmp_path / "data" / split).rename(tmp_path / split)
+    words = ("dataset=folder", f"dataset.root={tmp_path / 'data'}", f"weights={finished / 'weights.safetensors'}")
+    assert run(configure("fit=false", *words), tmp_path / "run") == results(tmp_path / "run")["test/accuracy"]
+    assert results(tmp_path / "run")["test/n"] == 12
+    assert not any(key.startswith(("val", "train/")) for key in results(tmp_path / "run"))
+    with pytest.raises(UserError, match="expected faces in val, but got none"):
+        run(configure("fit=false", "test=false", *words), tmp_path / "none")
+
+
+def test_a_single_class_is_not_trained(tmp_path, quick):
+    write_class_folders(tmp_path, ("happy",))
+    with pytest.raises(UserError, match="expected faces of two classes or more, but got only happy"):
+        run(configure("dataset=folder", f"dataset.root={tmp_path}"), tmp_path / "run")
 
 
 def test_a_folder_s_own_few_classes_are_trained_and_evaluated(tmp_path, quick):
@@ -249,11 +348,15 @@ def test_splits_of_a_single_face_are_judged_and_drawn(tmp_path, monkeypatch):
 def test_weights_for_other_classes_than_the_data_s_are_refused(finished, tmp_path, quick):
     write_class_folders(tmp_path / "data", ("neutral", "contempt"))
     words = ("fit=false", f"weights={finished / 'weights.safetensors'}")
-    with pytest.raises(UserError, match=r"weights.safetensors: expected faces in train, val and test, but got none"):
+    with pytest.raises(
+        UserError,
+        match=r"expected a net that tells some of the classes of dataset=folder apart \(neutral and contempt\), but it "
+        "tells angry, disgust, fear, happy, sad and surprise apart",
+    ):
         run(configure(*words, "dataset=folder", f"dataset.root={tmp_path / 'data'}"), tmp_path / "run")
-    run(configure("dataset=folder", f"dataset.root={tmp_path / 'data'}", "trainer.max_epochs=1"), tmp_path / "two")
-    with pytest.raises(UserError, match="tells contempt apart, which synthetic does not label"):
-        run(configure("fit=false", f"weights={tmp_path / 'two' / 'weights.safetensors'}"), tmp_path / "run")
+    header = Header(("bored", "focused"), 24, 0.5, 0.25, {})
+    with pytest.raises(UserError, match=r"dataset=synthetic apart \(angry, .* more\), but it tells bored and focused"):
+        read_for(configure("fit=false", "weights=a.safetensors"), header)
     assert not (tmp_path / "run" / "metrics.json").exists()
 
 

@@ -153,10 +153,17 @@ def architecture(**changes):
     ("changes", "said"),
     [
         ({"classes": None}, "classes: expected a value, but it is missing"),
-        ({"classes": '["angry", "bored"]'}, "bored"),
+        (
+            {"classes": '["angry", "bo|red"]'},
+            'at most 40 letters, digits, blanks and - _ . \' + & ( ), but got "bo|red"',
+        ),
+        ({"classes": '["angry", "Bored"]'}, 'but got "Bored"'),
+        ({"classes": json.dumps(["angry", "b" * 41])}, "of at most 40 letters"),
+        ({"classes": '["angry", "not sure"]'}, 'but got "not sure"'),
+        ({"classes": '["0", "1"]'}, 'but got "0"'),
         ({"classes": "6"}, "classes: expected"),
-        ({"classes": json.dumps(["happy"] * 6)}, "classes: expected each emotion once, but got happy, happy"),
-        ({"classes": json.dumps(["happy"] * 100)}, "classes: expected a list of at most 8"),
+        ({"classes": json.dumps(["happy"] * 6)}, "classes: expected each class once, but got happy, happy"),
+        ({"classes": json.dumps(["happy"] * 101)}, "classes: expected a list of at most 100"),
         ({"mean": None}, "mean"),
         ({"mean": "NaN"}, "mean: expected at most 1, but got nan"),
         ({"mean": "1e308"}, "mean: expected at most 1, but got 1e+308"),
@@ -201,7 +208,7 @@ def architecture(**changes):
         ({"training": "[" * 20000}, "at most 200 levels of training"),
         ({"metrics": "[" * 201 + "]" * 201}, "at most 200 levels of metrics"),
         ({"metrics": json.dumps({"a": "b" * 1000000})}, "at most 1,000,000 characters of metrics"),
-        ({"classes": json.dumps(["happy"] * 1000)}, "at most 2,000 characters of classes"),
+        ({"classes": json.dumps(["happy"] * 200_000)}, "at most 1,000,000 characters of classes"),
     ],
 )
 def test_a_wrong_header_is_told(tmp_path, net, changes, said):

@@ -32,6 +32,7 @@ class Faults:
     def __init__(self, on_error: str) -> None:
         self.stops = on_error == "raise"
         self.sentences: list[str] = []
+        self.notes: list[str] = []
 
     def add(self, sentence: str) -> None:
         """Note one bad row or image.
@@ -43,6 +44,10 @@ class Faults:
         if self.stops and len(self.sentences) == LIMIT:
             raise self._error(f"at least {LIMIT}")
 
+    def note(self, sentence: str) -> None:
+        """Note what is left out although it is not bad."""
+        self.notes.append(escaped(sentence))
+
     def close(self) -> tuple[str, ...]:
         """Return the sentences, once all has been read.
 
@@ -51,7 +56,7 @@ class Faults:
         """
         if self.stops and self.sentences:
             raise self._error(str(len(self.sentences)))
-        return tuple(self.sentences)
+        return (*self.notes, *self.sentences)
 
     def _error(self, count: str) -> UserError:
         return UserError(f"{self.sentences[0]} (bad rows or images: {count}; dataset.on_error=skip leaves them out)")

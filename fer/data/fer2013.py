@@ -5,17 +5,18 @@ Validation is PublicTest and test is PrivateTest, as in the challenge, unless a 
 
 import hashlib
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from fer.data.faults import Faults
-from fer.data.fer2013_csv import NAMES, SOURCE, Rows, find_csv, read_rows
+from fer.data.fer2013_csv import NAMES, SOURCE, Rows, find_csv, found_instead, read_rows
+from fer.data.folder import EXAMPLE
 from fer.data.images import ClassFolder, Face, class_folders, list_faces, read_faces, split_folders
-from fer.data.table import Split, Table, require_splits
-from fer.emotions import class_names
+from fer.data.table import Split, Table
+from fer.emotions import EMOTIONS, class_names
 from fer.errors import UserError
 
 VAL_SHARE = 0.1  # of train, where the file names do not tell PublicTest from PrivateTest
@@ -33,9 +34,14 @@ def locate_fer2013(root: Path) -> Path | tuple[ClassFolder, ...]:
         splits = split_folders(folder) if folder.is_dir() else {}
         if Split.TRAIN in splits and Split.TEST in splits:
             return tuple(found for split in splits for found in class_folders(splits[split], split))
+        if splits:
+            names = " and ".join(path.name for path in splits.values())
+            raise UserError(
+                f"dataset.root={root}: expected train and test, but found only {names} in {folder}: make the other, or "
+                f"take dataset=folder dataset.root={folder} {EXAMPLE}, which takes what is missing from train"
+            )
     wanted = ", ".join((*NAMES, "train/ and test/", "images/train/ and images/test/"))
-    found = "none of them is there" if root.is_dir() else "there is no such folder"
-    raise UserError(f"dataset.root={root}: expected one of {wanted}, but {found}; {SOURCE}")
+    raise UserError(f"dataset.root={root}: expected one of {wanted}, but {found_instead(root)}; {SOURCE}")
 
 
 def read_fer2013(root: Path, size: int, classes: int = 6, on_error: str = "raise") -> Table:
@@ -49,7 +55,7 @@ def read_fer2013(root: Path, size: int, classes: int = 6, on_error: str = "raise
         on_error: "raise" stops at rows and images that cannot be read, "skip" leaves them out.
 
     Raises:
-        UserError: if files are missing, rows or images cannot be read, or a split is empty.
+        UserError: if files are missing, or rows or images cannot be read.
     """
     found, names = locate_fer2013(root), class_names(classes)
     if isinstance(found, Path):
@@ -61,12 +67,13 @@ def read_fer2013(root: Path, size: int, classes: int = 6, on_error: str = "raise
         if Split.VAL not in split_folders(base):
             faces = _with_validation(faces)
         table = read_faces(base, faces, names, size, on_error)
-    return require_splits(table, str(root))
+    return table
 
 
 def _one_hot(rows: Rows, names: tuple[str, ...], faults: Faults) -> Table:
     """Return the rows whose emotion is one of `names`, with one-hot targets."""
     kept = np.flatnonzero(rows.emotions < len(names))
+    left = np.flatnonzero(rows.emotions >= len(names))
     return Table(
         images=rows.images[kept],
         targets=np.eye(len(names), dtype=np.float32)[rows.emotions[kept]],
@@ -74,6 +81,7 @@ def _one_hot(rows: Rows, names: tuple[str, ...], faults: Faults) -> Table:
         rows=rows.index[kept],
         classes=names,
         skipped=faults.close(),
+        others=Counter((Split(rows.splits[i]), EMOTIONS[rows.emotions[i]]) for i in left),
     )
 
 

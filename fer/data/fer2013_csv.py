@@ -4,6 +4,7 @@ Read by FER2013 and, because FER+ publishes only votes, by FER+ too. The file ha
 and its pixels are cached.
 """
 
+import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,16 @@ import numpy as np
 
 from fer.data import cache
 from fer.data.faults import Faults
-from fer.data.lines import read_lines
+from fer.data.lines import ARCHIVES, read_lines, require_text
 from fer.data.table import Split
 from fer.errors import UserError, printable
 
 SIDE = 48  # pixels
 CODES = 7  # emotions, as codes 0 to 6
 USAGES = {"Training": Split.TRAIN, "PublicTest": Split.VAL, "PrivateTest": Split.TEST}
-COLUMNS = ("emotion", "pixels", "Usage")
+CONTEMPT = "7"  # in files of this form that others made of CK+
+COLUMNS = ("emotion", "pixels", "usage")  # in any case
+SEPARATORS = ",;\t"  # the first for FER2013, the others for what spreadsheets make of it
 NAMES = ("fer2013.csv", "icml_face_data.csv", "fer2013/fer2013.csv")  # the last as the challenge's archive unpacks
 SOURCE = (
     'FER2013 comes from the Kaggle challenge "Challenges in Representation Learning: Facial Expression Recognition", '
@@ -47,8 +50,30 @@ class Rows:
 
 
 def find_csv(root: Path) -> Path | None:
-    """Return the FER2013 CSV that `root` is or holds, or None."""
-    return next((path for path in (root, *(root / name for name in NAMES)) if path.is_file()), None)
+    """Return the FER2013 CSV that `root` is or holds, or None.
+
+    Raises:
+        UserError: if a file of such a name is an archive.
+    """
+    found = next((path for path in (root, *(root / name for name in NAMES)) if path.is_file()), None)
+    return found and require_text(found)
+
+
+def found_instead(folder: Path) -> str:
+    """Say, as the end of a sentence, what a folder without the files holds, and what to do with it."""
+    if not folder.is_dir():
+        return "there is no such folder"
+    names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    if packed := [name for name in names if name.lower().endswith(ARCHIVES)]:
+        return f"found {printable(packed[0])}, an archive: unpack it"
+    if "train.csv" in names:
+        return (
+            "found train.csv, which has no Usage: it does not say what is for validation and test, and test.csv beside "
+            f"it has no emotions: take {NAMES[0]} or {NAMES[1]}, which the challenge offers, too"
+        )
+    if not names:
+        return "the folder is empty"
+    return f"none of them is there (found: {', '.join(printable(name) for name in names[:8])})"
 
 
 def read_rows(path: Path, faults: Faults) -> Rows:
@@ -79,16 +104,21 @@ def _are_rows(saved: dict[str, np.ndarray]) -> bool:
 
 
 def _parse(path: Path, faults: Faults) -> Rows:
-    pixels, labels, total = bytearray(), [], 0
+    pixels, labels, total, strangers = bytearray(), [], 0, 0
     for number, fields in _lines(path):
+        total += 1
+        if len(fields) == len(COLUMNS) and fields[0].removesuffix(".0") == CONTEMPT:
+            strangers += 1
+            continue
         try:
             emotion, image, split = _row(fields)
         except ValueError as error:
             faults.add(f"{path}, line {number}: {error}")
         else:
             pixels += image
-            labels.append((emotion, split, total))
-        total += 1
+            labels.append((emotion, split, total - 1))
+    if strangers:
+        faults.note(f"{path}: {strangers} faces of code {CONTEMPT}, which FER2013 does not have (contempt in CK+)")
     emotions, splits, index = np.array(labels, np.int64).reshape(-1, 3).T
     images = np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE)
     return Rows(images, emotions.astype(np.uint8), splits.astype(np.uint8), index, total)
@@ -101,18 +131,30 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         UserError: for a header without these columns, or lines that are no text.
     """
     lines = read_lines(path)
-    names = [name.strip(' "\n') for name in next(lines, "").split(",")]
-    if not set(COLUMNS) <= set(names):
-        found = ",".join(names)[:60]
-        raise UserError(
-            f"{path}, line 1: expected the columns emotion, pixels and Usage, but got {found!r}; "
-            f"take the file that holds both training and test images ({SOURCE})"
-        )
+    sign, names = _columns(path, next(lines, "").strip())
     order = [names.index(name) for name in COLUMNS]
     for number, line in enumerate(lines, start=2):
-        if line := line.strip():
-            fields = line.split(",")
+        if line := line.strip(" \r\n"):
+            fields = line.split(sign)
+            if len(fields) != len(names) and '"' in line:  # the sign within quotes, as in "[1, 2]"
+                fields = next(csv.reader([line], delimiter=sign, skipinitialspace=True))
             yield number, [fields[i].strip(' "') for i in order if i < len(fields)]
+
+
+def _columns(path: Path, header: str) -> tuple[str, list[str]]:
+    """Return the sign between the columns, and their names in small letters.
+
+    Raises:
+        UserError: if emotion, pixels and Usage are not among them.
+    """
+    for sign in SEPARATORS:
+        names = [name.strip(' "').lower() for name in header.split(sign)]
+        if set(COLUMNS) <= set(names):
+            return sign, names
+    raise UserError(
+        f"{path}, line 1: expected the columns emotion, pixels and Usage, but got {header[:60]!r}; "
+        f"take the file that holds both training and test images ({SOURCE})"
+    )
 
 
 def _row(fields: list[str]) -> tuple[int, bytes, Split]:
@@ -123,15 +165,19 @@ def _row(fields: list[str]) -> tuple[int, bytes, Split]:
     """
     if len(fields) < len(COLUMNS):
         raise ValueError(f"expected the columns {', '.join(COLUMNS)}, but got fewer")
-    emotion, text, usage = fields
+    emotion, text, usage = fields[0].removesuffix(".0"), *fields[1:]
     if emotion not in "0123456" or len(emotion) != 1:
         raise ValueError(f'expected an emotion code from 0 to {CODES - 1}, but got "{printable(emotion)}"')
+    if usage not in USAGES and text.strip("[ ").isdecimal():
+        raise ValueError("expected all pixels in one column, but got them in several: put blanks between them")
     if usage not in USAGES:
         raise ValueError(f'expected a Usage among {", ".join(USAGES)}, but got "{printable(usage)}"')
     return int(emotion), _pixels(text), USAGES[usage]
 
 
 def _pixels(text: str) -> bytes:
+    if "[" in text or "," in text:
+        text = text.strip("[] ").replace(",", " ")
     try:
         values = np.fromstring(text, np.int64, sep=" ")  # in C: four times as fast as split and int
     except ValueError:

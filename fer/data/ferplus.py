@@ -4,6 +4,7 @@ Two forms: fer2013new.csv, row for row beside a FER2013 CSV, or the folders that
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from fer.data.faults import Faults, readable
-from fer.data.fer2013_csv import NAMES, SOURCE, USAGES, Rows, find_csv, read_rows
+from fer.data.fer2013_csv import NAMES, SOURCE, USAGES, Rows, find_csv, found_instead, read_rows
 from fer.data.images import decode
-from fer.data.lines import read_lines
-from fer.data.table import Split, Table, require_splits
+from fer.data.lines import read_lines, require_text
+from fer.data.table import Split, Table
 from fer.data.votes import targets_from
 from fer.emotions import EMOTIONS, canonical, class_names
 from fer.errors import UserError, printable
@@ -76,13 +77,14 @@ def locate_ferplus(root: Path) -> CsvPair | dict[Split, Path]:
 def _find_pair(root: Path, folder: Path) -> tuple[Path | None, Path | None]:
     pixels = find_csv(folder if root.name == VOTES else root)
     beside = (pixels.parent, folder) if pixels else (folder,)
-    return pixels, next((place / VOTES for place in beside if (place / VOTES).is_file()), None)
+    votes = next((place / VOTES for place in beside if (place / VOTES).is_file()), None)
+    return pixels, votes and require_text(votes)
 
 
 def _found(folder: Path, pixels: Path | None, votes: Path | None) -> str:
     if pixels or votes:
         return f"found only {pixels or votes}"
-    return "found none of them" if folder.is_dir() else "there is no such folder"
+    return found_instead(folder)
 
 
 def _with_images(folders: dict[Split, Path]) -> dict[Split, Path]:
@@ -109,14 +111,12 @@ def read_ferplus(root: Path, size: int, classes: int = 8, labels: str = "majorit
         on_error: "raise" stops at rows and images that cannot be read, "skip" leaves them out.
 
     Raises:
-        UserError: if files are missing or do not belong together, cannot be read, or leave a split empty.
+        UserError: if files are missing or do not belong together, or cannot be read.
     """
     found, faults = locate_ferplus(root), Faults(on_error)
     if isinstance(found, CsvPair):
-        table = _read_pair(found, classes, labels, faults).resized(size)
-    else:
-        table = _read_folders(found, size, classes, labels, faults)
-    return require_splits(table, str(root))
+        return _read_pair(found, classes, labels, faults).resized(size)
+    return _read_folders(found, size, classes, labels, faults)
 
 
 @readable()
@@ -147,7 +147,7 @@ def read_crowd(root: Path, rows: np.ndarray, names: tuple[str, ...], on_error: s
 
 def _read_pair(pair: CsvPair, classes: int, labels: str, faults: Faults) -> Table:
     rows, voted = _read_both(pair, faults)
-    targets = _targets(voted.votes[rows.index], rows.splits, classes, labels)
+    targets, others = _targets(voted.votes[rows.index], rows.splits, classes, labels)
     kept = np.flatnonzero(targets.any(1))
     return Table(
         images=rows.images[kept],
@@ -156,6 +156,7 @@ def _read_pair(pair: CsvPair, classes: int, labels: str, faults: Faults) -> Tabl
         rows=rows.index[kept],
         classes=class_names(classes),
         skipped=faults.close(),
+        others=others,
     )
 
 
@@ -188,7 +189,7 @@ def _read_folders(folders: dict[Split, Path], size: int, classes: int, labels: s
     parts = {split: _read_labels(folder / LABELS, split, faults) for split, folder in folders.items()}
     paths = [folders[split] / name for split, part in parts.items() for name in part.names]
     splits = np.concatenate([part.splits for part in parts.values()])
-    targets = _targets(np.concatenate([part.votes for part in parts.values()]), splits, classes, labels)
+    targets, others = _targets(np.concatenate([part.votes for part in parts.values()]), splits, classes, labels)
     kept = np.flatnonzero(targets.any(1))
     images, good = decode([paths[i] for i in kept], size, faults)
     kept = kept[good]
@@ -201,17 +202,26 @@ def _read_folders(folders: dict[Split, Path], size: int, classes: int, labels: s
         classes=class_names(classes),
         files=tuple(paths[i].relative_to(base).as_posix() for i in kept),
         skipped=faults.close(),
+        others=others,
     )
 
 
-def _targets(votes: np.ndarray, splits: np.ndarray, classes: int, labels: str) -> np.ndarray:
-    """Return (N, classes) float32 targets, zeros for the faces to leave out: those of no emotion or of another one."""
+def _targets(
+    votes: np.ndarray, splits: np.ndarray, classes: int, labels: str
+) -> tuple[np.ndarray, Counter[tuple[Split, str]]]:
+    """Return (N, classes) float32 targets, zeros for the faces to leave out: those of no emotion or of another one.
+
+    And how many faces of each split are of which other one.
+    """
     train = (splits == Split.TRAIN)[:, None]
     targets = np.where(train, targets_from(votes, labels), targets_from(votes, "majority"))  # (N, 8)
-    targets[votes[:, : len(EMOTIONS)].argmax(1) >= classes] = 0
+    leading = votes[:, : len(EMOTIONS)].argmax(1)
+    left = np.flatnonzero(targets.any(1) & (leading >= classes))
+    others = Counter((Split(splits[i]), EMOTIONS[leading[i]]) for i in left)
+    targets[leading >= classes] = 0
     targets = targets[:, :classes]
     total = targets.sum(1, keepdims=True)
-    return np.divide(targets, total, out=np.zeros_like(targets), where=total > 0)
+    return np.divide(targets, total, out=np.zeros_like(targets), where=total > 0), others
 
 
 def _read_votes(path: Path, faults: Faults) -> Voted:

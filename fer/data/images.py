@@ -1,7 +1,8 @@
-"""Faces in image files: class folders (`train/happy/a.jpg`), and how one file becomes one square gray image."""
+"""Faces in image files: class folders (`happy/a.jpg`), and how one file becomes one square gray image."""
 
 import difflib
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,19 +13,20 @@ import numpy as np
 
 from fer.data.faults import Faults
 from fer.data.pictures import gray, read_photo
-from fer.data.table import Split, Table, require_splits
-from fer.emotions import ALIASES, EMOTIONS, canonical, class_names
+from fer.data.table import Split, Table
+from fer.emotions import ALIASES, EMOTIONS, NAME, RESERVED, canonical, class_name, is_class_name
 from fer.errors import UserError, printable
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 SPLITS = {"train": Split.TRAIN, "val": Split.VAL, "valid": Split.VAL, "validation": Split.VAL, "test": Split.TEST}
 CLUTTER = {"@eadir", "#recycle", "$recycle.bin", "__macosx", "lost+found", "system volume information"}
+SHOWN, NEAR = 6, 0.75  # names in a sentence; likeness of a name to an emotion that may be meant, of 1
 AT_ONCE = 200  # images a thread reads before it asks for more: handing them out one by one costs more than decoding
 
 
 @dataclass(frozen=True)
 class ClassFolder:
-    """One folder of images of one emotion."""
+    """One folder of images of one class."""
 
     path: Path
     split: Split
@@ -53,7 +55,7 @@ def split_folders(root: Path) -> dict[Split, Path]:
         UserError: if two are named after the same one.
     """
     found: dict[Split, Path] = {}
-    for path in _folders(root):
+    for path in subfolders(root):
         if (split := SPLITS.get(path.name.lower())) is None:
             continue
         if split in found:
@@ -67,48 +69,54 @@ def split_folders(root: Path) -> dict[Split, Path]:
 
 def unread_folders(root: Path) -> tuple[str, ...]:
     """Return a sentence for each folder beside those of the splits, since its images may have been meant too."""
-    strangers = [path for path in _folders(root) if path.name.lower() not in SPLITS]
+    if not split_folders(root):
+        return ()
+    strangers = [path for path in subfolders(root) if path.name.lower() not in SPLITS]
     return tuple(f"{path}: a folder beside train, val and test, which is not read" for path in strangers)
 
 
-def _folders(root: Path) -> list[Path]:
+def subfolders(root: Path) -> list[Path]:
+    """Return the folders in a folder, sorted by name, without clutter."""
     return sorted(path for path in root.iterdir() if path.is_dir() and not is_clutter(path.name))
 
 
-def locate_folder(root: Path) -> tuple[ClassFolder, ...]:
-    """Return the class folders of a user's own dataset, `root/{train,val,test}/<emotion>/`.
-
-    Raises:
-        UserError: if a folder is missing or a class folder's name is no emotion.
-    """
-    splits = split_folders(root) if root.is_dir() else {}
-    if missing := [split.name.lower() for split in Split if split not in splits]:
-        found = ", ".join(sorted(entry.name for entry in root.iterdir())[:8]) if root.is_dir() else "no such folder"
-        raise UserError(
-            f"dataset.root={root}: expected the folders train, val and test, each with a folder of images per emotion, "
-            f"but {' and '.join(missing)} could not be found (found: {printable(found) or 'an empty folder'}); "
-            "make them, or use dataset=synthetic, which needs no files"
-        )
-    return tuple(found for split in Split for found in class_folders(splits[split], split))
-
-
-def class_folders(folder: Path, split: Split) -> list[ClassFolder]:
+def class_folders(folder: Path, split: Split, own: bool = False) -> list[ClassFolder]:
     """Return the class folders in one folder, sorted by name; files and clutter are left out.
 
+    Args:
+        folder: that holds them.
+        split: what its faces are for.
+        own: take names that are no emotions, too.
+
     Raises:
-        UserError: for a folder whose name is no emotion, with the nearest name that is.
+        UserError: for a folder whose name is no emotion, or no name for a class.
     """
-    found = []
-    for path in _folders(folder):
-        if (emotion := canonical(path.name)) is None:
-            nearest = difflib.get_close_matches(path.name.lower(), (*EMOTIONS, *ALIASES), n=1, cutoff=0)[0]
-            raise UserError(
-                f"{path}: expected a folder named after an emotion ({', '.join(EMOTIONS)}), "
-                f'but got "{printable(path.name)}"; '
-                f'the nearest valid name is "{canonical(nearest)}": rename the folder or move it away'
-            )
-        found.append(ClassFolder(path, split, emotion))
-    return found
+    paths = subfolders(folder)
+    strangers = [path.name for path in paths if canonical(path.name) is None]
+    if numbers := [name for name in strangers if name.strip().isdecimal()]:
+        raise UserError(
+            f"{folder}: expected folders named after emotions ({', '.join(EMOTIONS)}), but got {_quoted(numbers)}: a "
+            "number is no emotion, and which one it stands for differs between data sets: rename the folders by the "
+            "list of yours"
+        )
+    expected, cure = f"folders named after emotions ({', '.join(EMOTIONS)})", "rename or move them"
+    if own:
+        strangers = [name for name in strangers if not is_class_name(class_name(name))]
+        expected = f"for each class {NAME}, but {', '.join(sorted(RESERVED))}"
+    else:
+        cure += ", or train such names as they are by dataset=folder dataset.classes=own"
+    if strangers:
+        raise UserError(f"{folder}: expected {expected}, but got {_quoted(strangers)}: {cure}")
+    return [ClassFolder(path, split, class_name(path.name)) for path in paths]
+
+
+def _quoted(names: Sequence[str]) -> str:
+    """Return a few names in quotation marks, each with the emotion that is so near that it may be meant."""
+    shown = []
+    for name in names[:SHOWN]:
+        near = difflib.get_close_matches(name.lower(), (*EMOTIONS, *ALIASES), n=1, cutoff=NEAR)
+        shown.append(f'"{printable(name)}"' + (f" ({canonical(near[0])}?)" if near else ""))
+    return ", ".join(shown) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def list_faces(root: Path, folders: Iterable[ClassFolder]) -> list[Face]:
@@ -134,24 +142,6 @@ def _is_image(name: str) -> bool:
     return not is_clutter(name) and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (36,000 Paths)
 
 
-def read_folder(root: Path, size: int, classes: int | None = None, on_error: str = "raise") -> Table:
-    """Read a user's own dataset, `root/{train,val,test}/<emotion>/*`.
-
-    Args:
-        root: the folder that holds train, val and test.
-        size: side of the images, in pixels.
-        classes: 6, 7 or 8 emotions, leaving out folders of others; None takes the emotions that have images.
-        on_error: "raise" or "skip" images that cannot be read.
-
-    Raises:
-        UserError: if folders are missing or misnamed, images cannot be read or a split has none.
-    """
-    faces = list_faces(root, locate_folder(root))
-    present = {face.emotion for face in faces}
-    names = class_names(classes) if classes else tuple(name for name in EMOTIONS if name in present)
-    return require_splits(read_faces(root, faces, names, size, on_error), str(root))
-
-
 def read_faces(root: Path, faces: Iterable[Face], classes: tuple[str, ...], size: int, on_error: str) -> Table:
     """Read the faces whose emotion is one of `classes` into a table with one-hot targets.
 
@@ -165,7 +155,7 @@ def read_faces(root: Path, faces: Iterable[Face], classes: tuple[str, ...], size
     Raises:
         UserError: naming the first image that cannot be read, unless `on_error` is "skip".
     """
-    faces = [face for face in faces if face.emotion in classes]
+    faces, others = _of_classes(faces, classes)
     faults = Faults(on_error)
     images, good = decode([face.path for face in faces], size, faults)
     faces = [faces[i] for i in good]
@@ -177,7 +167,15 @@ def read_faces(root: Path, faces: Iterable[Face], classes: tuple[str, ...], size
         classes=classes,
         files=tuple(face.path.relative_to(root).as_posix() for face in faces),
         skipped=(*unread_folders(root), *faults.close()),
+        others=others,
     )
+
+
+def _of_classes(faces: Iterable[Face], classes: tuple[str, ...]) -> tuple[list[Face], Counter[tuple[Split, str]]]:
+    """Return the faces of some classes, and how many of each split and other class there are."""
+    faces = list(faces)
+    others = Counter((face.split, face.emotion) for face in faces if face.emotion not in classes)
+    return [face for face in faces if face.emotion in classes], others
 
 
 def decode(paths: Sequence[Path], size: int, faults: Faults) -> tuple[np.ndarray, np.ndarray]:

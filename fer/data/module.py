@@ -60,7 +60,8 @@ class FaceData(LightningDataModule):
         """Return the validation split, and a fixed sample of the training split."""
         train = self.parts[Split.TRAIN]
         sample = np.random.default_rng(self.seed).permutation(len(train))[:SAMPLE]
-        return [self._plain(self.parts[Split.VAL]), self._plain(train.select(sample))]
+        parts = (self.parts[Split.VAL], train.select(sample))
+        return [self._plain(part) for part in parts if len(part)]  # an evaluation may have no training faces
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Return the test split."""

@@ -1,6 +1,8 @@
 """The table: every face of a dataset in memory, with its target and its split. What readers make and loaders take."""
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import cv2
@@ -26,9 +28,10 @@ class Table:
         targets: (N, C) float32, each row a distribution over `classes` (one-hot, or a crowd's votes).
         splits: (N,) uint8, values of `Split`.
         rows: (N,) int64, each face's position in its source (data row of the CSV, or place in the sorted file list).
-        classes: C emotion names, in the order of `fer.emotions.EMOTIONS`.
+        classes: C names, in the order of `fer.emotions.in_order`, or of the net that is judged.
         files: N paths relative to the source's folder, where faces come from image files.
         skipped: one sentence for each row or image that could not be read, and for each folder of no split.
+        others: how many faces of each split and class were left out because `classes` has no such class.
     """
 
     images: np.ndarray
@@ -38,6 +41,7 @@ class Table:
     classes: tuple[str, ...]
     files: tuple[str, ...] | None = None
     skipped: tuple[str, ...] = ()
+    others: Counter[tuple[Split, str]] = field(default_factory=Counter)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -69,18 +73,19 @@ class Table:
         return replace(self, images=images)
 
     def with_classes(self, names: tuple[str, ...]) -> "Table":
-        """Return the faces of the named classes only, with targets in that order.
-
-        Raises:
-            UserError: if a class is not in the table.
-        """
+        """Return the faces of the named classes only, with targets in that order; a name may have no faces."""
         if names == self.classes:
             return self
-        if missing := [name for name in names if name not in self.classes]:
-            raise UserError(f"expected faces of {', '.join(names)}, but there are none of {', '.join(missing)}")
-        table = self.select(np.isin(np.array(self.classes)[self.labels], names))
-        targets = table.targets[:, [self.classes.index(name) for name in names]]
-        return replace(table, targets=targets / targets.sum(1, keepdims=True), classes=names)
+        known = np.isin(self.classes, names)[self.labels]  # (N,) bool
+        left = zip(self.splits[~known], self.labels[~known], strict=True)
+        others = Counter((Split(split), self.classes[label]) for split, label in left)
+        table = self.select(known)
+        targets = np.zeros((len(table), len(names)), np.float32)
+        for place, name in enumerate(names):
+            if name in self.classes:
+                targets[:, place] = table.targets[:, self.classes.index(name)]
+        targets /= targets.sum(1, keepdims=True)
+        return replace(table, targets=targets, classes=names, others=self.others + others)
 
     def counts(self) -> dict[Split, np.ndarray]:
         """Return the number of faces of each class, (C,) int64, per split."""
@@ -94,9 +99,25 @@ def require_splits(table: Table, source: str) -> Table:
     Raises:
         UserError: naming the empty splits and what was found.
     """
-    found = {split.name.lower(): int((table.splits == split).sum()) for split in Split}
+    found = _sizes(table)
     if empty := [name for name, count in found.items() if count == 0]:
         raise UserError(
             f"{source}: expected faces in train, val and test, but got none in {' and '.join(empty)} ({found})"
         )
     return table
+
+
+def require_one(table: Table, splits: Sequence[Split], source: str) -> Table:
+    """Return the table if one of some splits has faces.
+
+    Raises:
+        UserError: naming the splits and what was found.
+    """
+    found, names = _sizes(table), [split.name.lower() for split in splits]
+    if not any(found[name] for name in names):
+        raise UserError(f"{source}: expected faces in {' or '.join(names)}, but got none ({found})")
+    return table
+
+
+def _sizes(table: Table) -> dict[str, int]:
+    return {split.name.lower(): int((table.splits == split).sum()) for split in Split}

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from fer.emotions import EMOTIONS
 from fer.errors import RunError, UserError
 from fer.evaluation.apart import APART
 from fer.evaluation.comparison import estimate
@@ -147,9 +148,10 @@ def _card(run: Run, weights: Path, header: Header, runs: Sequence[Run], crops: s
     parameters = sum(parameter.numel() for parameter in load_net(weights)[0].parameters())
     steps = len(list(_earlier(training))) + 1
     origin = "from scratch" + (f" in {steps} trainings, each from the weights of the one before" if steps > 1 else "")
+    kind = "emotions" if set(header.classes) <= set(EMOTIONS) else "classes"
     yield from (f"# {weights.name}", "")
     yield (
-        f"Tells {len(header.classes)} emotions apart ({', '.join(header.classes)}) on gray faces of "
+        f"Tells {len(header.classes)} {kind} apart ({', '.join(header.classes)}) on gray faces of "
         f"{header.input_size} pixels. An SE-ResNet of {parameters / 1e6:.2f} M parameters, trained {origin}; "
         f"{weights.stat().st_size / 1e6:.1f} MB, SHA-256 `{metrics['weights_sha256'][:16]}…`."
     )
@@ -276,7 +278,7 @@ def _weaknesses(counts: np.ndarray, classes: Sequence[str], metrics: dict[str, A
     taken = [f"{classes[i]}, called {classes[j]} ({counts[i, j]} of {faces[i]})" for i, j in pairs if shares[i, j]]
     if taken:
         yield f"Most often mistaken: {'; '.join(taken)}."
-    if "neutral" not in classes:
+    if "neutral" not in classes and set(classes) <= set(EMOTIONS):
         yield "There is no neutral class: a calm face, too, is called one of these words."
     if copies := metrics["test/copies"]:
         yield (

@@ -15,7 +15,22 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import Tensor
 
 from fer.evaluation.metrics import CALIBRATION_BINS, calibration_error
-from fer.evaluation.style import AMBER, BLUE, DPI, INK, MUTED, SHADES, TEAL, WIDTH, new_figure, style_axes, top_legend
+from fer.evaluation.style import (
+    AMBER,
+    BLUE,
+    DPI,
+    INK,
+    LEGIBLE,
+    MUTED,
+    SHADES,
+    TEAL,
+    WIDTH,
+    name_ticks,
+    new_figure,
+    style_axes,
+    tick_size,
+    top_legend,
+)
 
 HEAT = LinearSegmentedColormap.from_list("heat", ["#3B0F70", "#B5367A", "#F4731C", "#FFD21F"])
 
@@ -35,9 +50,15 @@ def confusion_matrix(matrix: np.ndarray, classes: Sequence[str], title: str) -> 
     figure = new_figure(title, 7.0)
     axes = figure.add_subplot()
     axes.imshow(shares, cmap=SHADES, vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(len(classes)), classes)
-    axes.set_yticks(range(len(classes)), [f"{name}\n{total:,}" for name, total in zip(classes, totals, strict=True)])
+    crowded = len(classes) > LEGIBLE
+    gap = " " if crowded else "\n"
+    labels = [f"{name}{gap}{total:,}" for name, total in zip(classes, totals, strict=True)]
+    axes.set_yticks(range(len(classes)), labels)
     style_axes(axes, "predicted", "true, with the number of faces", grid="")
+    axes.tick_params(axis="y", labelsize=tick_size(len(classes)))
+    name_ticks(axes, classes)
+    if crowded:  # the colours alone tell
+        return figure
     edges = np.arange(1, len(classes)) - 0.5
     axes.hlines(edges, -0.5, len(classes) - 0.5, colors="white", linewidth=2)
     axes.vlines(edges, -0.5, len(classes) - 0.5, colors="white", linewidth=2)
@@ -67,11 +88,12 @@ def per_class(metrics: Mapping[str, float], classes: Sequence[str], title: str) 
     ):
         values = [metrics[f"{key}/{name}"] for name in classes]
         bars = axes.bar(places + (index - 1) * width, values, width * 0.92, color=colour, label=label)
-        axes.bar_label(bars, [f"{100 * value:.0f}" for value in values], padding=2, fontsize=9, color=INK)
-    axes.set_xticks(places, classes)
+        if len(classes) <= LEGIBLE:
+            axes.bar_label(bars, [f"{100 * value:.0f}" for value in values], padding=2, fontsize=9, color=INK)
     axes.set_ylim(0, 1.04)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     style_axes(axes)
+    name_ticks(axes, classes)
     top_legend(figure, axes)
     return figure
 

@@ -145,7 +145,8 @@ def _read_metrics(run: Run) -> None:
         recalls = [key.removeprefix("val/recall/") for key in metrics if key.startswith("val/recall/")]
         metrics["classes"] = [str(name) for name in metrics.get("classes", recalls)]
     if math.isnan(Run(run.folder, metrics=metrics).figure("val/accuracy")):
-        raise Damaged(f"{path.name} has no val/accuracy")
+        alone = ": it is of an evaluation of test alone" if "test/accuracy" in metrics else ""
+        raise Damaged(f"{path.name} has no val/accuracy{alone}")
     run.metrics = metrics
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from fer.data.pictures import over_white, read_photo
-from fer.emotions import canonical
+from fer.emotions import class_name
 from fer.errors import UserError
 from fer.inference.crops import cut, whole
 from fer.inference.explainers import EXPLAINERS, explain, finish
@@ -150,7 +150,7 @@ class Predictor:
 
     def _label(self, target: str) -> int:
         """Return the number of the class that a name means."""
-        name = canonical(str(target)) or target
+        name = class_name(str(target))
         _check("target", name, self.classes)
         return self.classes.index(name)
 

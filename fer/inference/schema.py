@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from fer.emotions import EMOTIONS
 from fer.schema import NotNegative, Place, Section
 
 Pixels = Annotated[int, Field(gt=0, le=100_000)]  # no picture that can be opened is wider
@@ -40,7 +39,7 @@ class NoDetector(Section):
 class Heatmap(Section):
     """How an explanation is drawn."""
 
-    target: Literal[EMOTIONS] | None
+    target: str | None
     alpha: Share
     colormap: Literal["turbo", "jet", "viridis", "inferno", "magma"]
 

@@ -49,7 +49,7 @@ def _check_files(job: Job) -> Iterator[str]:
 
     if dataset := job.part("dataset"):
         try:
-            locate(dataset)
+            locate(dataset, fit=job.part("fit") is not False)
         except UserError as error:
             yield str(error)
     if weights := job.part("weights"):

@@ -28,7 +28,8 @@ def class_weights(counts: np.ndarray, weighting: str) -> Tensor:
         "effective": (1 - BETA) / (1 - BETA**numbers),
     }[weighting]
     weights = np.where(counts > 0, weights, 0.0)
-    return torch.tensor(weights * counts.sum() / (weights * counts).sum(), dtype=torch.float32)
+    total = (weights * counts).sum() or 1.0  # an evaluation may have no training faces
+    return torch.tensor(weights * counts.sum() / total, dtype=torch.float32)
 
 
 class FocalLoss(nn.Module):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,11 +21,12 @@ from fer.data.augmentation import build_strategy
 from fer.data.ferplus import read_crowd
 from fer.data.module import FaceData, gray_statistics
 from fer.data.sources import read
-from fer.data.table import Split, Table, require_splits
+from fer.data.table import Split, Table, require_one
 from fer.emotions import class_names
 from fer.errors import RunError, Terminated, UserError, printable
 from fer.evaluation.apart import judge_apart
 from fer.evaluation.calibration import fit_temperature
+from fer.evaluation.markdown import listed
 from fer.evaluation.results import Outputs, split_results, write_json, write_predictions
 from fer.mistakes import sentences
 from fer.models.se_resnet import SEResNet
@@ -35,11 +37,11 @@ from fer.training.dashboard import Dashboard, draw_augmented, draw_evaluation, d
 from fer.training.losses import make_loss
 from fer.training.module import EmotionModule
 from fer.training.resumption import require_resumable
-from fer.training.summary import describe, print_end, print_some, print_start, shown
+from fer.training.summary import describe, print_end, print_some, print_start, scope, shown
 from fer.training.trainer import make_trainer
 from fer.weights import Header, load_net, rounded, save_weights, transplant
 
-VOCABULARIES = {"fer2013": (6, 7), "ferplus": (6, 7, 8), "synthetic": (6, 7), "folder": (8,)}
+VOCABULARIES = {"fer2013": (6, 7), "ferplus": (6, 7, 8), "synthetic": (6, 7)}
 
 
 def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) -> float:
@@ -51,7 +53,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
         watchers: further callbacks of the training.
 
     Returns:
-        The monitored validation metric of the kept weights.
+        The monitored metric of the kept weights.
 
     Raises:
         UserError: if the data or the weights cannot be used.
@@ -60,7 +62,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
     make_folder(folder)
     if (folder / RESULTS).is_file():
         print("finished already")  # a job of a resumed sweep
-        return json.loads((folder / RESULTS).read_text(encoding="utf-8"))[config.monitor]
+        return monitored(json.loads((folder / RESULTS).read_text(encoding="utf-8")), config)
     record = Record(folder)
     seed_everything(config.seed, verbose=False)
     table, net, header = prepare(config)
@@ -82,13 +84,15 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
             parts, copies = judge_apart(outputs["test"], table, crowd)
             outputs |= parts
         results = split_results(outputs, header.classes, header.temperature) | describe(config, header, trainer, folder)
+        results |= scope(table) if not config.fit else {}
         if "test" in outputs:
             results["test/copies"] = copies
         if config.fit:
             drawn |= draw_augmented(module, data) | draw_history(record.history)
             results |= record.summary(config.monitor)
             save_weights(folder / "weights.safetensors", net.state_dict(), header.trained(results))
-        write_predictions(folder / "predictions_val.csv", outputs["val"], data.parts[Split.VAL])
+        if "val" in outputs:
+            write_predictions(folder / "predictions_val.csv", outputs["val"], data.parts[Split.VAL])
         if "test" in outputs:
             write_predictions(folder / "predictions.csv", outputs["test"], data.parts[Split.TEST])
         publish_figures(logger, folder / "figures", drawn, config, results)
@@ -96,7 +100,12 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
         results["seconds"] = round(record.seconds(), 1)
         write_json(folder / RESULTS, results)
     print_end(results, header.classes, list(outputs), folder)
-    return results[config.monitor]
+    return monitored(results, config)
+
+
+def monitored(results: dict[str, Any], config: TrainConfig) -> float:
+    """Return the monitored metric of validation, or of test where an evaluation has no other faces."""
+    return results.get(config.monitor, results.get(config.monitor.replace("val/", "test/")))
 
 
 def prepare(config: TrainConfig) -> tuple[Table, SEResNet, Header]:
@@ -110,6 +119,11 @@ def prepare(config: TrainConfig) -> tuple[Table, SEResNet, Header]:
         return read_for(config, header), net, header
     print(f"reading {config.dataset.name}", flush=True)
     table = read(config.dataset, config.model.input_size)
+    if len(table.classes) < 2:
+        raise UserError(
+            f"dataset.root={config.dataset.root}: expected faces of two classes or more, but got only "
+            f"{', '.join(table.classes)}"
+        )
     architecture = config.model.architecture()
     net = SEResNet(len(table.classes), **architecture)
     if config.weights:
@@ -121,16 +135,16 @@ def prepare(config: TrainConfig) -> tuple[Table, SEResNet, Header]:
 def read_for(config: TrainConfig, header: Header) -> Table:
     """Read the dataset with the classes and the input size of a weights file.
 
+    The faces of the classes that both have are kept; the table says how many others there were.
+
     Raises:
-        UserError: if the dataset has no such classes, or no faces of them.
+        UserError: if there are no such classes, or no faces of them.
     """
-    name = config.dataset.name
-    fitting = [count for count in VOCABULARIES[name] if set(header.classes) <= set(class_names(count))]
-    if not fitting:
-        strangers = [emotion for emotion in header.classes if emotion not in class_names(VOCABULARIES[name][-1])]
-        raise UserError(f"weights={config.weights}: tells {', '.join(strangers)} apart, which {name} does not label")
+    name, asked = config.dataset.name, {}
+    if name in VOCABULARIES:
+        shared = _require_shared(config, header, class_names(VOCABULARIES[name][-1]))
+        asked["classes"] = next(count for count in VOCABULARIES[name] if shared <= set(class_names(count)))
     print(f"reading {name}", flush=True)
-    asked = {"classes": fitting[0]}
     if name == "ferplus" and header.training.get("dataset") == name:
         asked["labels"] = header.training.get("labels")  # they choose the training faces, which test is compared with
     try:
@@ -138,8 +152,24 @@ def read_for(config: TrainConfig, header: Header) -> Table:
     except ValidationError as error:
         wrong = printable(sentences(error, asked)[0])
         raise UserError(f"weights={config.weights}: the file's header is wrong: training.{wrong}") from error
-    table = read(dataset, header.input_size)
-    return require_splits(table.with_classes(header.classes), f"{name}, with the classes of {config.weights}")
+    table = read(dataset, header.input_size, fit=False)
+    _require_shared(config, header, table.classes)
+    judged = (Split.VAL, Split.TEST) if config.test else (Split.VAL,)
+    return require_one(table.with_classes(header.classes), judged, f"{name}, with the classes of {config.weights}")
+
+
+def _require_shared(config: TrainConfig, header: Header, labelled: tuple[str, ...]) -> set[str]:
+    """Return the classes that a net and a dataset have in common.
+
+    Raises:
+        UserError: if there are none.
+    """
+    if shared := set(header.classes) & set(labelled):
+        return shared
+    raise UserError(
+        f"weights={config.weights}: expected a net that tells some of the classes of dataset={config.dataset.name} "
+        f"apart ({listed(labelled) or 'none'}), but it tells {listed(header.classes)} apart"
+    )
 
 
 def crowd_of(config: TrainConfig, table: Table) -> np.ndarray | None:
@@ -214,6 +244,8 @@ def judge(trainer: Trainer, module: EmotionModule, data: FaceData) -> tuple[dict
     outputs: dict[str, Outputs] = {}
     drawn: dict[str, Figure] = {}
     for split in (Split.VAL, Split.TEST) if config.test else (Split.VAL,):
+        if not len(data.parts[split]):  # of an evaluation, one of them is enough
+            continue
         judge_split = trainer.validate if split == Split.VAL else trainer.test
         judge_split(module, datamodule=data, verbose=False)
         if config.fit and split == Split.VAL:

@@ -16,11 +16,12 @@ import fer
 from fer.counting import counted
 from fer.data.table import Split, Table
 from fer.evaluation.apart import APART
+from fer.evaluation.markdown import listed
 from fer.evaluation.search_report import best_command, name_of
 from fer.models.se_resnet import SEResNet
 from fer.schema import TrainConfig
 from fer.training.losses import class_weights
-from fer.training.settings import as_typed
+from fer.training.settings import as_typed, read_words
 from fer.weights import Header, digest, read_weights
 
 SHOWN = (  # metric, heading, whether it has an interval
@@ -48,6 +49,8 @@ def print_start(config: TrainConfig, folder: Path, table: Table, net: SEResNet, 
     console.print(grid)
     if table.skipped:
         print_some("left out", table.skipped)
+    if not config.fit:
+        _print_scope(table, folder)
     device = trainer.strategy.root_device
     parameters = sum(weight.numel() for weight in net.parameters())
     net_name = config.model.name if config.fit else config.weights.name
@@ -62,6 +65,37 @@ def print_start(config: TrainConfig, folder: Path, table: Table, net: SEResNet, 
     for name, fact in facts.items():
         if config.fit or name != "training":
             console.print(f"[bold]{name:9}[/bold] {escape(fact)}", soft_wrap=True)
+
+
+def scope(table: Table) -> dict[str, Any]:
+    """Return what an evaluation cannot judge, for metrics.json: faces of other classes, and classes without faces."""
+    counts, found = table.counts(), {}
+    left = {split.name.lower(): {} for split in (Split.VAL, Split.TEST)}
+    for (split, name), count in sorted(table.others.items()):
+        left.get(split.name.lower(), {})[name] = count
+    if left := {split: classes for split, classes in left.items() if classes}:
+        found["left_out"] = left
+    absent = counts[Split.VAL] + counts[Split.TEST] == 0
+    if names := [name for name, lacks in zip(table.classes, absent, strict=True) if lacks]:
+        found["without_faces"] = names
+    return found
+
+
+def _print_scope(table: Table, folder: Path) -> None:
+    """Say what an evaluation cannot judge, and what of the command does not count."""
+    console, found = Console(highlight=False), scope(table)
+    lines = []
+    for split, classes in found.get("left_out", {}).items():
+        counts = listed([f"{count:,} {name}" for name, count in classes.items()])
+        lines.append(f"left out: {counts} in {split}, which the net does not know")
+    if names := found.get("without_faces"):
+        lines.append(
+            f"no faces to judge: {listed(names)}, which the net knows; a face that is called so counts as wrong"
+        )
+    if typed := [word for word in read_words(folder / ".hydra")[0] if word.startswith("dataset.classes=")]:
+        lines.append(f"{typed[-1]}: passed over, as the classes of an evaluation are the net's")
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def print_some(heading: str, sentences: Sequence[str]) -> None:
