@@ -329,4 +329,5 @@ def differences(old: dict[str, Any], new: dict[str, Any], ignore: tuple[str, ...
     """Return "key: old -> new" for every leaf in which two configurations differ."""
     before, after = (dict(leaves(plain)) for plain in (old, new))
     keys = [key for key in before | after if key not in ignore]
-    return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys if before.get(key) != after.get(key)]
+    pairs = [(key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)]
+    return [f"{printable(key)}: {printable(str(old))} -> {printable(str(new))}" for key, old, new in pairs]

@@ -269,6 +269,7 @@ LEFT = {
     "a secret": (b"seed: ${oc.env:SECRET}\n", "seed: ${oc.env:SECRET} -> 1"),
     "a secret by a detour": (b"a: ${oc.env:SECRET}\nseed: ${a}\n", "seed: ${oc.env:SECRET} -> 1"),
     "laughter": (b"a: ['${seed}', '${seed}']\nb: ['${a}', '${a}']\nseed: ${b}", "seed: ${b} -> 1"),
+    "a long value": (b"seed: " + b"1" * 4000 + b"\n", "seed: " + "1" * 200 + "... -> 1"),
     "what a terminal obeys": (b'seed: "\\e[31m"\n', "seed: \\x1b[31m -> 1"),
 }
 
