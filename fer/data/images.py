@@ -11,12 +11,11 @@ import cv2
 import numpy as np
 
 from fer.data.faults import Faults
-from fer.data.pictures import gray, read_photo
+from fer.data.pictures import SUFFIXES, gray, read_photo
 from fer.data.table import Split, Table, require_splits
 from fer.emotions import ALIASES, EMOTIONS, canonical, class_names
 from fer.errors import UserError, printable
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 SPLITS = {"train": Split.TRAIN, "val": Split.VAL, "valid": Split.VAL, "validation": Split.VAL, "test": Split.TEST}
 CLUTTER = {"@eadir", "#recycle", "$recycle.bin", "__macosx", "lost+found", "system volume information"}
 AT_ONCE = 200  # images a thread reads before it asks for more: handing them out one by one costs more than decoding
