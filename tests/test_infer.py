@@ -142,9 +142,10 @@ def test_photos_without_faces_are_named_and_small_ones_get_a_hint(run, tmp_path)
         (tmp_path / "small").mkdir(exist_ok=True)
         cv2.imwrite(str(tmp_path / f"small/{number}.png"), np.full((48, 48), 9 * number, np.uint8))
     hint = "if these are faces that are cut out already, add detector=none"
+    cv2.imwrite(str(tmp_path / "large/wide.png"), np.zeros((90, 160, 3), np.uint8))
     result = run("mode=image", "input=large", "output=out", "explainer=none", HAAR)
     names = ", ".join(str(Path("large", f"{number}.png")) for number in range(5))
-    assert f"no face found in 7: {names}, ...\n" in result.out
+    assert f"no face found in 8: {names}, ...\n" in result.out
     assert hint not in result.out
     assert hint in run("mode=crop", "input=small", "output=more", HAAR).out
     assert "no face" not in run("mode=crop", "input=small", "output=none", "detector=none").out

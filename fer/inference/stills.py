@@ -20,7 +20,8 @@ from fer.inference.records import Records
 from fer.inference.schema import InferConfig
 from fer.inference.searching import search
 
-SMALL = 256  # pixels: photos of less are often faces that somebody has cut out
+SMALL = 256  # pixels: squares of less are often faces that somebody has cut out
+SQUARE = 1.25  # the longer side over the shorter one, at most
 
 
 def draw_photos(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
@@ -92,7 +93,7 @@ class Photos:
         others: files of other kinds in the same place.
         skipped: why some could not be read.
         empty: those without a face.
-        small: how many of them have less than `SMALL` pixels on each side.
+        small: how many of them are small squares.
         turned: those that lie turned, with how.
     """
 
@@ -120,7 +121,8 @@ class Photos:
         """Take note of a photo in which nothing was found, or which lies turned."""
         if not faces:
             self.empty.append(photo)
-            self.small += max(image.shape[:2]) < SMALL
+            short, long = sorted(image.shape[:2])
+            self.small += long < min(SMALL, SQUARE * short)
         elif turn := faces[0].turn:
             self.turned.append(f"{photo} ({turn} degrees clockwise)")
 
