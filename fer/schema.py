@@ -4,6 +4,7 @@ Pydantic checks a whole configuration at once and reports every mistake with its
 configs, stopping at the first, cannot. Meanings and units stand in the YAML files, next to the defaults.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -29,7 +30,17 @@ def _one_together(shares: tuple[float, ...]) -> tuple[float, ...]:
 
 
 Whole = BeforeValidator(_whole)
+
+
+def _shipped(path: Path) -> Path:
+    """Return a path as given or, if there is nothing, below the project's folder: for what comes with it."""
+    beside = Path(__file__).parents[1] / path
+    exists = os.path.exists  # Path's own fails in a folder where one may not look
+    return beside if not exists(path) and exists(beside) else path
+
+
 Place = Annotated[Path, Strict(False), BeforeValidator(_not_empty)]
+ShippedPlace = Annotated[Place, AfterValidator(_shipped)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -286,7 +297,7 @@ class TrainConfig(Section):
     tta: Literal["none", "flip", "tencrop", "all"]
     fit: bool
     test: bool
-    weights: Place | None
+    weights: ShippedPlace | None
     resume: Place | None
 
     @model_validator(mode="after")

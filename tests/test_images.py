@@ -1,8 +1,11 @@
 """A user's own class folders, and how one image file becomes one square gray image."""
 
+import sys
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from fer.data.folder import locate_folder, read_folder
 from fer.data.images import read_image
@@ -280,6 +283,28 @@ def test_unreadable_image_is_named_or_left_out(tmp_path, content):
     assert "train/happy/0.png" not in table.files
     assert np.array_equal(table.images, [written[file] for file in table.files])
     assert len(table.skipped) == 1
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "JPE", "gif", "pgm"])
+def test_class_folders_may_hold_any_kind_of_still_picture(tmp_path, suffix):
+    written = write_class_folders(tmp_path)
+    for path in list(tmp_path.rglob("*.png")):
+        Image.open(path).save(path.with_suffix(f".{suffix}"))
+        path.unlink()
+    table = read_folder(tmp_path, 48)
+    assert [file.replace(suffix, "png") for file in table.files] == sorted(written)
+    if suffix in ("gif", "pgm"):
+        assert np.array_equal(table.images, [written[file] for file in sorted(written)])
+
+
+def test_photo_of_a_phone_in_a_class_folder_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
+    write_class_folders(tmp_path)
+    (tmp_path / "train/happy/IMG_2.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    with pytest.raises(UserError, match=r"IMG_2\.HEIC: .*this is HEIC: convert it to JPEG, or pip install pillow-heif"):
+        read_folder(tmp_path, 48)
+    [said] = read_folder(tmp_path, 48, on_error="skip").skipped
+    assert "IMG_2.HEIC" in said
 
 
 def test_image_is_cropped_to_its_middle_and_made_gray(tmp_path):

@@ -26,6 +26,7 @@ from fer.emotions import class_names
 from fer.errors import RunError
 from fer.inference.clip_sink import ClipWriter
 from fer.inference.clip_source import Clip
+from fer.inference.faces import Face
 from fer.inference.moving import Recording, ahead
 from fer.inference.pipeline import Pipeline
 from fer.inference.places import claimed, new_folder
@@ -121,6 +122,64 @@ def test_a_folder_of_photos_keeps_its_names_and_counts_what_it_skips(run, tmp_pa
     assert [record["file"] for record in records(tmp_path / "out/records.jsonl")] == ["a.jpg", "more/b.png"]
     assert "skipped 1" in result.out
     assert "broken.png" in result.out
+
+
+def test_all_kinds_of_photos_in_a_folder_are_read_or_named(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
+    for name in ("photos/IMG_1.JPG", "photos/card.png", "photos/saved.jfif"):
+        write_scene((tmp_path / name).with_suffix(".jpg")).rename(tmp_path / name)
+    Image.fromarray(scene()).save(tmp_path / "photos/card.gif")
+    (tmp_path / "photos/IMG_2.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    (tmp_path / "photos/clip.mp4").touch()
+    for mode in ("image", "crop"):
+        result = run(f"mode={mode}", "input=photos", f"output={mode}", "explainer=none", HAAR)
+        assert result.code == 0, result.err
+        assert result.out.startswith("4 photos, 8 faces")
+        assert "skipped 1:" in result.out
+        assert "IMG_2.HEIC: expected an image, but this is HEIC: convert it to JPEG" in result.out
+        assert "left out: 1 other file (1 .mp4)" in result.out
+        assert ("written as PNG, since pictures of their kind are only read: photos/card.gif" in result.out) == (
+            mode == "image"
+        )
+    drawn = sorted(path.name for path in (tmp_path / "image").iterdir())
+    assert drawn == ["IMG_1.JPG", "card.gif.png", "card.png", "records.jsonl", "saved.jfif"]
+    assert len(list((tmp_path / "crop").iterdir())) == 8
+
+
+def test_a_photo_that_is_only_read_becomes_png(run, tmp_path):
+    Image.fromarray(scene()).save(tmp_path / "a.gif")
+    result = run("mode=image", "input=a.gif", "output=out", "explainer=none", HAAR)
+    assert (result.code, cv2.imread(str(tmp_path / "out/a.png")).shape) == (0, (320, 480, 3))
+    assert "written as PNG, since pictures of their kind are only read: a.gif" in result.out
+    assert "PNG" not in run("mode=image", "input=a.gif", "output=b.png", "explainer=none", "detector=none").out
+
+
+def test_photos_without_faces_are_named_and_small_ones_get_a_hint(run, tmp_path):
+    for number in range(7):
+        write_scene(tmp_path / f"large/{number}.png", places=())
+        (tmp_path / "small").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / f"small/{number}.png"), np.full((48, 48), 9 * number, np.uint8))
+    hint = "if these are faces that are cut out already, add detector=none"
+    cv2.imwrite(str(tmp_path / "large/wide.png"), np.zeros((90, 160, 3), np.uint8))
+    result = run("mode=image", "input=large", "output=out", "explainer=none", HAAR)
+    names = ", ".join(str(Path("large", f"{number}.png")) for number in range(5))
+    assert f"no face found in 8: {names}, ...\n" in result.out
+    assert hint not in result.out
+    assert hint in run("mode=crop", "input=small", "output=more", HAAR).out
+    assert "no face" not in run("mode=crop", "input=small", "output=none", "detector=none").out
+
+
+def test_a_photo_that_lies_turned_is_said_and_its_boxes_are_in_its_own_pixels(run, tmp_path, monkeypatch):
+    def lying(_, image):
+        return [Face((30, 40, 170, 130), 0.9, turn=90)] if image.shape[0] > image.shape[1] else []
+
+    monkeypatch.setattr("fer.inference.pipeline.search", lying)
+    cv2.imwrite(str(tmp_path / "a.png"), cv2.rotate(scene(), cv2.ROTATE_90_CLOCKWISE))
+    result = run("mode=image", "input=a.png", "output=out.png", HAAR)
+    assert "lying turned, and looked at upright: a.png (90 degrees clockwise)" in result.out
+    [record] = records(tmp_path / "out.jsonl")
+    assert [face["box"] for face in record["faces"]] == [[30, 40, 170, 130]]
+    assert cv2.imread(str(tmp_path / "out.png")).shape == (480, 320, 3)
 
 
 def test_images_that_are_faces_already_need_no_detector(run, tmp_path):

@@ -3,16 +3,21 @@
 import json
 import os
 import pickle
+from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 from safetensors.torch import save_file
 
 from fer.emotions import class_names
 from fer.errors import RunError, UserError
-from fer.inference.checks import place_of
+from fer.inference.schema import InferConfig
 from fer.models.se_resnet import SEResNet
+from fer.schema import ShippedPlace, TrainConfig
 from fer.weights import FORMAT, Header, load_net, read_weights, rounded, save_weights, transplant
+from tests.runs import ROOT
 
 ARCHITECTURE = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2, "reduction": 4, "dropout": 0.1, "drop_path": 0.0}
 HEADER = Header(
@@ -300,7 +305,7 @@ def test_a_file_or_folder_that_is_closed_to_the_user_is_not_called_missing(path)
         try:
             if not is_open:
                 assert "it cannot be read (Permission denied)" in refusal(path)
-                assert place_of(path) == path
+                assert TypeAdapter(ShippedPlace).validate_python(path) == path
         finally:
             closed.chmod(mode)
         if is_open:
@@ -345,3 +350,15 @@ def test_tensors_are_read_by_the_names_of_the_net(path):
     state, header = read_weights(path)
     assert header.classes == class_names(6)
     assert set(state) == set(make_net().state_dict())
+
+
+@pytest.mark.parametrize("schema", [TrainConfig, InferConfig])
+def test_weights_that_come_with_the_project_are_found_from_everywhere(tmp_path, monkeypatch, schema):
+    monkeypatch.chdir(tmp_path)
+    field = TypeAdapter(get_type_hints(schema, include_extras=True)["weights"])
+    shipped = Path("weights/fer2013.safetensors")
+    assert field.validate_python(str(shipped)) == ROOT / shipped
+    assert field.validate_python("weights/none.safetensors") == Path("weights/none.safetensors")
+    shipped.parent.mkdir()
+    shipped.touch()
+    assert field.validate_python(str(shipped)) == shipped

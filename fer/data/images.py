@@ -12,12 +12,11 @@ import cv2
 import numpy as np
 
 from fer.data.faults import Faults
-from fer.data.pictures import gray, read_photo
+from fer.data.pictures import SUFFIXES, gray, read_photo
 from fer.data.table import Split, Table
 from fer.emotions import ALIASES, EMOTIONS, NAME, RESERVED, canonical, class_name, is_class_name
 from fer.errors import UserError, printable
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 SPLITS = {"train": Split.TRAIN, "val": Split.VAL, "valid": Split.VAL, "validation": Split.VAL, "test": Split.TEST}
 CLUTTER = {"@eadir", "#recycle", "$recycle.bin", "__macosx", "lost+found", "system volume information"}
 SHOWN, NEAR = 6, 0.75  # names in a sentence; likeness of a name to an emotion that may be meant, of 1

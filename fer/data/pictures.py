@@ -2,10 +2,12 @@
 
 OpenCV decodes nearly all that people have (tried with 4.14: 16 bits, 1 bit, palettes, CMYK, the first picture of an
 animation, turned upright by EXIF). It drops transparency, though, and what lies under it comes to light: those pictures
-are for Pillow. And it refuses float TIFF in 8 bits.
+are for Pillow. So are AVIF, which OpenCV does not turn upright, TGA, and a phone's HEIC, for which Pillow needs
+pillow-heif. And OpenCV refuses float TIFF in 8 bits.
 """
 
 import io
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,14 @@ from fer.errors import UserError, reason
 if TYPE_CHECKING:
     from PIL import Image
 
-KINDS = {
+JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}
+WRITTEN = JPEG | {".png", ".bmp", ".webp", ".tif", ".tiff"}
+PHONES = {".heic", ".heif", ".hif"}  # here also if they cannot be read: they are meant, and have to be named
+OTHERS = {".gif", ".avif", ".jp2", ".j2k", ".mpo", ".pbm", ".pgm", ".ppm", ".pnm", ".tga"}
+SUFFIXES = WRITTEN | PHONES | OTHERS  # of still pictures
+
+HEIC = {b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")}
+KINDS = {  # how files begin; those of ISO's box format behind four bytes
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG": "PNG",
     b"GIF8": "GIF",
@@ -27,8 +36,15 @@ KINDS = {
     b"BM": "BMP",
     b"II*": "TIFF",
     b"MM\0": "TIFF",
+    b"\0\0\0\x0cjP": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    **dict.fromkeys((b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"), "PNM"),
+    **dict.fromkeys((b"ftypavif", b"ftypavis"), "AVIF"),
+    **dict.fromkeys(HEIC, "HEIC"),
 }
-HEIC = {b"ftypheic", b"ftypheix", b"ftypmif1"}
+FOR_PILLOW = {"AVIF", "HEIF", "TGA"}  # as Pillow calls them
+BLANK = rb"(?:\s|#[^\n]*\n)+"
+PNM = re.compile(BLANK.join((b"P[2356]", rb"\d+", rb"\d+", rb"(\d+)\s")))  # width, height, and the level of white
 
 
 def read_photo(path: Path) -> np.ndarray:
@@ -48,7 +64,7 @@ def read_photo(path: Path) -> np.ndarray:
     cv2.utils.logging.setLogLevel(0)  # what is wrong is said in a sentence of our own
     if problem := too_large(data):
         raise UserError(f"{path}: expected an image, but {problem}")
-    for decoded in (_transparent, _eight_bits, _float):
+    for decoded in (_by_pillow, _of_other_white, _eight_bits, _float):
         if (image := decoded(data)) is not None:
             return image
     raise UserError(f"{path}: expected an image, but {_what_is(data)}")
@@ -73,6 +89,8 @@ def open_lazily(data: bytes) -> "Image.Image":
     """Open a picture with Pillow, which reads its header only, and without the warning of Pillow's own lower bound."""
     from PIL import Image
 
+    if data[4:12] in HEIC:
+        _has_heic()
     with warnings.catch_warnings(action="ignore"):
         return Image.open(io.BytesIO(data))
 
@@ -92,19 +110,31 @@ def gray(image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
 
 
-def _transparent(data: bytes) -> np.ndarray | None:
-    """Return a picture that has transparency, (H, W, 3); None for all others."""
+def _by_pillow(data: bytes) -> np.ndarray | None:
+    """Return a picture that has transparency or is of a kind for Pillow, (H, W, 3); None for all others."""
     if _is_opaque(data):
         return None
     from PIL import Image, ImageOps
 
     try:
         with open_lazily(data) as file:
-            if not file.has_transparency_data or file.mode.startswith("I"):  # Pillow clips 16 bits of gray
+            if file.format not in FOR_PILLOW and not file.has_transparency_data:
+                return None
+            if file.mode.startswith("I"):  # Pillow clips 16 bits of gray
                 return None
             return over_white(ImageOps.exif_transpose(file))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
+
+
+def _has_heic() -> bool:
+    """Tell whether HEIC can be read, and let Pillow do it: a library of its own, as not everybody has such photos."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True
 
 
 def _is_opaque(data: bytes) -> bool:
@@ -112,6 +142,15 @@ def _is_opaque(data: bytes) -> bool:
     if data.startswith(b"\x89PNG"):
         return data[25:26] in (b"\0", b"\2", b"\3") and b"tRNS" not in data  # kinds 4 and 6 have alpha
     return data.startswith(b"\xff\xd8")
+
+
+def _of_other_white(data: bytes) -> np.ndarray | None:
+    """Return a PGM or PPM whose white is another level than 255 or 65535, as of cameras with 12 bits, in 8 bits."""
+    found = PNM.match(data)
+    if not found or (white := int(found[1])) in (0, 255, 65535):
+        return None
+    values = _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    return None if values is None else (values * (255 / white)).clip(0, 255).round().astype(np.uint8)
 
 
 def _eight_bits(data: bytes) -> np.ndarray | None:
@@ -142,7 +181,7 @@ def _float(data: bytes) -> np.ndarray | None:
 def _what_is(data: bytes) -> str:
     if not data:
         return "the file is empty"
-    if data[4:12] in HEIC:
-        return "this is HEIC, which cannot be read: convert it to JPEG"
-    kind = next((kind for start, kind in KINDS.items() if data.startswith(start)), None)
+    if data[4:12] in HEIC and not _has_heic():
+        return "this is HEIC: convert it to JPEG, or pip install pillow-heif"
+    kind = KINDS.get(data[4:12]) or next((kind for start, kind in KINDS.items() if data.startswith(start)), None)
     return f"this {kind} file is cut short, damaged or too large" if kind else "this file is of another type"

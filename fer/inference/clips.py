@@ -32,7 +32,7 @@ def list_clips(source: str) -> list[tuple[Path, Path]]:
         UserError: if there is none.
     """
     try:
-        paths, root = list_files(source, SUFFIXES), root_of(source)
+        paths, root = list_files(source, SUFFIXES)[0], root_of(source)
     except OSError as error:
         raise UserError(f"input={source}: expected a place that can be read, but {reason(error)}") from None
     if not paths:

@@ -29,8 +29,8 @@ def region(face: Face, margin: float, shift: float, rotate: bool) -> Region:
         rotate: turn the square with the head, as far as there are landmarks.
     """
     x, y, width, height = face.box
-    angle = _tilt(face.landmarks) if rotate and face.landmarks is not None else 0.0
-    down, turn = shift * height, math.radians(angle)
+    angle = _tilt(face.landmarks) if rotate and face.landmarks is not None else float(face.turn)
+    down, turn = shift * (width if face.turn % 180 else height), math.radians(angle)
     centre = (x + width / 2 - down * math.sin(turn), y + height / 2 + down * math.cos(turn))
     return Region(centre, margin * max(width, height), angle)
 

@@ -49,15 +49,20 @@ HAAR_WIDTH = 0.76
 class Detector(Protocol):
     """Finds the faces of a picture."""
 
-    def find(self, image: np.ndarray) -> list[Face]:
-        """Return the faces of an image (H, W, 3) uint8, blue-green-red."""
+    def find(self, image: np.ndarray, share: float | None = None) -> list[Face]:
+        """Return the faces of an image (H, W, 3) uint8, blue-green-red.
+
+        Args:
+            image: the picture.
+            share: of its size at which it is searched; None takes the one that the working width means.
+        """
         ...
 
 
 class WholeImage:
     """Takes each picture for a face."""
 
-    def find(self, image: np.ndarray) -> list[Face]:
+    def find(self, image: np.ndarray, share: float | None = None) -> list[Face]:
         """Return one face that fills the image."""
         height, width = image.shape[:2]
         return [Face((0.0, 0.0, float(width), float(height)), 1.0)]
@@ -89,9 +94,9 @@ class YuNetDetector:
                 f"({' '.join(error.err.split())}); take the one from {URL}"
             ) from None
 
-    def find(self, image: np.ndarray) -> list[Face]:
+    def find(self, image: np.ndarray, share: float | None = None) -> list[Face]:
         """Return the faces of an image (H, W, 3) uint8, the surest first, with landmarks."""
-        small, scale = shrink(image, self.width)
+        small, scale = shrink(image, share or working_share(image, self.width))
         padded = _at_least(small, SMALLEST)
         if (size := padded.shape[1::-1]) != self.size:
             self.net.setInputSize(size)
@@ -123,9 +128,9 @@ class HaarDetector:
         self.cascade = cv2.CascadeClassifier()
         self.cascade.read(storage.getFirstTopLevelNode())
 
-    def find(self, image: np.ndarray) -> list[Face]:
+    def find(self, image: np.ndarray, share: float | None = None) -> list[Face]:
         """Return the faces of an image (H, W, 3) uint8, without landmarks."""
-        small, scale = shrink(image, self.width)
+        small, scale = shrink(image, share or working_share(image, self.width))
         least = int(HAAR_SIDE * self.min_size / scale.max())
         gray = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
         squares, counts = self.cascade.detectMultiScale2(gray, STEP, NEIGHBOURS, minSize=(least, least))
@@ -161,17 +166,21 @@ def make_detector(config: YuNet | Haar | NoDetector, say: Callable[[str], None])
     return YuNetDetector(model, source, config.score, config.min_size, config.width)
 
 
-def shrink(image: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Make an image (H, W, 3) at most `width` wide, by area averaging.
+def working_share(image: np.ndarray, width: int) -> float:
+    """Return the share of its size, at most 1, at which an image (H, W, 3) is `width` wide."""
+    return min(1, width / image.shape[1], TALLEST * width / image.shape[0])
+
+
+def shrink(image: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Make an image (H, W, 3) smaller, by area averaging.
 
     Returns:
         The image, and (2,) float: pixels of the original per pixel of it, along x and y.
     """
-    size = np.array(image.shape[1::-1])
-    factor = min(1, width / size[0], TALLEST * width / size[1])
-    if factor == 1:
+    if share == 1:
         return image, np.ones(2)
-    wanted = np.maximum(np.rint(size * factor), 1).astype(int)
+    size = np.array(image.shape[1::-1])
+    wanted = np.maximum(np.rint(size * share), 1).astype(int)
     return cv2.resize(image, wanted.tolist(), interpolation=cv2.INTER_AREA), size / wanted
 
 

@@ -44,11 +44,13 @@ class Face(NamedTuple):
         score: of the detector, in [0, 1].
         landmarks: (5, 2) float32 in pixels: right eye, left eye, nose, right and left corner of the mouth, right being
             the person's own; None if the detector gives none.
+        turn: degrees by which the frame lies turned clockwise, and the face with it: 0, 90, 180 or 270.
     """
 
     box: tuple[float, float, float, float]
     score: float
     landmarks: np.ndarray | None = None
+    turn: int = 0
 
 
 class Region(NamedTuple):

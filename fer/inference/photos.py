@@ -2,26 +2,43 @@
 
 import glob
 import os
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from fer.atomic import atomic_file
-from fer.data.images import SUFFIXES, is_clutter
+from fer.counting import counted
+from fer.data.images import is_clutter
+from fer.data.pictures import JPEG, SUFFIXES, WRITTEN
 from fer.errors import UserError, reason, unwritable
 from fer.inference.progress import said_if_slow
 
 QUALITY = 95  # of JPEG files
+NAMED = 5  # of a list that may be long
 
 
-def list_photos(input: str) -> list[Path]:
-    """Return the image files that `input` means, sorted: one file, a folder and all below it, or a glob.
+class Found(NamedTuple):
+    """The files that an input means.
+
+    Attributes:
+        photos: image files, by their suffix, sorted.
+        others: files of other kinds among them.
+    """
+
+    photos: list[Path]
+    others: list[Path]
+
+
+def find_photos(input: str) -> Found:
+    """Return the image files that `input` means: one file, a folder and all below it, or a glob.
 
     A file or folder of exactly this name is taken, whatever glob characters are in it. Hidden files and folders,
-    and those of network disks (`is_clutter`), are left out; so are other files than images, unless the pattern ends in
-    a suffix (`*.gif`).
+    and those of network disks (`is_clutter`), are left out. Where the pattern ends in a suffix (`*.data`), all files
+    are taken for images.
 
     Raises:
         UserError: if there is none.
@@ -29,28 +46,39 @@ def list_photos(input: str) -> list[Path]:
     path = _expanded(input)
     try:
         if path.is_file():
-            return [path]
+            return Found([path], [])
         with said_if_slow(f"searching for {input} ..."):
-            found = _below(path) if path.is_dir() else _matching(path)
+            photos, others = list_files(input, SUFFIXES)
     except OSError as error:
         raise UserError(f"input={input}: expected a place that can be read, but {reason(error)}") from None
-    if not found:
+    if not photos:
         what = "the folder holds no image" if path.is_dir() else "there is no image of that name"
+        what += f", only {other_files(others)}" if others else ""
         raise UserError(
             f"input={input}: expected an image ({', '.join(sorted(SUFFIXES))}), a folder of images or a pattern such "
             f"as photos/*.jpg, but {what}: check the name"
         )
-    return sorted(found)
+    return Found(photos, others)
 
 
-def list_files(input: str, suffixes: Collection[str]) -> list[Path]:
-    """Return the files below a folder, or that a glob means, as `list_photos` does for images; perhaps none.
+def other_files(paths: Sequence[Path]) -> str:
+    """Return in words how many files of which kinds there are: "3 other files (2 .mp4, 1 .txt)"."""
+    kinds = Counter(path.suffix.lower() or "without a suffix" for path in paths).most_common()
+    named = [f"{count} {kind}" for kind, count in kinds[:NAMED]] + ["..."] * (len(kinds) > NAMED)
+    return f"{counted(len(paths), 'other file')} ({', '.join(named)})"
+
+
+def list_files(input: str, suffixes: Collection[str]) -> tuple[list[Path], list[Path]]:
+    """Return the files below a folder, or that a glob means, sorted: those of the suffixes, and the others.
 
     Raises:
         OSError: if a folder cannot be read.
     """
     path = _expanded(input)
-    return sorted(_below(path, suffixes) if path.is_dir() else _matching(path, suffixes))
+    found = sorted(_below(path) if path.is_dir() else _matching(path))
+    named = path.suffix and not path.is_dir() and not set(path.suffix) & set("*?[")
+    chosen = [file for file in found if named or file.suffix.lower() in suffixes]
+    return chosen, sorted({*found} - {*chosen})
 
 
 def root_of(input: str) -> Path:
@@ -63,7 +91,7 @@ def _expanded(input: str) -> Path:
     return Path(os.path.expanduser(input))  # noqa: PTH111 (pathlib's fails for ~nobody)
 
 
-def _below(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
+def _below(folder: Path) -> list[Path]:
     def refuse(error: OSError) -> None:
         raise error
 
@@ -71,18 +99,15 @@ def _below(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
     for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not is_clutter(name)]
         found += [Path(place, name) for name in names if not is_clutter(name)]
-    return [path for path in found if path.suffix.lower() in suffixes]
+    return found
 
 
-def _matching(path: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
+def _matching(path: Path) -> list[Path]:
     root = root_of(str(path))  # no pattern, even with brackets in its name
     names = glob.glob(str(path.relative_to(root)), root_dir=root, recursive=True)  # noqa: PTH207 (pathlib's takes hidden files)
     asked = set(path.parts)
     names = [name for name in names if not any(is_clutter(part) for part in {*Path(name).parts} - asked)]
-    found = [root / name for name in names if (root / name).is_file()]
-    if path.suffix and not set(path.suffix) & set("*?["):
-        return found
-    return [path for path in found if path.suffix.lower() in suffixes]
+    return [root / name for name in names if (root / name).is_file()]
 
 
 def save_photo(path: Path, image: np.ndarray) -> Path:
@@ -95,8 +120,8 @@ def save_photo(path: Path, image: np.ndarray) -> Path:
         UserError: for an unknown suffix, a picture too large for the format, a folder that is missing or read-only.
         RunError: if the disk is full.
     """
-    known = ", ".join(sorted(SUFFIXES))
-    if path.suffix.lower() not in SUFFIXES:
+    known = ", ".join(sorted(WRITTEN))
+    if path.suffix.lower() not in WRITTEN:
         raise UserError(f'{path}: expected a picture\'s name that ends in {known}, but got "{path.suffix}"')
     data = _encode(path, image)
     try:
@@ -110,11 +135,22 @@ def save_photo(path: Path, image: np.ndarray) -> Path:
 
 def _encode(path: Path, image: np.ndarray) -> bytes:
     cv2.utils.logging.setLogLevel(0)
-    good, data = cv2.imencode(path.suffix.lower(), image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    kind = ".jpg" if path.suffix.lower() in JPEG else path.suffix.lower()
+    good, data = cv2.imencode(kind, image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not good:
         height, width = image.shape[:2]
         raise UserError(f"{path}: {width}x{height} pixels do not fit into {path.suffix}: choose .png")
     return data.tobytes()
+
+
+def picture_names(photos: Sequence[Path], root: Path) -> dict[Path, Path]:
+    """Return where each drawn photo goes below the output folder: its own place, as PNG where its kind is only read.
+
+    Of `a.gif` and `a.png` the first becomes `a.gif.png`.
+    """
+    own = {path: path.relative_to(root) for path in photos if path.suffix.lower() in WRITTEN}
+    taken = {name.as_posix().lower() for name in own.values()}
+    return own | {path: crop_names(path, root, 1, taken)[0] for path in photos if path not in own}
 
 
 def crop_names(path: Path, root: Path, faces: int, taken: set[str]) -> list[Path]:

@@ -10,6 +10,7 @@ from fer.inference.faces import NOT_SURE, Face, Frame, Region, Seen
 from fer.inference.following import Follower
 from fer.inference.predictor import Predictor
 from fer.inference.schema import InferConfig, NoDetector
+from fer.inference.searching import search
 from fer.inference.tracks import Smoother, Tracker
 
 
@@ -36,7 +37,7 @@ class Pipeline:
 
     def photo(self, image: np.ndarray) -> list[Seen]:
         """Return what is seen in a picture (H, W, 3) that has no neighbours in time."""
-        faces = self.detector.find(image)
+        faces = search(self.detector, image)
         return self._look(image, faces, [None] * len(faces))
 
     def find(self, frame: Frame) -> list[Face]:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from fer.schema import NotNegative, Place, Section
+from fer.schema import NotNegative, Place, Section, ShippedPlace
 
 Pixels = Annotated[int, Field(gt=0, le=100_000)]  # no picture that can be opened is wider
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -14,7 +14,7 @@ class YuNet(Section):
     """conf/detector/auto.yaml and yunet.yaml."""
 
     name: Literal["auto", "yunet"]
-    model: Place | None
+    model: ShippedPlace | None
     score: Share
     min_size: Pixels
     width: Annotated[Pixels, Field(ge=32)]
@@ -70,7 +70,7 @@ class InferConfig(Section):
     mode: Literal["webcam", "video", "image", "crop"]
     input: str | None
     output: Place | None
-    weights: Place
+    weights: ShippedPlace
     device: Literal["auto", "cpu", "cuda", "mps"]
     show: bool
     format: Literal["jsonl", "csv"]
