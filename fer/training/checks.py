@@ -9,7 +9,10 @@ from pathlib import Path
 from fer.config import Job, differences
 from fer.errors import UserError
 
-MAY_DIFFER = ("resume", "workers", "test", "tta", "sweep.trials")  # none of them changes what is trained
+MAY_DIFFER = (  # none of them changes what is trained; that the data is the same, FaceData tells by its content
+    *("resume", "workers", "test", "tta", "sweep.trials", "dataset.root"),
+    *("trainer.name", "trainer.accelerator", "trainer.precision"),
+)
 SETTINGS, RESULTS, LAST = Path(".hydra/config.yaml"), "metrics.json", Path("checkpoints/last.ckpt")
 
 
