@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback
 import fer.training.run
 from fer.errors import Terminated, UserError
 from fer.training.run import run
+from tests.data import write_class_folders
 from tests.runs import command, configure, start, tensors, wait_until_gone, without_figures
 
 
@@ -141,6 +142,46 @@ def test_a_run_without_a_checkpoint_starts_anew(tmp_path, monkeypatch):
     run(config, tmp_path / "twice")
     run(config, tmp_path / "whole")
     assert outcome(tmp_path / "twice") == outcome(tmp_path / "whole")
+
+
+def test_a_run_goes_on_with_its_data_elsewhere_but_not_with_other_data(tmp_path, monkeypatch):
+    def config(place, *words):
+        return configure("dataset=folder", f"dataset.root={tmp_path / place}", "trainer.max_epochs=3", *words)
+
+    write_class_folders(tmp_path / "data", per_class=6)
+    run(config("data"), tmp_path / "whole")
+    interrupted(monkeypatch, config("data"), tmp_path / "twice", epoch=2)
+    (tmp_path / "data").rename(tmp_path / "moved data")
+    write_class_folders(tmp_path / "other", per_class=6, seed=1)
+    shutil.copytree(tmp_path / "moved data", tmp_path / "relabelled")
+    sad, happy = (tmp_path / "relabelled" / "train" / name / "0.png" for name in ("sad", "happy"))
+    sad.rename(tmp_path / "kept.png")
+    happy.rename(sad)
+    (tmp_path / "kept.png").rename(happy)
+    before = plain(kept(tmp_path / "twice"))
+    for place in ("other", "relabelled"):
+        with pytest.raises(
+            UserError, match=r"^resume: expected the faces of the interrupted run, but of these the pix"
+        ):
+            run(config(place), tmp_path / "twice")
+    assert plain(kept(tmp_path / "twice")) == before
+    run(config("moved data"), tmp_path / "twice")
+    assert outcome(tmp_path / "twice") == outcome(tmp_path / "whole")
+
+
+def test_device_and_place_of_the_data_may_differ_when_a_run_goes_on(train, task, tmp_path):
+    for name in ("a", "b"):
+        write_class_folders(tmp_path / name, per_class=1)
+    words = ("dataset=folder", "augmentation=none", "batch_size=8")
+    assert train(*words, "dataset.root=a", "hydra.run.dir=run").code == 0
+    (tmp_path / "run" / "checkpoints").mkdir()
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").write_bytes(b"some")
+    other = ("dataset.root=b", "trainer=cpu", "trainer.precision=32-true", "resume=run")
+    result = train(*words, *other, "batch_size=9")
+    assert (result.code, len(task.calls)) == (2, 1)
+    assert "run, but batch_size: 8 -> 9\n" in result.err
+    assert train(*words, *other).code == 0
+    assert len(task.calls) == 2
 
 
 # --- damaged checkpoints ---

@@ -1,6 +1,8 @@
 """The Lightning data module: a table's three splits as loaders, for however many processes there are."""
 
+import hashlib
 import os
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from fer.data.loading import Batch, Batches, Faces, Transform, make_loader
 from fer.data.table import Split, Table
+from fer.errors import UserError
 
 SAMPLE = 1000  # training faces that are judged after each epoch, without augmentation
 MOST_WORKERS = 8
@@ -39,6 +42,32 @@ class FaceData(LightningDataModule):
         self.parts = {split: table.part(split) for split in Split}
         self.transform, self.batch_size, self.workers = transform, batch_size, workers
         self.seed, self.draw_labels = seed, draw_labels
+
+    @cached_property
+    def digest(self) -> str:
+        """A number that tells these faces, targets and splits from others, wherever they lie."""
+        found = hashlib.blake2b(digest_size=16)
+        for split, part in self.parts.items():
+            found.update(f"{split.name} {part.images.shape} {part.classes}".encode())
+            for array in (part.images, part.targets):
+                found.update(np.ascontiguousarray(array))
+        return found.hexdigest()
+
+    def state_dict(self) -> dict[str, str]:
+        """Return what a checkpoint keeps."""
+        return {"digest": self.digest}
+
+    def load_state_dict(self, state: dict[str, str]) -> None:
+        """Compare what a checkpoint kept.
+
+        Raises:
+            UserError: if the interrupted training had other faces.
+        """
+        if state != self.state_dict():
+            raise UserError(
+                "resume: expected the faces of the interrupted run, but of these the pixels, labels or splits are "
+                "others: give dataset.root with the same data, or choose another folder to train on these"
+            )
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return shuffled, augmented batches, in another order each epoch."""

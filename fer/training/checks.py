@@ -13,7 +13,10 @@ from fer.errors import UserError, printable
 from fer.nested import leaves
 from fer.run_folder import RESULTS, AtWork, is_at_work
 
-MAY_DIFFER = ("resume", "workers", "test", "tta", "sweep.trials")  # none of them changes what is trained
+MAY_DIFFER = (  # none of them changes what is trained; that the data is the same, FaceData tells by its content
+    *("resume", "workers", "test", "tta", "sweep.trials", "dataset.root"),
+    *("trainer.name", "trainer.accelerator", "trainer.precision"),
+)
 SETTINGS, LAST = Path(".hydra/config.yaml"), Path("checkpoints/last.ckpt")
 
 
