@@ -27,6 +27,7 @@ from fer.bounds import JOBS
 from fer.errors import UserError, printable
 from fer.mistakes import OPEN, find, mistakes, nearest, sentences, shown, unknown_key
 from fer.nested import leaves
+from fer.paths import resolve_weights
 
 # Their values are taken as typed, since Hydra's grammar trips over blanks, accents, brackets, "=", "?" and ",".
 PATHS = ("dataset.root", "weights", "resume", "hydra.run.dir", "hydra.sweep.dir", "input", "output", "detector.model")
@@ -118,11 +119,15 @@ def quote_path(word: str, multirun: bool = False) -> str:
     if key.lstrip("+") not in PATHS or not equals or value in ("", "null") or _is_quoted(word, value):
         return word
     paths = [os.path.expanduser(path) for path in value.split(",")]  # noqa: PTH111 (pathlib's fails for ~nobody)
-    is_list = multirun and key in SWEPT and not _exists(value) and all(map(_exists, paths))
+    is_list = multirun and key in SWEPT and not _exists(value) and all(map(_exists, _files(key, paths)))
     return f"{key}={','.join(map(_quoted, paths if is_list else [os.path.expanduser(value)]))}"  # noqa: PTH111
 
 
-def _exists(path: str) -> bool:
+def _files(key: str, words: list[str]) -> list[str | Path]:
+    return list(map(resolve_weights, words)) if key == "weights" else words
+
+
+def _exists(path: str | Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110 (pathlib's fails for a name that is too long)
 
 

@@ -422,6 +422,17 @@ def test_all_mistakes_are_one_list_and_nothing_is_written(train, task, tmp_path,
     assert not task.calls
 
 
+def test_shipped_weights_go_by_name_and_from_any_folder(train, task):
+    for word in ("ferplus", "weights/ferplus.safetensors"):
+        assert train(*EASY, "fit=false", f"weights={word}").code == 0
+        assert task.calls[-1][0].weights == Path(word)  # as typed: it is the same on every machine
+    assert train("-m", *EASY, "weights=fer2013,ferplus").code == 0
+    assert [config.weights for config, _ in task.calls[-2:]] == [Path("fer2013"), Path("ferplus")]
+    wrong = train(*EASY, "fit=false", "weights=ferplu")
+    assert wrong.code == 2
+    assert wrong.err.endswith("there is no such file; did you mean ferplus?\n")
+
+
 def test_mistakes_of_a_sweep_are_told_before_its_first_job(train, task, tmp_path):
     result = train("-m", "dataset=synthetic", "augmentation=none,hflp", "seed=1,-2", "trainer=ddp,cpu")
     assert result.code == 2

@@ -44,8 +44,8 @@ def run(tmp_path, monkeypatch, capsys, weights):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     handler = signal.getsignal(signal.SIGTERM)
 
-    def call(*words: str) -> Result:
-        chosen = [] if any(word.startswith("weights=") for word in words) else [f"weights={weights}"]
+    def call(*words: str, weights: Path | None = weights) -> Result:
+        chosen = [] if not weights or any(word.startswith("weights=") for word in words) else [f"weights={weights}"]
         monkeypatch.setattr(sys, "argv", ["infer.py", *chosen, *words])
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
@@ -84,6 +84,12 @@ def test_one_photo_gives_a_picture_and_its_records(run, tmp_path):
     drawn, before = cv2.imread(str(tmp_path / "two faces.png")), cv2.imread(str(tmp_path / "my photo (1), a=b.jpg"))
     assert drawn.shape == before.shape
     assert (drawn != before).any(2).mean() > 0.05
+
+
+def test_the_net_that_knows_neutral_is_taken_if_none_is_named(run, tmp_path):
+    write_scene(tmp_path / "a.png")
+    assert run("mode=image", "input=a.png", "output=b.png", HAAR, weights=None).code == 0
+    assert list(records(tmp_path / "b.jsonl")[0]["faces"][0]["probabilities"]) == list(class_names(8))
 
 
 def test_without_an_output_results_go_to_a_folder_that_is_named(run, tmp_path):

@@ -286,6 +286,12 @@ def test_an_accelerator_answers_as_the_cpu(predictor, path, explainer):
         assert found == pytest.approx(expected, abs=0.02)
 
 
+def test_shipped_nets_are_loaded_by_name_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    predictor = Predictor.load("ferplus", "cpu")
+    assert predictor.classes == class_names(8)
+
+
 def test_weights_that_cannot_be_read_are_refused(tmp_path):
     (tmp_path / "empty.safetensors").touch()
     for name in ("none.safetensors", "empty.safetensors"):

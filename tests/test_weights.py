@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,9 +11,9 @@ from safetensors.torch import save_file
 
 from fer.emotions import class_names
 from fer.errors import RunError, UserError
-from fer.inference.checks import place_of
 from fer.models.se_resnet import SEResNet
-from fer.weights import FORMAT, Header, load_net, read_weights, rounded, save_weights, transplant
+from fer.paths import WEIGHTS, resolve_weights, shipped
+from fer.weights import FORMAT, Header, digest, load_net, read_weights, rounded, save_weights, transplant
 
 ARCHITECTURE = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2, "reduction": 4, "dropout": 0.1, "drop_path": 0.0}
 HEADER = Header(
@@ -67,6 +68,32 @@ def test_what_is_written_comes_back(path, net):
     assert all(tensor.device.type == "cpu" for tensor in loaded.state_dict().values())
     faces = torch.randn(3, 1, 24, 24)
     assert torch.equal(loaded(faces), net.eval()(faces))
+
+
+def test_shipped_nets_go_by_name_and_by_their_path_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert {"fer2013", "ferplus"} <= set(shipped())
+    file = WEIGHTS / "ferplus.safetensors"
+    assert file.is_file()
+    for word in ("ferplus", Path("ferplus"), "weights/ferplus.safetensors", file):
+        assert resolve_weights(word) == file
+    for own in ("own.safetensors", "weights/own.safetensors", "folder/ferplus"):
+        assert resolve_weights(own) == Path(own)
+    own = Path("weights/ferplus.safetensors")
+    own.parent.mkdir()
+    own.touch()
+    Path("ferplus").mkdir()
+    assert resolve_weights(own) == own
+    assert resolve_weights("ferplus") == file
+    assert len(load_net(Path("ferplus"))[1].classes) == 8
+    assert digest(Path("ferplus")) == digest(file)
+
+
+def test_a_name_that_is_no_shipped_net_is_answered_with_those_that_are():
+    assert refusal(Path("ferpuls")) == (
+        "weights=ferpuls: expected a .safetensors file or one of fer2013, ferplus, but there is no such file; "
+        "did you mean ferplus?"
+    )
 
 
 def test_loaded_nets_can_be_trained_on(path):
@@ -293,7 +320,7 @@ def test_a_file_or_folder_that_is_closed_to_the_user_is_not_called_missing(path)
         try:
             if not is_open:
                 assert "it cannot be read (Permission denied)" in refusal(path)
-                assert place_of(path) == path
+                assert resolve_weights(path) == path
         finally:
             closed.chmod(mode)
         if is_open:

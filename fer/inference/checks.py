@@ -69,10 +69,3 @@ def not_empty(folder: Path) -> str | None:
     except OSError as error:
         return f"output={folder}: expected an empty folder, but {reason(error)}: choose another"
     return f"output={folder}: expected a new or empty folder, as the faces in this one would stay: choose another"
-
-
-def place_of(path: Path) -> Path:
-    """Return a path as given or, if there is nothing, below the project's folder: for the weights that come with it."""
-    beside = Path(__file__).parents[2] / path
-    exists = os.path.exists  # Path's own fails in a folder where one may not look
-    return beside if not exists(path) and exists(beside) else path

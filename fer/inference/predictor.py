@@ -55,14 +55,15 @@ class Predictor:
         """Load a weights file.
 
         Args:
-            path: a .safetensors file that train.py wrote.
+            path: a .safetensors file that train.py wrote, or the name of a net that comes with the project: "ferplus",
+                "fer2013".
             device: "cpu", "cuda" (or "cuda:1"), "mps"; "auto" takes CUDA, else MPS, else the CPU.
 
         Raises:
             UserError: if the file is missing, damaged or not one of ours, or there is no such device.
         """
         with torch.inference_mode(False):  # tensors born in that mode have no gradients, which explainers need
-            net, header = load_net(Path(path).expanduser())
+            net, header = load_net(Path(path))
             return cls(net, header, _device(device))
 
     def predict(self, images: Image | Iterable[Image]) -> np.ndarray:

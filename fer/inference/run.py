@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import torch
 
-from fer.inference.checks import place_of
 from fer.inference.detectors import make_detector
 from fer.inference.drawing import Style
 from fer.inference.pipeline import Pipeline
@@ -21,7 +20,7 @@ def run(config: InferConfig) -> None:
         RunError: if a result could not be written.
     """
     one_thread_each()
-    predictor = Predictor.load(place_of(config.weights), config.device)
+    predictor = Predictor.load(config.weights, config.device)
     nobody = np.empty((0, predictor.input_size, predictor.input_size), np.uint8)
     predictor.look(nobody, config.explainer, config.heatmap.target)  # finds a wrong target before any work
     pipeline = Pipeline(config, predictor, make_detector(config.detector, print))

@@ -35,11 +35,6 @@ class Lost(Exception):
     """A source does not open, or has stopped; says why in a few words."""
 
 
-def is_address(input: str) -> bool:
-    """Tell whether an input is an address (rtsp://, http://, ...) and no file."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", input) is not None
-
-
 def shown(address: str) -> str:
     """Return an address without its secrets: user and password, and the query, where many cameras have theirs."""
     return re.sub(r"\?.*", "?...", re.sub(r"://.*@", "://***@", address))
