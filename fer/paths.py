@@ -30,3 +30,8 @@ def resolve_weights(word: str | os.PathLike[str]) -> Path:
 def is_address(input: str) -> bool:
     """Tell whether an input is an address (rtsp://, http://, ...) and no file."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", input) is not None
+
+
+def shown(address: str) -> str:
+    """Return an address without its secrets: user and password, and the query, where many cameras have theirs."""
+    return re.sub(r"\?.*", "?...", re.sub(r"://.*@", "://***@", address))

@@ -30,7 +30,7 @@ def list_photos(input: str) -> list[Path]:
         if path.is_file():
             return [path]
         with said_if_slow(f"searching for {input} ..."):
-            found = _below(path) if path.is_dir() else _matching(path)
+            found = list(filter(is_photo, _files(path))) if path.is_dir() else _matching(path)
     except OSError as error:
         raise UserError(f"input={input}: expected a place that can be read, but {reason(error)}") from None
     if not found:
@@ -40,6 +40,17 @@ def list_photos(input: str) -> list[Path]:
             f"as photos/*.jpg, but {what}: check the name"
         )
     return sorted(found)
+
+
+def left_out(input: str) -> list[Path]:
+    """Return the files in a folder of photos, below it too, that are none: clips and all else; [] for other inputs."""
+    path = _expanded(input)
+    return sorted(file for file in _files(path) if not is_photo(file)) if path.is_dir() else []
+
+
+def is_photo(path: Path) -> bool:
+    """Tell by its suffix whether a file in a folder is taken for a photo."""
+    return path.suffix.lower() in SUFFIXES
 
 
 def root_of(input: str) -> Path:
@@ -52,7 +63,7 @@ def _expanded(input: str) -> Path:
     return Path(os.path.expanduser(input))  # noqa: PTH111 (pathlib's fails for ~nobody)
 
 
-def _below(folder: Path) -> list[Path]:
+def _files(folder: Path) -> list[Path]:
     def refuse(error: OSError) -> None:
         raise error
 
@@ -60,7 +71,7 @@ def _below(folder: Path) -> list[Path]:
     for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not is_clutter(name)]
         found += [Path(place, name) for name in names if not is_clutter(name)]
-    return [path for path in found if path.suffix.lower() in SUFFIXES]
+    return found
 
 
 def _matching(path: Path) -> list[Path]:
@@ -71,7 +82,7 @@ def _matching(path: Path) -> list[Path]:
     found = [root / name for name in names if (root / name).is_file()]
     if path.suffix and not set(path.suffix) & set("*?["):
         return found
-    return [path for path in found if path.suffix.lower() in SUFFIXES]
+    return list(filter(is_photo, found))
 
 
 def save_photo(path: Path, image: np.ndarray) -> Path:

@@ -1,10 +1,11 @@
 """The typed schema of `conf/infer.yaml`; meanings and units stand in the YAML files, next to the defaults."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from fer.emotions import EMOTIONS
+from fer.inference.kinds import mode_of
 from fer.schema import NotNegative, Place, Section
 
 Pixels = Annotated[int, Field(gt=0, le=100_000)]  # no picture that can be opened is wider
@@ -68,7 +69,7 @@ class InferConfig(Section):
     """conf/infer.yaml."""
 
     detector: Detector
-    mode: Literal["webcam", "video", "image", "crop"]
+    mode: Literal["auto", "webcam", "video", "image", "crop"]  # checked, never auto: the input tells
     input: str | None
     output: Place | None
     weights: Place
@@ -81,6 +82,13 @@ class InferConfig(Section):
     heatmap: Heatmap
     draw: Draw
     crop: Crop
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mode_by_input(cls, plain: Any) -> Any:
+        if plain.get("mode") != "auto" or not isinstance(plain.get("input"), str | None):
+            return plain
+        return plain | {"mode": mode_of(plain.get("input"))}
 
     @model_validator(mode="after")
     def _choices_agree(self) -> "InferConfig":

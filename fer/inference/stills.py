@@ -13,7 +13,7 @@ from fer.errors import UserError
 from fer.inference.checks import not_empty
 from fer.inference.crops import cut
 from fer.inference.drawing import Style, draw
-from fer.inference.photos import crop_names, list_photos, root_of, save_photo
+from fer.inference.photos import crop_names, left_out, list_photos, root_of, save_photo
 from fer.inference.pipeline import Pipeline
 from fer.inference.places import claimed, make_folder, new_folder, output_file, records_of
 from fer.inference.progress import progress
@@ -73,9 +73,7 @@ def cut_faces(config: InferConfig, pipeline: Pipeline) -> None:
             empty += [] if regions else [photo]
     photos.report(f"{counted(faces, 'face')} in {folder}")
     if empty:
-        print(
-            f"no face found in {len(empty)}: {', '.join(str(path) for path in empty[:5])}{', ...' * (len(empty) > 5)}"
-        )
+        print(f"no face found in {len(empty)}: {_named(empty)}")
 
 
 class Photos:
@@ -89,7 +87,7 @@ class Photos:
     """
 
     def __init__(self, source: str) -> None:
-        self.paths = list_photos(source)
+        self.source, self.paths = source, list_photos(source)
         self.root = root_of(source)
         self.one = self.paths == [Path(source).expanduser()]
         self.skipped: list[str] = []
@@ -108,10 +106,16 @@ class Photos:
     def report(self, found: str) -> None:
         """Say what came of them, and which were left out."""
         print(f"{counted(len(self.paths) - len(self.skipped), 'photo')}, {found}")
+        if others := left_out(self.source):
+            print(f"left out {counted(len(others), 'other file')}: {_named(others)}")
         if self.skipped:
             print(f"skipped {len(self.skipped)}:", *self.skipped[:10], sep="\n  ")
         if len(self.skipped) == len(self.paths):
             raise UserError("expected at least one image that can be read, but there was none: see above")
+
+
+def _named(paths: list[Path]) -> str:
+    return ", ".join(map(str, paths[:5])) + ", ..." * (len(paths) > 5)
 
 
 def _writable(path: Path) -> Path:

@@ -5,7 +5,6 @@ server with a limit of 1 s: back after 1.0 to 1.1 s).
 """
 
 import os
-import re
 import socket
 import sys
 import time
@@ -33,11 +32,6 @@ Raw = np.ndarray | av.VideoFrame  # before conversion, which frames that nobody 
 
 class Lost(Exception):
     """A source does not open, or has stopped; says why in a few words."""
-
-
-def shown(address: str) -> str:
-    """Return an address without its secrets: user and password, and the query, where many cameras have theirs."""
-    return re.sub(r"\?.*", "?...", re.sub(r"://.*@", "://***@", address))
 
 
 def size_of(raw: Raw) -> tuple[int, int]:
