@@ -1,13 +1,13 @@
 """Show a facial-emotion classifier at work on images, video and a camera, with Grad-CAM on the face.
 
-python infer.py                                                  watch the camera; q quits
-python infer.py rtsp://HOST/PATH                                 watch a network stream
-python infer.py a.mp4 output=b.mp4                               b.mp4 with sound, b.jsonl, and a timeline
-python infer.py mode=video input=http://HOST/PATH output=b.mp4   record a stream until Ctrl-C
-python infer.py a.jpg output=b.png                               b.png and b.jsonl
-python infer.py FOLDER output=FOLDER                             the same names, and one records.jsonl
-python infer.py mode=crop input=FOLDER output=FOLDER             cut faces out, ready for dataset=folder
-python infer.py FOLDER detector=none                             images that are faces already
+python infer.py                                          watch the camera; q quits
+python infer.py rtsp://HOST/PATH                         watch a network stream
+python infer.py a.mp4 output=b.mp4                       b.mp4 with sound, b.jsonl, and a timeline
+python infer.py mode=video http://HOST/PATH output=b.mp4   record a stream until Ctrl-C
+python infer.py a.jpg output=b.png                       b.png and b.jsonl
+python infer.py FOLDER output=FOLDER                     the same names, and one records.jsonl
+python infer.py mode=crop input=FOLDER output=FOLDER     cut faces out, ready for dataset=folder
+python infer.py FOLDER detector=none                     images that are faces already
 """
 
 from pathlib import Path

@@ -3,6 +3,7 @@
 0 done; 1 the run failed; 2 the user's mistake, in one sentence; 130 and 143 interrupted and terminated.
 """
 
+import argparse
 import atexit
 import contextlib
 import os
@@ -73,7 +74,7 @@ def _run(
     if {"--help", "-h"} & set(words):
         from fer.help import help_page
 
-        return print(help_page(script), flush=True)
+        return print(help_page(script, _own_options(words)), flush=True)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own error page and exits with 1
     import hydra
 
@@ -156,8 +157,7 @@ def _parse(words: list[str], bare: str | None) -> tuple[Any, list[str]]:
         )
     if flags.cfg and flags.multirun:
         raise UserError("--cfg: expected one run to show, but -m makes a sweep: leave out -m")
-    if flags.config_dir and not Path(flags.config_dir).is_dir():
-        raise UserError(f"--config-dir={flags.config_dir}: expected a folder of options, but there is no such folder")
+    _require_options(flags.config_dir)
     for override in flags.overrides:
         words.remove(override)
     settings = [_with_key(word, bare) for word in flags.overrides]
@@ -165,6 +165,19 @@ def _parse(words: list[str], bare: str | None) -> tuple[Any, list[str]]:
         raise UserError(f"{bare}: expected one, but got several: name their folder, or quote a pattern: 'photos/*.jpg'")
     flags.overrides = [quote_path(word, flags.multirun) for word in settings]
     return flags, words + flags.overrides
+
+
+def _own_options(words: list[str]) -> Path | None:
+    """Return the folder that --config-dir names, without Hydra, whose import takes longer than the page."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--config-dir", "-cd", nargs="?")
+    return _require_options(parser.parse_known_args(words)[0].config_dir)
+
+
+def _require_options(folder: str | None) -> Path | None:
+    if folder and not Path(folder).is_dir():
+        raise UserError(f"--config-dir={folder}: expected a folder of options, but there is no such folder")
+    return Path(folder).resolve() if folder else None
 
 
 def _with_key(word: str, key: str | None) -> str:
@@ -198,8 +211,8 @@ def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> 
     from fer.config import Command, name_jobs, read_jobs
     from fer.mistakes import mistakes
 
-    own = Path(flags.config_dir).resolve() if flags.config_dir else None
     names = name_jobs(flags.overrides) if flags.multirun else []
+    own = _require_options(flags.config_dir)
     command = Command(script.parent / "conf", script.stem, flags.overrides + names, flags.multirun, own)
     jobs, errors = read_jobs(command, model)
     if not flags.cfg:
