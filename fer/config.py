@@ -32,6 +32,7 @@ from fer.paths import resolve_weights
 # Their values are taken as typed, since Hydra's grammar trips over blanks, accents, brackets, "=", "?" and ",".
 PATHS = ("dataset.root", "weights", "resume", "hydra.run.dir", "hydra.sweep.dir", "input", "output", "detector.model")
 SWEPT = PATHS[:2]  # of them, those of which a sweep can have several
+NAMED = ("augmentation", "model", "trainer")  # groups whose options are told apart by their names, and by nothing else
 # What composing raises.
 REFUSALS = (
     HydraException,
@@ -55,13 +56,17 @@ class Command:
     multirun: bool = False
     config_dir: Path | None = None  # a second folder with the user's own options
 
+    @property
+    def folders(self) -> list[Path]:
+        """Ours, and the user's own if there is one."""
+        return [folder for folder in (self.conf, self.config_dir) if folder]
+
     @cached_property
     def options(self) -> dict[str, list[str]]:
         """The names of the options of each group that the primary file's defaults list has."""
         primary = (self.conf / f"{self.name}.yaml").read_text(encoding="utf-8")
-        folders = [folder for folder in (self.conf, self.config_dir) if folder]
         return {
-            group: sorted({path.stem for folder in folders for path in folder.glob(f"{group}/*.yaml")})
+            group: sorted({path.stem for folder in self.folders for path in folder.glob(f"{group}/*.yaml")})
             for group in re.findall(r"^  - (\w+): ", primary, re.MULTILINE)
         }
 
@@ -75,11 +80,27 @@ class Command:
             if (self.conf / place).exists()
         ]
 
+    def misnamed(self, composed: DictConfig) -> list[str]:
+        """Say which of the chosen options has another name in its file than the file's: runs and tables tell it."""
+        chosen = {group: composed.hydra.runtime.choices.get(group) for group in NAMED}
+        places = [folder / group / f"{name}.yaml" for group, name in chosen.items() for folder in self.folders]
+        told = {path: re.search(r"^name: *[\"']?([^\"'\s#]*)", _text(path), re.MULTILINE) for path in places}
+        return [
+            f"{path}: expected name: {path.stem}, as the file is called, but got {found[1]}: change it, as tables and "
+            "folders of runs tell it"
+            for path, found in told.items()
+            if found and found[1] != path.stem
+        ]
+
     def compose(self, words: list[str]) -> DictConfig:
         """Compose one job's configuration, as Hydra will."""
         if self.config_dir:
             words = [*words, f"hydra.searchpath=[{_quoted(f'file://{self.config_dir.as_posix()}')}]"]
         return compose(self.name, words, return_hydra_config=True)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 @dataclass
@@ -267,6 +288,7 @@ def _read_job(command: Command, words: list[str], schema: type[BaseModel], error
             return _read_job(command, rest, schema, errors)
         errors.append(first_line(error))
         return None
+    errors += command.misnamed(composed)
     try:
         config = schema.model_validate(job.plain)
         key = "sweep" if command.multirun else "run"

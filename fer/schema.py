@@ -7,7 +7,10 @@ configs, stopping at the first, cannot. Meanings and units stand in the YAML fil
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, Strict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, Strict, model_validator
+
+from fer.emotions import class_names
+from fer.monitor import monitor_mistake
 
 
 def _not_empty(path: Any) -> Any:
@@ -22,7 +25,19 @@ def _whole(number: Any) -> Any:
     return number
 
 
+def _metric(name: str) -> str:
+    if wrong := monitor_mistake(name, None):
+        raise ValueError(wrong)
+    return name
+
+
+def _with_name(section: Any) -> Any:
+    """Let a section that lacks its name have an empty one: of that, pydantic tells which names there are."""
+    return {"name": ""} | section if isinstance(section, dict) else section
+
+
 Whole = BeforeValidator(_whole)
+KIND = Field(discriminator="name"), BeforeValidator(_with_name)  # of a section that comes in several
 Place = Annotated[Path, Strict(False), BeforeValidator(_not_empty)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -243,10 +258,10 @@ class Search(Section):
     space: dict[str, Any]
 
 
-Dataset = Annotated[Fer2013 | FerPlus | Folder | Synthetic, Field(discriminator="name")]
-Loss = Annotated[CrossEntropy | Focal, Field(discriminator="name")]
-Optimizer = Annotated[Sgd | AdamW, Field(discriminator="name")]
-Scheduler = Annotated[Cosine | Plateau, Field(discriminator="name")]
+Dataset = Annotated[Fer2013 | FerPlus | Folder | Synthetic, *KIND]
+Loss = Annotated[CrossEntropy | Focal, *KIND]
+Optimizer = Annotated[Sgd | AdamW, *KIND]
+Scheduler = Annotated[Cosine | Plateau, *KIND]
 
 
 class TrainConfig(Section):
@@ -263,7 +278,7 @@ class TrainConfig(Section):
     seed: Count
     batch_size: Annotated[int, Field(gt=0, le=65_536)]
     workers: Annotated[int, Field(ge=0, le=256)] | Literal["auto"]
-    monitor: Literal["val/accuracy", "val/balanced_accuracy", "val/f1_macro", "val/loss"]
+    monitor: Annotated[str, AfterValidator(_metric)]
     ema: Share
     early_stopping: Count
     gradient_clip: NotNegative
@@ -277,6 +292,8 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _choices_agree(self) -> "TrainConfig":
+        if wrong := monitor_mistake(self.monitor, self._classes()):
+            raise ValueError(f"monitor: {wrong}")
         if not self.fit and self.weights is None:
             raise ValueError("fit=false: expected the weights to evaluate, but weights is null: add weights=FILE")
         if not self.fit and self.resume is not None:
@@ -291,3 +308,7 @@ class TrainConfig(Section):
         if self.mixup + self.cutmix > 0 and getattr(self.dataset, "labels", None) == "multi":
             raise ValueError("dataset.labels=multi: expected mixup=0 and cutmix=0: mixed faces have no best label")
         return self
+
+    def _classes(self) -> tuple[str, ...] | None:
+        """The names of the classes, unless only the data or a weights file tells them."""
+        return class_names(self.dataset.classes) if self.fit and self.dataset.classes else None

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from fer.emotions import EMOTIONS
 from fer.inference.kinds import mode_of
-from fer.schema import NotNegative, Place, Section
+from fer.schema import KIND, NotNegative, Place, Section
 
 Pixels = Annotated[int, Field(gt=0, le=100_000)]  # no picture that can be opened is wider
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -62,7 +62,7 @@ class Crop(Section):
     rotate: bool
 
 
-Detector = Annotated[YuNet | Haar | NoDetector, Field(discriminator="name")]
+Detector = Annotated[YuNet | Haar | NoDetector, *KIND]
 
 
 class InferConfig(Section):
