@@ -393,7 +393,11 @@ MISTAKES = {
     "a pickle": (["mode=image", "input=a.png", "weights=net.pt"], "pickle"),
     "a net that overflows": (["mode=image", "input=a.png", "weights=wild.safetensors", HAAR], "answers are numbers"),
     "a huge width": (["mode=image", "input=a.png", "detector.width=1000000"], "at most 100000, but got 1000000"),
-    "unknown emotion": (["mode=image", "input=a.png", "heatmap.target=contempt"], "contempt"),
+    "unknown emotion": (
+        ["mode=image", "input=a.png", "heatmap.target=contempt"],
+        "heatmap.target=contempt: expected an emotion that the net tells apart (angry, disgust, fear, happy, sad, "
+        "surprise): take another, or a net that knows it, such as weights=ferplus",
+    ),
     "half a heatmap": (
         ["mode=image", "input=a.png", "draw.heatmap=half"],
         "draw.heatmap: expected auto or true or false",
