@@ -1,14 +1,14 @@
 """Show a facial-emotion classifier at work on images, video and a camera, with Grad-CAM on the face.
 
-python infer.py mode=webcam                                      watch the camera; q quits
-python infer.py mode=webcam input=rtsp://HOST/PATH               watch a network stream
-python infer.py mode=video input=a.mp4 output=b.mp4              b.mp4 with sound, b.jsonl, and a timeline
-python infer.py mode=video input=FOLDER output=FOLDER            every clip in it, and a table of all
-python infer.py mode=video input=http://HOST/PATH output=b.mp4   record a stream until Ctrl-C
-python infer.py mode=image input=a.jpg output=b.png              b.png and b.jsonl
-python infer.py mode=image input=FOLDER output=FOLDER            the same names, and one records.jsonl
-python infer.py mode=crop input=FOLDER output=FOLDER             cut faces out, ready for dataset=folder
-python infer.py mode=image input=FOLDER detector=none            images that are faces already
+python infer.py                                          watch the camera; q quits
+python infer.py rtsp://HOST/PATH                         watch a network stream
+python infer.py a.mp4 output=b.mp4                       b.mp4 with sound, b.jsonl, and a timeline
+python infer.py mode=video input=FOLDER output=FOLDER    every clip in it, and a table of all
+python infer.py mode=video http://HOST/PATH output=b.mp4   record a stream until Ctrl-C
+python infer.py a.jpg output=b.png                       b.png and b.jsonl
+python infer.py FOLDER output=FOLDER                     the same names, and one records.jsonl
+python infer.py mode=crop input=FOLDER output=FOLDER     cut faces out, ready for dataset=folder
+python infer.py FOLDER detector=none                     images that are faces already
 """
 
 from pathlib import Path
@@ -39,4 +39,4 @@ def task(config: Any, folder: Path) -> Any:
 
 
 if __name__ == "__main__":
-    main(__file__, schema, check, task)
+    main(__file__, schema, check, task, bare="input")

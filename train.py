@@ -1,17 +1,17 @@
 """Train a facial-emotion classifier, or evaluate one.
 
-python train.py dataset=synthetic                                try it: built-in faces, 2 minutes, no files
-python train.py dataset.root=DIR                                 train on FER2013
-python train.py experiment=laptop dataset.root=DIR               the best 30 minutes on two CPU cores
+python train.py dataset=synthetic                           try it: drawn faces, 2 minutes, no files
+python train.py dataset.root=DIR                            train on FER2013
+python train.py experiment=laptop dataset.root=DIR          the best 30 minutes on two CPU cores
 python train.py augmentation=full dataset=ferplus dataset.root=DIR
-python train.py -m augmentation=none,hflip,vflip,mid seed=1,2,3  a sweep, and a report of which strategy helps
-python train.py augmentation.transforms.flip.p=0.3               another strength for one transform
-python train.py '~augmentation.transforms.light'                 one transform less
-python train.py fit=false weights=FILE dataset.root=DIR          evaluate a weights file
-python train.py (the same words) resume=DIR                      go on with an interrupted run or sweep
-python train.py sweep=optuna dataset.root=DIR                    search learning rate, decay and augmentation
-python -m fer.evaluation.report DIR...                           report again on any runs
-tensorboard --logdir runs                                        look at all runs
+python train.py -m augmentation=none,hflip,mid seed=1,2,3   a sweep, and a report of what helps
+python train.py augmentation.transforms.flip.p=0.3          another strength for one transform
+python train.py '~augmentation.transforms.light'            one transform less
+python train.py fit=false weights=fer2013 dataset.root=DIR  evaluate a weights file
+python train.py (the same words) resume=DIR                 go on with an interrupted run or sweep
+python train.py sweep=optuna dataset.root=DIR               search rate, decay and augmentation
+python -m fer.evaluation.report DIR...                      report again on any runs
+tensorboard --logdir runs                                   look at all runs
 """
 
 from pathlib import Path

@@ -21,6 +21,11 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
 __version__ = "0.1.0"
 
 
+def __dir__() -> list[str]:
+    """Return the public names, those that are not imported yet too: for `dir(fer)` and the Tab key."""
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> Any:
     """Import `Predictor` when it is first asked for: torch takes seconds, and not every command needs it."""
     if name != "Predictor":

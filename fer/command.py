@@ -3,6 +3,7 @@
 0 done; 1 the run failed; 2 the user's mistake, in one sentence; 130 and 143 interrupted and terminated.
 """
 
+import argparse
 import atexit
 import contextlib
 import os
@@ -17,6 +18,7 @@ from fer.console import lost
 from fer.counting import counted
 from fer.errors import JobFailed, RunError, Terminated, UserError, is_full, printable
 from fer.jobs import DONE, FAILED, INTERRUPTED, MISTAKE, TERMINATED, HydraJob, prepare, refresh, say
+from fer.paths import is_address
 from fer.processes import is_helper
 
 
@@ -26,6 +28,7 @@ def main(
     check: Callable[[list[Any], bool], None],
     task: Callable[[Any, Path], Any],
     report: Callable[[Path], Any] | None = None,
+    bare: str | None = None,
 ) -> NoReturn:
     """Run the command of a script and exit with its code.
 
@@ -35,10 +38,11 @@ def main(
         check: takes the jobs and whether they are a sweep; raises UserError with a sentence for each mistake.
         task: takes the checked configuration and the run's folder.
         report: takes a sweep's folder, after each of its jobs, so that it is up to date when one fails, and at the end.
+        bare: the key of a word that is a file or an address by itself.
     """
     prepare()
     try:
-        code = _run(Path(script).resolve(), schema, check, task, report)
+        code = _run(Path(script).resolve(), schema, check, task, report, bare)
     except UserError as error:
         code = say(f"error: {error}", MISTAKE)
     except RunError as error:
@@ -58,20 +62,25 @@ def main(
 
 
 def _run(
-    script: Path, schema: Callable[[], Any], check: Callable[..., None], task: Callable[..., Any], report: Any
+    script: Path,
+    schema: Callable[[], Any],
+    check: Callable[..., None],
+    task: Callable[..., Any],
+    report: Any,
+    bare: str | None,
 ) -> int | None:
     """Return the exit code; None after a page, of which nobody has to read all."""
     words = sys.argv[1:]
     if {"--help", "-h"} & set(words):
         from fer.help import help_page
 
-        return print(help_page(script), flush=True)
+        return print(help_page(script, _own_options(words)), flush=True)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own error page and exits with 1
     import hydra
 
     from fer.config import quote_path
 
-    flags, words = _parse(words)
+    flags, words = _parse(words, bare)
     model, is_page = schema(), flags.cfg or flags.hydra_help or flags.info or flags.shell_completion
     jobs, names = _check(flags, script, model, check)
     job = HydraJob(model, task, report, flags.multirun)
@@ -126,7 +135,7 @@ def _told_plainly() -> Iterator[None]:
         raise cannot_make(Path(error.filename or "the folder"), error) from error
 
 
-def _parse(words: list[str]) -> tuple[Any, list[str]]:
+def _parse(words: list[str], bare: str | None) -> tuple[Any, list[str]]:
     """Return the parsed command line, and its words in the one order that Hydra takes: flags first."""
     from hydra._internal.utils import get_args_parser
 
@@ -148,12 +157,47 @@ def _parse(words: list[str]) -> tuple[Any, list[str]]:
         )
     if flags.cfg and flags.multirun:
         raise UserError("--cfg: expected one run to show, but -m makes a sweep: leave out -m")
-    if flags.config_dir and not Path(flags.config_dir).is_dir():
-        raise UserError(f"--config-dir={flags.config_dir}: expected a folder of options, but there is no such folder")
+    _require_options(flags.config_dir)
     for override in flags.overrides:
         words.remove(override)
-    flags.overrides = [quote_path(override, flags.multirun) for override in flags.overrides]
+    settings = [_with_key(word, bare) for word in flags.overrides]
+    if settings != flags.overrides and sum(word.startswith(f"{bare}=") for word in settings) > 1:
+        raise UserError(f"{bare}: expected one, but got several: name their folder, or quote a pattern: 'photos/*.jpg'")
+    flags.overrides = [quote_path(word, flags.multirun) for word in settings]
     return flags, words + flags.overrides
+
+
+def _own_options(words: list[str]) -> Path | None:
+    """Return the folder that --config-dir names, without Hydra, whose import takes longer than the page."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--config-dir", "-cd", nargs="?")
+    return _require_options(parser.parse_known_args(words)[0].config_dir)
+
+
+def _require_options(folder: str | None) -> Path | None:
+    if folder and not Path(folder).is_dir():
+        raise UserError(f"--config-dir={folder}: expected a folder of options, but there is no such folder")
+    return Path(folder).resolve() if folder else None
+
+
+def _with_key(word: str, key: str | None) -> str:
+    """Return `key=word` for a word that is a file, a folder, a pattern, an address or a number; others as they are.
+
+    Raises:
+        UserError: for a word that is neither that nor a setting.
+    """
+    if key is None:
+        return word
+    path = os.path.expanduser(word)  # noqa: PTH111 (pathlib's fails for ~nobody)
+    if is_address(word) or os.path.exists(path) or word.isdecimal():  # noqa: PTH110 (a name may be too long)
+        return f"{key}={word}"
+    if "=" in word or word.startswith(("~", "+")):
+        return word
+    if not set("*?[").isdisjoint(word):
+        return f"{key}={word}"
+    raise UserError(
+        f"{printable(word)}: expected key=value, or a file, a folder or an address, but there is no file of that name"
+    )
 
 
 def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> tuple[list[Any], list[str]]:
@@ -167,8 +211,8 @@ def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> 
     from fer.config import Command, name_jobs, read_jobs
     from fer.mistakes import mistakes
 
-    own = Path(flags.config_dir).resolve() if flags.config_dir else None
     names = name_jobs(flags.overrides) if flags.multirun else []
+    own = _require_options(flags.config_dir)
     command = Command(script.parent / "conf", script.stem, flags.overrides + names, flags.multirun, own)
     jobs, errors = read_jobs(command, model)
     if not flags.cfg:

@@ -27,11 +27,13 @@ from fer.bounds import JOBS
 from fer.errors import UserError, printable
 from fer.mistakes import OPEN, find, mistakes, nearest, sentences, shown, unknown_key
 from fer.nested import leaves
+from fer.paths import resolve_weights
 
 # Their values are taken as typed, since Hydra's grammar trips over blanks, accents, brackets, "=", "?" and ",".
 PATHS = ("dataset.root", "weights", "resume", "hydra.run.dir", "hydra.sweep.dir", "input", "output", "detector.model")
 SWEPT = PATHS[:2]  # of them, those of which a sweep can have several
 AS_TYPED = (*PATHS, "heatmap.target")  # a class may have a name with accents
+NAMED = ("augmentation", "model", "trainer")  # groups whose options are told apart by their names, and by nothing else
 # What composing raises.
 REFUSALS = (
     HydraException,
@@ -55,13 +57,17 @@ class Command:
     multirun: bool = False
     config_dir: Path | None = None  # a second folder with the user's own options
 
+    @property
+    def folders(self) -> list[Path]:
+        """Ours, and the user's own if there is one."""
+        return [folder for folder in (self.conf, self.config_dir) if folder]
+
     @cached_property
     def options(self) -> dict[str, list[str]]:
         """The names of the options of each group that the primary file's defaults list has."""
         primary = (self.conf / f"{self.name}.yaml").read_text(encoding="utf-8")
-        folders = [folder for folder in (self.conf, self.config_dir) if folder]
         return {
-            group: sorted({path.stem for folder in folders for path in folder.glob(f"{group}/*.yaml")})
+            group: sorted({path.stem for folder in self.folders for path in folder.glob(f"{group}/*.yaml")})
             for group in re.findall(r"^  - (\w+): ", primary, re.MULTILINE)
         }
 
@@ -75,11 +81,27 @@ class Command:
             if (self.conf / place).exists()
         ]
 
+    def misnamed(self, composed: DictConfig) -> list[str]:
+        """Say which of the chosen options has another name in its file than the file's: runs and tables tell it."""
+        chosen = {group: composed.hydra.runtime.choices.get(group) for group in NAMED}
+        places = [folder / group / f"{name}.yaml" for group, name in chosen.items() for folder in self.folders]
+        told = {path: re.search(r"^name: *[\"']?([^\"'\s#]*)", _text(path), re.MULTILINE) for path in places}
+        return [
+            f"{path}: expected name: {path.stem}, as the file is called, but got {found[1]}: change it, as tables and "
+            "folders of runs tell it"
+            for path, found in told.items()
+            if found and found[1] != path.stem
+        ]
+
     def compose(self, words: list[str]) -> DictConfig:
         """Compose one job's configuration, as Hydra will."""
         if self.config_dir:
             words = [*words, f"hydra.searchpath=[{_quoted(f'file://{self.config_dir.as_posix()}')}]"]
         return compose(self.name, words, return_hydra_config=True)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 @dataclass
@@ -119,11 +141,15 @@ def quote_path(word: str, multirun: bool = False) -> str:
     if key.lstrip("+") not in AS_TYPED or not equals or value in ("", "null") or _is_quoted(word, value):
         return word
     paths = [os.path.expanduser(path) for path in value.split(",")]  # noqa: PTH111 (pathlib's fails for ~nobody)
-    is_list = multirun and key in SWEPT and not _exists(value) and all(map(_exists, paths))
+    is_list = multirun and key in SWEPT and not _exists(value) and all(map(_exists, _files(key, paths)))
     return f"{key}={','.join(map(_quoted, paths if is_list else [os.path.expanduser(value)]))}"  # noqa: PTH111
 
 
-def _exists(path: str) -> bool:
+def _files(key: str, words: list[str]) -> list[str | Path]:
+    return list(map(resolve_weights, words)) if key == "weights" else words
+
+
+def _exists(path: str | Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110 (pathlib's fails for a name that is too long)
 
 
@@ -263,6 +289,7 @@ def _read_job(command: Command, words: list[str], schema: type[BaseModel], error
             return _read_job(command, rest, schema, errors)
         errors.append(first_line(error))
         return None
+    errors += command.misnamed(composed)
     try:
         config = schema.model_validate(job.plain)
         key = "sweep" if command.multirun else "run"

@@ -12,7 +12,8 @@ from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
 
 from fer.emotions import MOST, NAME, is_class_name
 from fer.errors import UserError, printable
-from fer.mistakes import sentences
+from fer.mistakes import nearest, sentences
+from fer.paths import resolve_weights, shipped
 from fer.schema import Architecture, InputSize
 
 FORMAT = "fer-weights-1"
@@ -82,12 +83,13 @@ class Header:
         return replace(self, metrics=metrics, training={key: results[key] for key in results if key not in metrics})
 
 
-def require_readable(path: Path) -> None:
-    """Check that there is a file that may be read, and that its header does not fill the memory.
+def readable_weights(word: Path) -> Path:
+    """Return the file that a name or a path means, once it is known to be readable, with a header that fits in memory.
 
     Raises:
-        UserError: if not.
+        UserError: if there is none.
     """
+    path, names = resolve_weights(word), shipped()
     try:
         if path.is_dir():
             found = "it is a folder"
@@ -98,11 +100,12 @@ def require_readable(path: Path) -> None:
                 size = int.from_bytes(file.read(8), "little")
             # of a file of another type, the number means nothing, and safetensors compares it with the file's size
             if not LARGEST < size < path.stat().st_size:
-                return
+                return path
             found = f"the header of this one has {size:,} bytes, and those of train.py at most {LARGEST:,}"
     except (OSError, ValueError) as error:
         found = f"it cannot be read ({getattr(error, 'strerror', None) or error})"
-    raise UserError(f"weights={path}: expected a .safetensors file, but {found}")
+    known = f" or one of {', '.join(names)}" if names else ""
+    raise UserError(f"weights={word}: expected a .safetensors file{known}, but {found}{nearest(str(word), names)}")
 
 
 def parse(texts: dict[str, str]) -> Header:

@@ -6,25 +6,30 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 FLAGS = """\
 FLAGS
   --cfg job               print the whole configuration, run nothing
-  --config-dir DIR        also take options from DIR/GROUP/OPTION.yaml: DIR/{group}/mine.yaml is {group}=mine"""
+  --config-dir DIR        also take your own options: DIR/{group}/mine.yaml is {group}=mine"""
 SWEEPS = """\
   -m                      a sweep: key=a,b and group=a,b run once for each combination
   hydra/launcher=parallel several jobs of a sweep at once; hydra.launcher.n_jobs=4
-  hydra/launcher=slurm    a sweep on a Slurm cluster; keys: conf/hydra/launcher/slurm.yaml, as hydra.launcher.KEY
+  hydra/launcher=slurm    on a Slurm cluster; hydra.launcher.KEY of conf/hydra/launcher/slurm.yaml
   hydra.run.dir=DIR       the run's folder, in place of a new one in runs/
   hydra.sweep.dir=DIR     the folder of a sweep's runs, in place of a new one in sweeps/"""
 EXITS = """\
 EXIT CODES
   0 done, 1 the work failed, 2 wrong settings (nothing was done), 130 interrupted, 143 terminated"""
+WIDTH = 100  # of the page's lines, in letters
+KEY = re.compile(r"( *)(\w+):(?: (\S.*?))?(?:  # (.*))?")  # a line of YAML: indentation, key, value, comment
 
 
-def help_page(script: Path) -> str:
-    """Return the page of a script: its docstring, the groups with their options and keys, and its commented YAML."""
+def help_page(script: Path, own: Path | None = None) -> str:
+    """Return the page of a script: its docstring, the groups with their options and keys, and its commented YAML.
+
+    Args:
+        script: its path.
+        own: a second folder with options, as `--config-dir` names it.
+    """
     conf = script.parent / "conf"
     primary = (conf / f"{script.stem}.yaml").read_text(encoding="utf-8")
     defaults = re.findall(r"^  - (\w+): (\w+)", primary, re.MULTILINE)
@@ -33,10 +38,10 @@ def help_page(script: Path) -> str:
         ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or "",
         "",
         "GROUPS (group=option, * = default; each option is a commented file conf/GROUP/OPTION.yaml)",
-        *(line for group, option in defaults for line in _describe(conf / group, option)),
+        *(line for group, option in defaults for line in _describe(conf, own, group, option)),
         "",
         f"KEYS (key=value; defaults and meanings, from conf/{script.stem}.yaml)",
-        *(f"  {line}" for line in _dotted(keys)),
+        *(line for setting, meaning in _keys(keys) for line in _row(setting, meaning)),
         "",
         FLAGS.format(group=defaults[0][0]),
         *([SWEEPS] if "\n  sweep:" in primary else []),
@@ -46,28 +51,44 @@ def help_page(script: Path) -> str:
     return "\n".join(lines)
 
 
-def _describe(group: Path, default: str) -> Iterator[str]:
-    """Yield a line for each option of a group, and the keys that they bring."""
-    keys: dict[str, None] = {}
-    for path in sorted(group.glob("*.yaml")):
-        text = path.read_text(encoding="utf-8")
-        about = next(line for line in text.splitlines() if line.startswith("# ") and not line.startswith("# @"))
-        yield f"  {group.name + '=' + path.stem + (' *' if path.stem == default else ''):25} {about[2:]}"
-        loaded = yaml.safe_load(text)
-        section = loaded.get(group.name, {}) if "@package _global_" in text else loaded
-        keys |= dict.fromkeys(f"{group.name}.{key}" for key in section if key != "name")
-    if keys:
-        yield from textwrap.wrap(", ".join(keys), 110, initial_indent="      ", subsequent_indent="      ")
+def _describe(conf: Path, own: Path | None, group: str, default: str) -> Iterator[str]:
+    """Yield lines for each option of a group, and for the keys that they bring: those of the default first."""
+    folders = [folder / group for folder in (conf, own) if folder]
+    texts = {path: path.read_text(encoding="utf-8") for folder in folders for path in sorted(folder.glob("*.yaml"))}
+    for path, text in texts.items():
+        about = re.search(r"^# (?!@)(.*)", text, re.MULTILINE)
+        yield from _row(f"{group}={path.stem}{' *' * (path.stem == default)}", about[1] if about else f"{path}")
+    told = set()
+    for path in sorted(texts, key=lambda path: path.stem != default):
+        owner = "" if path.stem == default or len(texts) == 1 else f"{path.stem}: "
+        for setting, meaning in _keys(_section(texts[path], group)):
+            key = setting.partition("=")[0]
+            if "." not in key and key not in told | {"name"}:
+                yield from _row(f"  {group}.{setting}", owner + meaning)
+            told.add(key)
 
 
-def _dotted(text: str) -> Iterator[str]:
-    """Yield YAML's `key: value  # comment` lines as one types them: `key=value`, with sections joined by dots."""
+def _section(text: str, group: str) -> str:
+    """Return the lines that set a group's keys in the file of an option."""
+    if "@package _global_" not in text:
+        return text
+    found = re.search(rf"^{group}:\n((?:  .*\n)+)", text, re.MULTILINE)
+    return textwrap.dedent(found[1]) if found else ""
+
+
+def _keys(text: str) -> Iterator[tuple[str, str]]:
+    """Yield YAML's `key: value  # comment` lines as one types them: (`key=value`, comment), with dots for sections."""
     section = ""
-    for line in filter(None, text.splitlines()):
-        key, _, rest = line.partition(": ")
-        if not rest:
-            section = f"{line.rstrip(':')}."
-            continue
-        value, _, comment = rest.partition("  # ")
-        owner = section if key.startswith(" ") else ""
-        yield f"{owner + key.strip() + '=' + value:25} {comment}"
+    for found in filter(None, map(KEY.fullmatch, text.splitlines())):
+        indent, key, value, comment = found.groups()
+        if not indent:
+            section = "" if value else f"{key}."
+        if value or comment:
+            setting = f"={value.replace(', ', ',')}" if value else ""
+            yield f"{section if indent else ''}{key}{setting}", comment or ""
+
+
+def _row(name: str, meaning: str) -> list[str]:
+    """Return the lines of one entry: its name, and beside it what it means."""
+    start, further = f"  {name:24}  ", " " * 28
+    return textwrap.wrap(meaning, WIDTH, initial_indent=start, subsequent_indent=further) or [start.rstrip()]

@@ -36,6 +36,9 @@ EXPECTED = {
 }
 
 
+SECTIONS = ("dict_type", "model_type", "model_attributes_type")
+
+
 def mistakes(errors: list[str]) -> str:
     """Return one error as it is, several as a list under a heading."""
     if len(errors) == 1:
@@ -103,19 +106,34 @@ def sentences(error: ValidationError, plain: dict[str, Any]) -> list[str]:
 
 def _sentence(key: str, items: list[dict[str, Any]], plain: dict[str, Any]) -> str:
     item = items[0]
+    if item["type"] == "extra_forbidden" and (group := _unpacked(key, item["input"])):
+        return (
+            f'{key}: expected "# @package _global_" as the first line of the file of {group}=..., as it sets keys of '
+            "other groups: add that line"
+        )
     if item["type"] == "extra_forbidden":
         return unknown_key(key, _without(plain, key))
     if item["type"] == "missing":
         return f"{key}: expected a value, but it is missing"
     if item["type"] == "union_tag_invalid":
         wrong, known = item["ctx"]["tag"], item["ctx"]["expected_tags"].replace("'", "")
-        return f"{key}.name: expected one of {known}, but got {wrong!r}{nearest(wrong, known.split(', '))}"
+        return f"{key}.name: expected one of {known}, but got {shown(wrong)}{nearest(wrong, known.split(', '))}"
     if item["type"] not in EXPECTED:
         message = item["msg"].removeprefix("Value error, ")
         return f"{key}: {message}" if key else message
     expected = [EXPECTED[one["type"]].format(**one.get("ctx", {})) for one in items if one["type"] in EXPECTED]
     words = " or ".join(expected).replace("'", "")
-    return f"{key}: expected {words}, but got {shown(item['input'])}{nearest(str(item['input']), _choices(items))}"
+    hint = nearest(str(item["input"]), _choices(items))
+    if item["type"] in SECTIONS and isinstance(item["input"], str) and "." not in key:
+        hint = f'; a file chooses an option by "defaults: [override /{key}: {printable(item["input"])}]"'
+    return f"{key}: expected {words}, but got {shown(item['input'])}{hint}"
+
+
+def _unpacked(key: str, found: Any) -> str | None:
+    """Return the group of an option's file whose keys lie in the group, as its first line does not say otherwise."""
+    group, _, inner = key.rpartition(".")
+    is_whole = key == "experiment" or (group and group == inner)
+    return (group or key) if is_whole and isinstance(found, dict) else None
 
 
 def _choices(items: list[dict[str, Any]]) -> list[str]:

@@ -4,11 +4,14 @@ Pydantic checks a whole configuration at once and reports every mistake with its
 configs, stopping at the first, cannot. Meanings and units stand in the YAML files, next to the defaults.
 """
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, Strict, model_validator
+
+from fer.emotions import class_names
+from fer.monitor import monitor_mistake
+from fer.paths import resolve_weights
 
 
 def _not_empty(path: Any) -> Any:
@@ -29,18 +32,21 @@ def _one_together(shares: tuple[float, ...]) -> tuple[float, ...]:
     return shares
 
 
+def _metric(name: str) -> str:
+    if wrong := monitor_mistake(name, None):
+        raise ValueError(wrong)
+    return name
+
+
+def _with_name(section: Any) -> Any:
+    """Let a section that lacks its name have an empty one: of that, pydantic tells which names there are."""
+    return {"name": ""} | section if isinstance(section, dict) else section
+
+
 Whole = BeforeValidator(_whole)
-
-
-def _shipped(path: Path) -> Path:
-    """Return a path as given or, if there is nothing, below the project's folder: for what comes with it."""
-    beside = Path(__file__).parents[1] / path
-    exists = os.path.exists  # Path's own fails in a folder where one may not look
-    return beside if not exists(path) and exists(beside) else path
-
-
+KIND = Field(discriminator="name"), BeforeValidator(_with_name)  # of a section that comes in several
 Place = Annotated[Path, Strict(False), BeforeValidator(_not_empty)]
-ShippedPlace = Annotated[Place, AfterValidator(_shipped)]
+ShippedPlace = Annotated[Place, AfterValidator(resolve_weights)]  # of what may come with the project
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -268,10 +274,10 @@ class Search(Section):
     space: dict[str, Any]
 
 
-Dataset = Annotated[Fer2013 | FerPlus | Folder | Synthetic, Field(discriminator="name")]
-Loss = Annotated[CrossEntropy | Focal, Field(discriminator="name")]
-Optimizer = Annotated[Sgd | AdamW, Field(discriminator="name")]
-Scheduler = Annotated[Cosine | Plateau, Field(discriminator="name")]
+Dataset = Annotated[Fer2013 | FerPlus | Folder | Synthetic, *KIND]
+Loss = Annotated[CrossEntropy | Focal, *KIND]
+Optimizer = Annotated[Sgd | AdamW, *KIND]
+Scheduler = Annotated[Cosine | Plateau, *KIND]
 
 
 class TrainConfig(Section):
@@ -288,7 +294,7 @@ class TrainConfig(Section):
     seed: Count
     batch_size: Annotated[int, Field(gt=0, le=65_536)]
     workers: Annotated[int, Field(ge=0, le=256)] | Literal["auto"]
-    monitor: Literal["val/accuracy", "val/balanced_accuracy", "val/f1_macro", "val/loss"]
+    monitor: Annotated[str, AfterValidator(_metric)]
     ema: Share
     early_stopping: Count
     gradient_clip: NotNegative
@@ -297,11 +303,13 @@ class TrainConfig(Section):
     tta: Literal["none", "flip", "tencrop", "all"]
     fit: bool
     test: bool
-    weights: ShippedPlace | None
+    weights: Place | None
     resume: Place | None
 
     @model_validator(mode="after")
     def _choices_agree(self) -> "TrainConfig":
+        if wrong := monitor_mistake(self.monitor, self._classes()):
+            raise ValueError(f"monitor: {wrong}")
         if not self.fit and self.weights is None:
             raise ValueError("fit=false: expected the weights to evaluate, but weights is null: add weights=FILE")
         if not self.fit and self.resume is not None:
@@ -316,3 +324,8 @@ class TrainConfig(Section):
         if self.mixup + self.cutmix > 0 and getattr(self.dataset, "labels", None) == "multi":
             raise ValueError("dataset.labels=multi: expected mixup=0 and cutmix=0: mixed faces have no best label")
         return self
+
+    def _classes(self) -> tuple[str, ...] | None:
+        """The names of the classes, unless only the data or a weights file tells them."""
+        classes = self.dataset.classes
+        return class_names(classes) if self.fit and isinstance(classes, int) else None

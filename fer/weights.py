@@ -17,8 +17,9 @@ from torch import Tensor
 
 from fer.atomic import atomic_file
 from fer.errors import RunError, UserError, printable
-from fer.header import FORMAT, Header, parse, require_readable
+from fer.header import FORMAT, Header, parse, readable_weights
 from fer.models.se_resnet import SEResNet
+from fer.paths import resolve_weights
 
 WHOLE, REAL = ("I64",), ("F16", "BF16", "F32")  # of batch norm's counters, and of all else
 
@@ -48,12 +49,12 @@ def save_weights(path: Path, state: dict[str, Tensor], header: Header) -> None:
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Return the SHA-256 of a weights file."""
+    return hashlib.sha256(resolve_weights(path).read_bytes()).hexdigest()
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], Header]:
-    """Return the tensors and the header of a weights file.
+    """Return the tensors and the header of a weights file, which a name or a path means, as everywhere here.
 
     Raises:
         UserError: if the file is missing, no safetensors file (a pickle is never opened), damaged, or not one of ours.
@@ -80,9 +81,9 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Header, SEResNet]:
     Raises:
         UserError: as `read_weights`.
     """
-    require_readable(path)
+    source = readable_weights(path)
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(source, framework="pt") as file:
             header = parse(file.metadata() or {})
             shapes = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             net = _fitting({name: (part.get_dtype(), part.get_shape()) for name, part in shapes.items()}, header)
@@ -90,7 +91,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Header, SEResNet]:
         _require_numbers(state)
     except (SafetensorError, OSError) as error:
         reason = printable(str(error))
-        raise UserError(f"weights={path}: expected a safetensors file, but {_what_is(path)} ({reason})") from error
+        raise UserError(f"weights={path}: expected a safetensors file, but {_what_is(source)} ({reason})") from error
     except ValueError as error:
         raise UserError(f"weights={path}: {error}") from error
     return state, header, net

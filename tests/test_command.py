@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import subprocess
 import sys
 import time
@@ -79,11 +80,31 @@ def test_help_lists_every_option_and_key(train):
         for name in names if group != "experiment" else ():
             plain = yaml.safe_load((ROOT / "conf" / group / f"{name}.yaml").read_text(encoding="utf-8"))
             keys = [f"{group}.{key}" for key in plain.get(group, plain) if key != "name"]
-            assert [key for key in keys if key not in page] == []
+            assert [key for key in keys if not re.search(rf"^    {key}(=\S+)? +\S", page, re.M)] == []
     primary = set(TrainConfig.model_fields) - set(options)
     assert [key for key in [*primary, "trainer.max_epochs"] if f"\n  {key}=" not in page] == []
     assert "python train.py dataset=synthetic" in page
+    assert "    model.widths=[32,64,128,256]  channels of each stage\n" in page
+    assert "    optimizer.betas=[0.9,0.999]  adamw: decay of the gradient's first and second moment\n" in page
     assert page.isascii()
+    assert [line for line in page.splitlines() if len(line) > 100] == []
+
+
+@pytest.mark.parametrize("flag", [["--config-dir", "my own"], ["--config-dir=my own"], ["-cd", "my own"]])
+def test_help_lists_own_options_too(train, tmp_path, flag):
+    for place, text in {
+        "model/micro.yaml": "# smaller still\nname: micro\nwidths: [4]  # of one stage\n",
+        "optimizer/lion.yaml": "lr: 1",
+        "experiment/mine.yaml": "# @package _global_\n# all mine\noptimizer:\n  lr: 2\n",
+    }.items():
+        (tmp_path / "my own" / place).parent.mkdir(parents=True)
+        (tmp_path / "my own" / place).write_text(text)
+    page = train(*flag, "--help").out
+    for line in ("model=micro               smaller still", "experiment=mine           all mine"):
+        assert f"\n  {line}\n" in page
+    assert "\n  optimizer=lion            " in page
+    missing = train("--help", "--config-dir", "nowhere")
+    assert missing.err == "error: --config-dir=nowhere: expected a folder of options, but there is no such folder\n"
 
 
 def test_cfg_shows_the_configuration_and_checks_it(train, task):
@@ -421,6 +442,17 @@ def test_all_mistakes_are_one_list_and_nothing_is_written(train, task, tmp_path,
     assert "Traceback" not in result.err
     assert not list(tmp_path.iterdir())
     assert not task.calls
+
+
+def test_shipped_weights_go_by_name_and_from_any_folder(train, task):
+    for word in ("ferplus", "weights/ferplus.safetensors"):
+        assert train(*EASY, "fit=false", f"weights={word}").code == 0
+        assert task.calls[-1][0].weights == Path(word)  # as typed: it is the same on every machine
+    assert train("-m", *EASY, "weights=fer2013,ferplus").code == 0
+    assert [config.weights for config, _ in task.calls[-2:]] == [Path("fer2013"), Path("ferplus")]
+    wrong = train(*EASY, "fit=false", "weights=ferplu")
+    assert wrong.code == 2
+    assert wrong.err.endswith("there is no such file; did you mean ferplus?\n")
 
 
 def test_mistakes_of_a_sweep_are_told_before_its_first_job(train, task, tmp_path):

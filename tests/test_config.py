@@ -2,6 +2,7 @@
 
 import random
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from fer.config import PATHS, Command, Job, check_jobs, quote_path
 from fer.data.augmentation import build_strategy
 from fer.errors import UserError
 from fer.schema import TrainConfig
+from fer.weights import read_weights
+from tests.runs import ROOT
 
 CONF = Path(__file__).parents[1] / "conf"
 OPTIONS = Command(CONF, "train", []).options
@@ -45,13 +48,23 @@ def test_every_option_goes_with_every_dataset(dataset, index):
     chosen = {group: OPTIONS[group][index % len(OPTIONS[group])] for group in GROUPS}
     config = config_of(f"dataset={dataset}", *(f"{group}={option}" for group, option in chosen.items()))
     assert {group: getattr(config, group).name for group in GROUPS} == chosen
-    assert config.dataset.name == dataset
+    assert config.dataset.name == dataset.partition("_")[0]
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
 @pytest.mark.parametrize("experiment", OPTIONS["experiment"])
 def test_every_experiment_goes_with_every_dataset(experiment, dataset):
-    assert config_of(f"experiment={experiment}", f"dataset={dataset}").dataset.name == dataset
+    assert config_of(f"experiment={experiment}", f"dataset={dataset}").dataset.name == dataset.partition("_")[0]
+
+
+def test_the_shipped_recipe_is_that_of_the_shipped_file():
+    command = read_weights(ROOT / "weights/ferplus.safetensors")[1].training["command"]
+    assert f"`{command}`" in (ROOT / "weights/ferplus.md").read_text(encoding="utf-8")
+    [typed], [shipped] = (jobs_of(*words) for words in (shlex.split(command)[2:], ("experiment=shipped", "tta=flip")))
+    for plain in (typed.plain, shipped.plain):
+        assert plain["augmentation"].pop("name") in ("strong", "soft")
+        assert plain["dataset"].pop("root")
+    assert shipped.plain == typed.plain
 
 
 def test_every_key_of_every_option_has_a_comment_or_says_itself():
@@ -66,7 +79,7 @@ def test_strategies_build(name):
     transforms = config_of("dataset=synthetic", f"augmentation={name}", "model.input_size=48").augmentation.transforms
     pipeline = build_strategy(transforms, 48)
     if pipeline:  # 40 is what experiment=cpu was measured with
-        size = 40 if name == "strong" else 48
+        size = 40 if name in ("strong", "soft") else 48
         assert pipeline(image=np.zeros((48, 48), np.uint8))["image"].shape == (size, size)
     assert (pipeline is None) == (name == "none")
     assert len(pipeline.transforms if pipeline else ()) == len(transforms)

@@ -27,6 +27,7 @@ from fer.errors import RunError
 from fer.inference.clip_sink import ClipWriter
 from fer.inference.clip_source import Clip
 from fer.inference.faces import Face
+from fer.inference.kinds import mode_of
 from fer.inference.moving import Recording, ahead
 from fer.inference.pipeline import Pipeline
 from fer.inference.places import claimed, new_folder
@@ -47,12 +48,12 @@ def run(tmp_path, monkeypatch, capsys, weights):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     handler = signal.getsignal(signal.SIGTERM)
 
-    def call(*words: str) -> Result:
-        chosen = [] if any(word.startswith("weights=") for word in words) else [f"weights={weights}"]
+    def call(*words: str, weights: Path | None = weights) -> Result:
+        chosen = [] if not weights or any(word.startswith("weights=") for word in words) else [f"weights={weights}"]
         monkeypatch.setattr(sys, "argv", ["infer.py", *chosen, *words])
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
-            main(infer.__file__, infer.schema, infer.check, infer.task)
+            main(infer.__file__, infer.schema, infer.check, infer.task, bare="input")
         return Result(end.value.code, *capsys.readouterr())
 
     yield call
@@ -87,6 +88,69 @@ def test_one_photo_gives_a_picture_and_its_records(run, tmp_path):
     drawn, before = cv2.imread(str(tmp_path / "two faces.png")), cv2.imread(str(tmp_path / "my photo (1), a=b.jpg"))
     assert drawn.shape == before.shape
     assert (drawn != before).any(2).mean() > 0.05
+
+
+def test_the_net_that_knows_neutral_is_taken_if_none_is_named(run, tmp_path):
+    write_scene(tmp_path / "a.png")
+    assert run("mode=image", "input=a.png", "output=b.png", HAAR, weights=None).code == 0
+    assert list(records(tmp_path / "b.jsonl")[0]["faces"][0]["probabilities"]) == list(class_names(8))
+
+
+def test_the_mode_follows_from_the_input(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, suffix in (("photo", ".jpg"), ("a.gif", ".png")):  # known by what is in them
+        write_scene(tmp_path / f"photos/a{suffix}").rename(name)
+    (tmp_path / "clip").write_bytes(b"no picture")
+    kinds = {
+        "webcam": (None, "0", "17", "/dev/video0", "rtsp://a/b.mp4", "http://a/c.jpg"),
+        "image": ("photos", "photo", "a.gif", "gone.JPG", "photos/*", "photos/*.png", "photos/*.jp*", "gone"),
+        "video": ("a.mp4", "clip", "~/a.mov", "clips/*.mp4"),
+    }
+    assert {name: [mode_of(input) for input in inputs] for name, inputs in kinds.items()} == {
+        name: [name] * len(inputs) for name, inputs in kinds.items()
+    }
+
+
+def test_a_word_that_is_a_file_is_the_input_and_tells_the_mode(run, tmp_path):
+    write_scene(tmp_path / "my photo, a=b (1).jpg")
+    assert run("my photo, a=b (1).jpg", "output=b.png", HAAR).code == 0
+    assert_places(records(tmp_path / "b.jsonl")[0]["faces"])
+    write_clip(tmp_path / "a clip.mp4", 2, picture=scene)
+    assert run("a clip.mp4", "output=c.mp4", HAAR).code == 0
+    assert len(records(tmp_path / "c.jsonl")) == 2
+    assert run("mode=crop", "my photo, a=b (1).jpg", "output=faces").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["gone.jpg"], "gone.jpg: expected key=value, or a file, a folder or an address, but there is no fil"),
+        (["a.png", "photos/b.png"], "input: expected one, but got several: name their folder, or quote a pattern"),
+        (["mode=webcam", "a.png"], "input=a.png: expected a camera's number or an address, but these are photos: use "),
+        (["mode=webcam", "input=text.mp4"], "but this is a clip: use mode=video"),
+        (["mode=image", "rtsp://me:secret@a/b"], "input=rtsp://***@a/b: expected photos, but this is a camera or a st"),
+        (["mode=crop", "0"], "input=0: expected photos, but this is a camera or a stream: use mode=webcam or mode=vid"),
+        (["mode=foto"], "mode: expected auto, webcam, video, image or crop, but got 'foto'"),
+    ],
+)
+def test_a_word_or_a_mode_that_cannot_be_is_told(run, tmp_path, words, sentence):
+    write_scene(tmp_path / "a.png")
+    write_scene(tmp_path / "photos/b.png")
+    (tmp_path / "text.mp4").write_text("no picture")
+    result = run(*words)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert result.err.startswith("error: ")
+    assert sentence in result.err
+
+
+def test_what_is_no_photo_in_a_folder_is_named(run, tmp_path):
+    write_scene(tmp_path / "mixed/a.png")
+    (tmp_path / "mixed/more").mkdir()
+    for name in ("clip.mp4", "more/notes.txt", ".hidden"):
+        (tmp_path / "mixed" / name).touch()
+    result = run("mixed", "output=out", "detector=none")
+    assert result.code == 0
+    assert f"left out 2 other files: {Path('mixed/clip.mp4')}, {Path('mixed/more/notes.txt')}\n" in result.out
 
 
 def test_without_an_output_results_go_to_a_folder_that_is_named(run, tmp_path):
@@ -439,7 +503,11 @@ MISTAKES = {
     "a pickle": (["mode=image", "input=a.png", "weights=net.pt"], "pickle"),
     "a net that overflows": (["mode=image", "input=a.png", "weights=wild.safetensors", HAAR], "answers are numbers"),
     "a huge width": (["mode=image", "input=a.png", "detector.width=1000000"], "at most 100000, but got 1000000"),
-    "unknown emotion": (["mode=image", "input=a.png", "heatmap.target=contempt"], "contempt"),
+    "unknown emotion": (
+        ["mode=image", "input=a.png", "heatmap.target=contempt"],
+        "heatmap.target=contempt: expected an emotion that the net tells apart (angry, disgust, fear, happy, sad, "
+        "surprise): take another, or a net that knows it, such as weights=ferplus",
+    ),
     "half a heatmap": (
         ["mode=image", "input=a.png", "draw.heatmap=half"],
         "draw.heatmap: expected auto or true or false",

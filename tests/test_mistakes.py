@@ -12,9 +12,9 @@ from fer.schema import TrainConfig
 CONF = Path(__file__).parents[1] / "conf"
 
 
-def errors_of(*words: str, multirun: bool = False) -> list[str]:
+def errors_of(*words: str, multirun: bool = False, config_dir: Path | None = None) -> list[str]:
     overrides = [quote_path(word) for word in words]
-    return read_jobs(Command(CONF, "train", overrides, multirun), TrainConfig)[1]
+    return read_jobs(Command(CONF, "train", overrides, multirun, config_dir), TrainConfig)[1]
 
 
 # Each list is one command, and every word of it is told.
@@ -80,8 +80,9 @@ WRONG = {
         "optimizer.momentum=true": "optimizer.momentum: expected a number, but got true",
         "augmentation.transforms.flip=3": "augmentation.transforms.flip: expected keys with values, but got 3",
         "augmentation.name=3": "augmentation.name: expected a text, but got 3",
-        "monitor=accuracy": "monitor: expected val/accuracy, val/balanced_accuracy, val/f1_macro or val/loss, "
-        "but got 'accuracy'; did you mean val/accuracy?",
+        "monitor=accuracy": "monitor: expected one of val/accuracy, val/balanced_accuracy, val/f1_macro, val/auroc, "
+        "val/ece, val/loss, val/recall/CLASS, val/precision/CLASS, val/f1/CLASS, but got 'accuracy'; did you mean "
+        "val/accuracy?",
         "tta=flips": "tta: expected none, flip, tencrop or all, but got 'flips'; did you mean flip?",
         "trainer.precision=32": "trainer.precision: expected auto, 32-true, bf16-mixed or 16-mixed, but got 32",
         "scheduler.name=cos": "scheduler.name: expected one of cosine, plateau, but got 'cos'; did you mean cosine?",
@@ -171,6 +172,77 @@ def test_a_terminal_obeys_nothing_that_is_quoted():
     assert printable("\x1b[31mred\n\u202e\udc80 é 😀 'a'") == r"\x1b[31mred\n\u202e\udc80 é 😀 'a'"
     assert printable("a" * 200) == "a" * 200
     assert printable("a" * 201) == "a" * 200 + "..."
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("monitor=val/recall/fear", None),
+        ("monitor=val/ece", None),
+        ("monitor=val/f1/contempt dataset=ferplus dataset.classes=8", None),
+        ("monitor=val/recall/neutral dataset=folder", None),  # the folders tell
+        ("monitor=val/recall/neutral fit=false weights=ferplus", None),  # the file tells
+        ("monitor=val/recall/neutral", "sad, surprise, but got 'val/recall/neutral'"),
+        ("monitor=val/recall/fera", "but got 'val/recall/fera'; did you mean val/recall/fear?"),
+        ("monitor=val/recall", "but got 'val/recall'"),
+        ("monitor=val/recall/", "but got 'val/recall/'"),
+        ("monitor=test/accuracy", "but got 'test/accuracy'; did you mean val/accuracy?"),
+    ],
+)
+def test_every_validation_metric_can_be_monitored_and_no_other(words, sentence):
+    errors = errors_of(*words.split())
+    assert (
+        (not errors)
+        if sentence is None
+        else errors[0].startswith("monitor: expected one of val/acc") and (sentence in errors[0])
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "sentence"),
+    [
+        ("optimizer/mine", "lr: 1.0", "optimizer.name: expected one of sgd, adamw, but got nothing"),
+        ("optimizer/mine", "name: lion\nlr: 1.0", "optimizer.name: expected one of sgd, adamw, but got 'lion'"),
+        (
+            "experiment/mine",
+            "seed: 2",
+            'experiment: expected "# @package _global_" as the first line of the file of experiment=..., as it sets '
+            "keys of other groups: add that line",
+        ),
+        (
+            "sweep/mine",
+            "sweep:\n  trials: 3",
+            'sweep.sweep: expected "# @package _global_" as the first line of the file of sweep=..., as it sets keys '
+            "of other groups: add that line",
+        ),
+        (
+            "experiment/mine",
+            "# @package _global_\nmodel: micro",
+            "model: expected keys with values, but got 'micro'; a file chooses an option by "
+            '"defaults: [override /model: micro]"',
+        ),
+        (
+            "experiment/mine",
+            "# @package _global_\noptimizer: adamw",
+            "optimizer: expected keys with values, but got 'adamw'; a file chooses an option by "
+            '"defaults: [override /optimizer: adamw]"',
+        ),
+        (
+            "augmentation/mine",
+            "name: mid\ntransforms: {}",
+            "{file}: expected name: mine, as the file is called, but got mid: change it, as tables and folders of runs "
+            "tell it",
+        ),
+        ("augmentation/mine", "name: 'mine'  # a copy\ntransforms: {}", None),
+        ("experiment/mine", "# @package _global_\ndefaults: [override /model: tiny]\nseed: 2", None),
+    ],
+)
+def test_mistakes_in_own_files_of_options_are_told(tmp_path, place, text, sentence):
+    file = tmp_path / f"{place}.yaml"
+    file.parent.mkdir()
+    file.write_text(text)
+    errors = errors_of(f"{place.partition('/')[0]}=mine", config_dir=tmp_path)
+    assert (not errors) if sentence is None else sentence.replace("{file}", str(file)) in errors
 
 
 def test_sweeps_that_cannot_be_counted_are_refused():

@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -153,6 +154,27 @@ def test_colours_of_arrays_are_red_green_blue(predictor):
     assert predictor.predict(Image.fromarray(green)) == pytest.approx(expected[1:], abs=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(480, 640), (1200, 1200, 3), (600, 400)])
+def test_a_whole_photo_is_warned_of(predictor, shape):
+    height, width = shape[:2]
+    words = rf"^images\[1\]: expected a face that .* but {width}x{height} .*\(2 such images\)"
+    with pytest.warns(UserWarning, match=words) as told:
+        predictor.predict([FACES[0], np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)])
+    assert [warning.filename for warning in told] == [__file__]
+
+
+@pytest.mark.parametrize("shape", [(48, 48), (60, 45), (640, 640, 3), (500, 420)])
+def test_a_face_is_not_warned_of(predictor, shape):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        predictor.predict(np.zeros(shape, np.uint8))
+
+
+def test_notebooks_see_what_there_is(predictor):
+    assert dir(fer) == ["Predictor", "__version__"]
+    assert repr(predictor) == "<Predictor: 4 emotions (angry, happy, sad, surprise) on faces of 24 pixels, cpu>"
+
+
 def test_nothing_in_gives_nothing_out(predictor):
     empty = np.empty((0, SIZE, SIZE), np.uint8)
     assert predictor.predict([]).shape == predictor.predict(empty).shape == (0, 4)
@@ -284,6 +306,12 @@ def test_an_accelerator_answers_as_the_cpu(predictor, path, explainer):
         Predictor.load(path).look(FACES, explainer), predictor.look(FACES, explainer), strict=True
     ):
         assert found == pytest.approx(expected, abs=0.02)
+
+
+def test_shipped_nets_are_loaded_by_name_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    predictor = Predictor.load("ferplus", "cpu")
+    assert predictor.classes == class_names(8)
 
 
 def test_weights_that_cannot_be_read_are_refused(tmp_path):

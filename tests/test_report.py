@@ -284,6 +284,18 @@ def test_loss_ranks_upwards_and_views_have_columns(tmp_path, make, without_figur
     assert "Ranked by `val/loss`" in text
 
 
+@pytest.mark.parametrize(
+    ("monitor", "worse", "better", "shown"),
+    [("val/ece", 0.9, 0.25, "25.0 % ece"), ("val/precision/fear", 0.25, 0.9, "90.0 % precision/fear")],
+)
+def test_any_metric_ranks_in_its_direction(tmp_path, make, without_figures, monitor, worse, better, shown):
+    for name, value in (("none", worse), ("mid", better)):
+        write_run(tmp_path, f"augmentation={name}", f"monitor={monitor}", **{monitor: value})
+    text = make(tmp_path)[1]
+    assert f"the choice: `mid`** ({shown} there)" in text
+    assert f"val {monitor[4:]} |" in text or f"val {monitor[4:].upper()} |" in text
+
+
 def test_runs_of_other_machines_are_noted(tmp_path, make, without_figures):
     write_run(tmp_path, "augmentation=none", versions={"torch": "2.15.0"}, threads=2)
     write_run(tmp_path, "augmentation=mid", device="cuda", versions={"torch": "2.16.0"}, threads=1)

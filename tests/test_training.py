@@ -394,7 +394,7 @@ def test_faces_that_were_left_out_are_listed(tmp_path, quick, capsys):
     [
         ("early_stopping=1", "trainer.max_epochs=2", "monitor=val/loss"),
         ("gradient_clip=0.1", "ema=0", "loss=focal", "loss.weighting=effective"),
-        ("scheduler=plateau", "monitor=val/f1_macro", "optimizer=adamw", "cutmix=1"),
+        ("scheduler=plateau", "monitor=val/recall/fear", "optimizer=adamw", "cutmix=1"),
         ("trainer.precision=bf16-mixed", "loss.weighting=sqrt", "augmentation=none"),
         ("dataset.train=12", "batch_size=64", "loss.weighting=balanced", "model=base", "model.input_size=17"),
     ],
@@ -402,6 +402,13 @@ def test_faces_that_were_left_out_are_listed(tmp_path, quick, capsys):
 def test_settings_that_few_runs_have_work_too(words, tmp_path, quick):
     config = configure("trainer.max_epochs=1", *words)
     assert run(config, tmp_path) == pytest.approx(results(tmp_path)[config.monitor])
+
+
+def test_a_monitor_of_a_class_that_only_the_data_could_tell_is_refused_before_training(tmp_path, quick):
+    write_class_folders(tmp_path / "data")
+    config = configure("dataset=folder", f"dataset.root={tmp_path / 'data'}", "monitor=val/recall/contempt")
+    with pytest.raises(UserError, match=r"^monitor: expected one of .*, but got 'val/recall/contempt'"):
+        run(config, tmp_path / "run")
 
 
 @pytest.mark.parametrize("words", [("ema=0",), ("ema=0.9", "scheduler=plateau")])

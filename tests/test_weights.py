@@ -4,20 +4,16 @@ import json
 import os
 import pickle
 from pathlib import Path
-from typing import get_type_hints
 
 import pytest
 import torch
-from pydantic import TypeAdapter
 from safetensors.torch import save_file
 
 from fer.emotions import class_names
 from fer.errors import RunError, UserError
-from fer.inference.schema import InferConfig
 from fer.models.se_resnet import SEResNet
-from fer.schema import ShippedPlace, TrainConfig
-from fer.weights import FORMAT, Header, load_net, read_weights, rounded, save_weights, transplant
-from tests.runs import ROOT
+from fer.paths import WEIGHTS, resolve_weights, shipped
+from fer.weights import FORMAT, Header, digest, load_net, read_weights, rounded, save_weights, transplant
 
 ARCHITECTURE = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2, "reduction": 4, "dropout": 0.1, "drop_path": 0.0}
 HEADER = Header(
@@ -72,6 +68,32 @@ def test_what_is_written_comes_back(path, net):
     assert all(tensor.device.type == "cpu" for tensor in loaded.state_dict().values())
     faces = torch.randn(3, 1, 24, 24)
     assert torch.equal(loaded(faces), net.eval()(faces))
+
+
+def test_shipped_nets_go_by_name_and_by_their_path_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert {"fer2013", "ferplus"} <= set(shipped())
+    file = WEIGHTS / "ferplus.safetensors"
+    assert file.is_file()
+    for word in ("ferplus", Path("ferplus"), "weights/ferplus.safetensors", file):
+        assert resolve_weights(word) == file
+    for own in ("own.safetensors", "weights/own.safetensors", "folder/ferplus"):
+        assert resolve_weights(own) == Path(own)
+    own = Path("weights/ferplus.safetensors")
+    own.parent.mkdir()
+    own.touch()
+    Path("ferplus").mkdir()
+    assert resolve_weights(own) == own
+    assert resolve_weights("ferplus") == file
+    assert len(load_net(Path("ferplus"))[1].classes) == 8
+    assert digest(Path("ferplus")) == digest(file)
+
+
+def test_a_name_that_is_no_shipped_net_is_answered_with_those_that_are():
+    assert refusal(Path("ferpuls")) == (
+        "weights=ferpuls: expected a .safetensors file or one of fer2013, ferplus, but there is no such file; "
+        "did you mean ferplus?"
+    )
 
 
 def test_loaded_nets_can_be_trained_on(path):
@@ -305,7 +327,7 @@ def test_a_file_or_folder_that_is_closed_to_the_user_is_not_called_missing(path)
         try:
             if not is_open:
                 assert "it cannot be read (Permission denied)" in refusal(path)
-                assert TypeAdapter(ShippedPlace).validate_python(path) == path
+                assert resolve_weights(path) == path
         finally:
             closed.chmod(mode)
         if is_open:
@@ -350,15 +372,3 @@ def test_tensors_are_read_by_the_names_of_the_net(path):
     state, header = read_weights(path)
     assert header.classes == class_names(6)
     assert set(state) == set(make_net().state_dict())
-
-
-@pytest.mark.parametrize("schema", [TrainConfig, InferConfig])
-def test_weights_that_come_with_the_project_are_found_from_everywhere(tmp_path, monkeypatch, schema):
-    monkeypatch.chdir(tmp_path)
-    field = TypeAdapter(get_type_hints(schema, include_extras=True)["weights"])
-    shipped = Path("weights/fer2013.safetensors")
-    assert field.validate_python(str(shipped)) == ROOT / shipped
-    assert field.validate_python("weights/none.safetensors") == Path("weights/none.safetensors")
-    shipped.parent.mkdir()
-    shipped.touch()
-    assert field.validate_python(str(shipped)) == shipped

@@ -26,6 +26,7 @@ from fer.evaluation.metrics import rates
 from fer.evaluation.reading import read_run
 from fer.evaluation.runs import Run
 from fer.evaluation.study import read_study
+from fer.paths import resolve_weights
 from fer.weights import Header, digest, load_net, read_weights
 
 SPLITS = {
@@ -78,7 +79,7 @@ def write_card(evaluation: Path, output: Path, seeds: Sequence[Path] = (), crops
     run = _read(evaluation)
     if "weights" not in run.metrics:
         raise UserError(f"{evaluation}: expected an evaluation (fit=false weights=FILE), but it is a training")
-    weights = Path(run.metrics["weights"])
+    weights = resolve_weights(run.metrics["weights"])
     _, header = read_weights(weights)
     if (found := digest(weights)) != run.metrics.get("weights_sha256"):
         raise UserError(f"{evaluation}: expected an evaluation of {weights} as it is now; evaluate the file again")

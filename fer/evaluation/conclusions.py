@@ -9,6 +9,7 @@ import math
 from fer.evaluation.comparison import FEWEST
 from fer.evaluation.markdown import code, listed, p_equals, per_cent, points, span
 from fer.evaluation.ranking import ALPHA, Ranking, Row
+from fer.monitor import is_share
 
 PLACES = {"test": "test", "val": "validation"}
 NUMBERS = {1: "one seed", 2: "two seeds"}
@@ -33,7 +34,7 @@ def conclude(ranking: Ranking) -> list[str]:
 def _choice(ranking: Ranking) -> str:
     best, name = ranking.rows[0], ranking.monitor.removeprefix("val/").replace("_", " ")
     value = best.mean(ranking.monitor)
-    shown = f"{value:.3f} {name}" if ranking.monitor.endswith("loss") else f"{per_cent(value)} % {name}"
+    shown = f"{value:.3f} {name}" if not is_share(ranking.monitor) else f"{per_cent(value)} % {name}"
     test = "" if ranking.split == "val" else f"; {_test(best)}"
     if not ranking.others:
         return (

@@ -8,6 +8,7 @@ import numpy as np
 
 from fer.evaluation.comparison import LEVEL, Difference, Estimate, estimate, holm, over_images, over_seeds
 from fer.evaluation.study import Setting, Task
+from fer.monitor import sign
 
 METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "ece")
 SPEED = ("images_per_second", "train/images_per_second")  # the second in some runs
@@ -71,19 +72,22 @@ def rank(task: Task, baseline: Setting | None = None) -> Ranking:
     if any(math.isnan(run.figure(monitor)) for run in task.runs):
         monitor = "val/accuracy"
     split = "test" if any("test/accuracy" in run.metrics for run in task.runs) else "val"
-    rows = [Row(setting, _figures(setting, task), confusion=_confusion(setting, split)) for setting in task.settings]
+    rows = [
+        Row(setting, _figures(setting, task, monitor), confusion=_confusion(setting, split))
+        for setting in task.settings
+    ]
     own = rows[task.settings.index(baseline or task.settings[0])]
-    sign = 1 if monitor.endswith("loss") else -1
-    ranking = Ranking(task, sorted(rows, key=lambda row: sign * row.mean(monitor)), own, monitor, split)
+    best_first = sorted(rows, key=lambda row: -sign(monitor) * row.mean(monitor))
+    ranking = Ranking(task, best_first, own, monitor, split)
     for row in ranking.others:
         _compare(row, own, split)
     _correct(ranking.others, split)
     return ranking
 
 
-def _figures(setting: Setting, task: Task) -> dict[str, Estimate]:
+def _figures(setting: Setting, task: Task, monitor: str) -> dict[str, Estimate]:
     wanted = re.compile(r"(val|test\w*)/(loss|" + "|".join(METRICS) + r"|recall/.+)|seconds|epochs|best_epoch")
-    keys = [key for key in task.keys("") if wanted.fullmatch(key)]
+    keys = [key for key in task.keys("") if key == monitor or wanted.fullmatch(key)]
     figures = {key: estimate([run.figure(key) for run in setting.runs]) for key in keys}
     speeds = [next((run.figure(key) for key in SPEED if key in run.metrics), math.nan) for run in setting.runs]
     return figures | {SPEED[0]: estimate(speeds)}

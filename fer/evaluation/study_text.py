@@ -13,6 +13,7 @@ from fer.evaluation.ranking import ALPHA, Ranking, Row
 from fer.evaluation.runs import Run
 from fer.evaluation.study import Study
 from fer.evaluation.study_figures import accuracy_interval, recall_change
+from fer.monitor import is_share
 
 HEADINGS = {"accuracy": "accuracy", "balanced_accuracy": "balanced", "f1_macro": "macro F1", "ece": "ECE"}
 METHOD = f"""\
@@ -63,7 +64,7 @@ def ranked(ranking: Ranking) -> list[str]:
 
 
 def _heading(key: str) -> str:
-    split, name = key.split("/")
+    split, _, name = key.partition("/")
     return f"{split.replace('_', ', ', 1)} {HEADINGS.get(name, name)}"
 
 
@@ -72,7 +73,7 @@ def _name(row: Row, ranking: Ranking) -> str:
 
 
 def _cell(row: Row, key: str) -> str:
-    if key.endswith("loss"):
+    if not is_share(key):
         return spread(row.figures.get(key), 1, 3)
     low, high, over = accuracy_interval(row, key)
     text = spread(row.figures.get(key))

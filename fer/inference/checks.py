@@ -7,6 +7,8 @@ from pathlib import Path
 
 from fer.config import Job
 from fer.errors import UserError, reason
+from fer.inference.kinds import mode_of
+from fer.paths import shown
 
 
 def check_inference(jobs: list[Job], multirun: bool) -> None:
@@ -17,9 +19,21 @@ def check_inference(jobs: list[Job], multirun: bool) -> None:
     """
     if multirun:
         raise UserError("-m: expected one job, since infer.py has no sweeps: leave out -m")
-    errors = [error for job in jobs if job.config for error in _check_places(job.config)]
+    checks = (_check_kind, _check_places)
+    errors = [error for job in jobs if job.config for check in checks for error in check(job.config)]
     if errors:
         raise UserError(*errors)
+
+
+def _check_kind(config: "InferConfig") -> Iterator[str]:  # noqa: F821 (its import costs)
+    """Name the mode that an input is for, where the chosen one cannot be."""
+    fits, name = mode_of(config.input), config.input
+    is_there = bool(name) and os.path.exists(os.path.expanduser(name))  # noqa: PTH110, PTH111 (pathlib's fail for ~nobody)
+    if config.mode == "webcam" and fits != "webcam" and is_there:
+        what = {"image": "these are photos", "video": "this is a clip"}[fits]
+        yield f"input={name}: expected a camera's number or an address, but {what}: use mode={fits}"
+    elif config.mode in ("image", "crop") and fits == "webcam" and not is_there:
+        yield f"input={shown(name)}: expected photos, but this is a camera or a stream: use mode=webcam or mode=video"
 
 
 def _check_places(config: "InferConfig") -> Iterator[str]:  # noqa: F821 (its import costs)

@@ -19,13 +19,13 @@ from fer.data import cache
 from fer.errors import UserError
 from fer.inference.faces import Face
 from fer.inference.schema import Haar, NoDetector, YuNet
+from fer.paths import WEIGHTS
 
 MODEL = "face_detection_yunet_2026may.onnx"
 URL = f"https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/{MODEL}"
 SHA256 = "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0"
 TIMEOUT = 5  # seconds without an answer
 MOST_BYTES = 10_000_000  # the model has 229,738; whatever has more is not it
-WEIGHTS = Path(__file__).parents[2] / "weights"
 
 SMALLEST = (
     64  # pixels; YuNet on a side of 32 or less reads memory that was never written (OpenCV 4.14), and makes up faces

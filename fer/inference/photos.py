@@ -75,7 +75,7 @@ def list_files(input: str, suffixes: Collection[str]) -> tuple[list[Path], list[
         OSError: if a folder cannot be read.
     """
     path = _expanded(input)
-    found = sorted(_below(path) if path.is_dir() else _matching(path))
+    found = sorted(_files(path) if path.is_dir() else _matching(path))
     named = path.suffix and not path.is_dir() and not set(path.suffix) & set("*?[")
     chosen = [file for file in found if named or file.suffix.lower() in suffixes]
     return chosen, sorted({*found} - {*chosen})
@@ -91,7 +91,7 @@ def _expanded(input: str) -> Path:
     return Path(os.path.expanduser(input))  # noqa: PTH111 (pathlib's fails for ~nobody)
 
 
-def _below(folder: Path) -> list[Path]:
+def _files(folder: Path) -> list[Path]:
     def refuse(error: OSError) -> None:
         raise error
 

@@ -1,6 +1,7 @@
 """A trained net for use from Python and in the pipeline: faces in, probabilities and heatmaps out."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 import torch
 
+from fer.counting import counted
 from fer.data.pictures import over_white, read_photo
 from fer.emotions import class_name
 from fer.errors import UserError
@@ -19,6 +21,7 @@ from fer.models.inputs import normalise
 from fer.models.se_resnet import SEResNet
 from fer.weights import Header, load_net
 
+PHOTO = 1000  # pixels of a side; hardly a face is cut out as large
 BATCH = 256  # faces in one forward pass, so that memory stays bounded
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -50,19 +53,24 @@ class Predictor:
         self.header, self.device = header, device
         self.classes, self.input_size = header.classes, header.input_size
 
+    def __repr__(self) -> str:
+        emotions = f"{len(self.classes)} emotions ({', '.join(self.classes)})"
+        return f"<Predictor: {emotions} on faces of {self.input_size} pixels, {self.device}>"
+
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str | torch.device = "auto") -> "Predictor":
         """Load a weights file.
 
         Args:
-            path: a .safetensors file that train.py wrote.
+            path: a .safetensors file that train.py wrote, or the name of a net that comes with the project: "ferplus",
+                "fer2013".
             device: "cpu", "cuda" (or "cuda:1"), "mps"; "auto" takes CUDA, else MPS, else the CPU.
 
         Raises:
             UserError: if the file is missing, damaged or not one of ours, or there is no such device.
         """
         with torch.inference_mode(False):  # tensors born in that mode have no gradients, which explainers need
-            net, header = load_net(Path(path).expanduser())
+            net, header = load_net(Path(path))
             return cls(net, header, _device(device))
 
     def predict(self, images: Image | Iterable[Image]) -> np.ndarray:
@@ -76,6 +84,9 @@ class Predictor:
 
         Returns:
             (N, C) float32, each row of sum 1, in the order of `classes`; (0, C) for no images.
+
+        Warns:
+            UserWarning: of what looks like a whole photo, by its size and shape.
 
         Raises:
             UserError: for an image that cannot be read, or an array of another kind, by its number.
@@ -156,14 +167,28 @@ class Predictor:
 
     def _faces(self, images: Image | Iterable[Image]) -> np.ndarray:
         """Return images as (N, S, S) uint8 gray."""
-        faces = []
+        faces, photos = [], []
         for number, image in enumerate(_one_by_one(images)):
             try:
                 pixels = _pixels(image)
             except ValueError as error:
                 raise UserError(f"images[{number}]: {error}") from None
             faces.append(cut(pixels, whole(pixels), self.input_size))
+            photos += [(number, pixels.shape)] if _is_photo(*pixels.shape[:2]) else []
+        if photos:
+            number, (height, width, *_) = photos[0]
+            warnings.warn(
+                f"images[{number}]: expected a face that is cut out already, but {width}x{height} pixels look like a "
+                f"whole photo, of which the square in the middle was taken ({counted(len(photos), 'such image')}): cut "
+                "the faces out by infer.py mode=crop, or give infer.py the photo",
+                stacklevel=3,
+            )
         return np.stack(faces) if faces else np.empty((0, self.input_size, self.input_size), np.uint8)
+
+
+def _is_photo(height: int, width: int) -> bool:
+    short, long = sorted((height, width))
+    return short >= PHOTO or (long >= PHOTO / 3 and long > 1.25 * short)
 
 
 def _require_finite(answers: np.ndarray) -> None:

@@ -1,9 +1,9 @@
 """What `infer.py` runs: the net, the detector, and one of the four modes."""
 
 import cv2
-import numpy as np
 import torch
 
+from fer.errors import UserError
 from fer.inference.detectors import make_detector
 from fer.inference.drawing import Style
 from fer.inference.pipeline import Pipeline
@@ -21,8 +21,7 @@ def run(config: InferConfig) -> None:
     """
     one_thread_each()
     predictor = Predictor.load(config.weights, config.device)
-    nobody = np.empty((0, predictor.input_size, predictor.input_size), np.uint8)
-    predictor.look(nobody, config.explainer, config.heatmap.target)  # finds a wrong target before any work
+    _require_target(config.heatmap.target, predictor.classes)
     pipeline = Pipeline(config, predictor, make_detector(config.detector, print))
     style = make_style(config)
     pipeline.heatmaps = style.heatmap
@@ -40,6 +39,14 @@ def run(config: InferConfig) -> None:
         from fer.inference.moving import record  # video's libraries cost photos time
 
         record(config, pipeline, style)
+
+
+def _require_target(target: str | None, classes: tuple[str, ...]) -> None:
+    if target not in (None, *classes):
+        raise UserError(
+            f"heatmap.target={target}: expected an emotion that the net tells apart ({', '.join(classes)}): take "
+            "another, or a net that knows it, such as weights=ferplus"
+        )
 
 
 def one_thread_each() -> None:

@@ -1,10 +1,11 @@
 """The typed schema of `conf/infer.yaml`; meanings and units stand in the YAML files, next to the defaults."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from fer.schema import NotNegative, Place, Section, ShippedPlace
+from fer.inference.kinds import mode_of
+from fer.schema import KIND, NotNegative, Place, Section, ShippedPlace
 
 Pixels = Annotated[int, Field(gt=0, le=100_000)]  # no picture that can be opened is wider
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -60,17 +61,17 @@ class Crop(Section):
     rotate: bool
 
 
-Detector = Annotated[YuNet | Haar | NoDetector, Field(discriminator="name")]
+Detector = Annotated[YuNet | Haar | NoDetector, *KIND]
 
 
 class InferConfig(Section):
     """conf/infer.yaml."""
 
     detector: Detector
-    mode: Literal["webcam", "video", "image", "crop"]
+    mode: Literal["auto", "webcam", "video", "image", "crop"]  # checked, never auto: the input tells
     input: str | None
     output: Place | None
-    weights: ShippedPlace
+    weights: Place
     device: Literal["auto", "cpu", "cuda", "mps"]
     show: bool
     format: Literal["jsonl", "csv"]
@@ -80,6 +81,13 @@ class InferConfig(Section):
     heatmap: Heatmap
     draw: Draw
     crop: Crop
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mode_by_input(cls, plain: Any) -> Any:
+        if plain.get("mode") != "auto" or not isinstance(plain.get("input"), str | None):
+            return plain
+        return plain | {"mode": mode_of(plain.get("input"))}
 
     @model_validator(mode="after")
     def _choices_agree(self) -> "InferConfig":

@@ -24,6 +24,7 @@ from av.video.stream import VideoStream
 from fer.inference.faces import BOUNDED, too_large
 from fer.inference.fields import whole
 from fer.inference.upright import Upright, size_of
+from fer.paths import is_address
 
 BACKENDS = {"linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUNDATION, "win32": cv2.CAP_DSHOW}  # the quickest to open
 # Kinds of addresses, and what they may lead on to by a redirect or a playlist: a network, never this machine's files.
@@ -36,16 +37,6 @@ ENDLESS = ("mpjpeg", "hls", "dash")  # formats whose answers may name a size and
 
 class Lost(Exception):
     """A source does not open, or has stopped; says why in a few words."""
-
-
-def is_address(input: str) -> bool:
-    """Tell whether an input is an address (rtsp://, http://, ...) and no file."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", input) is not None
-
-
-def shown(address: str) -> str:
-    """Return an address without its secrets: user and password, and the query, where many cameras have theirs."""
-    return re.sub(r"\?.*", "?...", re.sub(r"://.*@", "://***@", address))
 
 
 class Raw(NamedTuple):

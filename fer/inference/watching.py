@@ -31,7 +31,10 @@ def watch(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
         UserError: if there is no camera, no stream or no display.
     """
     if reason := why_no_window():
-        raise UserError(f"mode=webcam: expected a display, but {reason}; to record instead: show=false output=FILE.mp4")
+        others = "" if config.input else ", and to look at photos or a clip: input=FILE"
+        raise UserError(
+            f"mode=webcam: expected a display, but {reason}; to record instead: show=false output=FILE.mp4{others}"
+        )
     folder = config.output.parent if config.output else Path("results")
     view = View(heatmap=style.heatmap, bars=style.bars, mirror=not config.input, recording=config.output is not None)
     with Window("fer", folder, view) as window, ExitStack() as stack:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fer.data.loading import Batch
 from fer.evaluation.results import History, write_history
+from fer.monitor import sign
 from fer.training.module import not_finite
 
 CHECK_EVERY = 50  # steps; looking at the loss makes a GPU wait
@@ -122,8 +123,7 @@ class Record(Callback):
 
 def best_point(points: list[tuple[int, float]], monitor: str) -> tuple[int, float]:
     """Return the best epoch, and what the monitor was there: of equal ones the first, as best.ckpt keeps it."""
-    choose = min if monitor.endswith("loss") else max
-    return choose(points, key=lambda point: point[1])
+    return max(points, key=lambda point: sign(monitor) * point[1])
 
 
 def format_seconds(seconds: float) -> str:

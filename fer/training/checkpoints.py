@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fer.atomic import atomic_file
 from fer.errors import RunError
+from fer.monitor import sign
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -40,12 +41,12 @@ class BestAndLast(Checkpoint):
 
     Args:
         folder: takes the files.
-        monitor: a logged metric; more is better, but for a loss.
+        monitor: a logged metric; more is better, but for a loss and the like.
     """
 
     def __init__(self, folder: Path, monitor: str) -> None:
         self.folder, self.monitor = folder, monitor
-        self.sign = -1 if monitor.endswith("loss") else 1
+        self.sign = sign(monitor)
         self.best = -math.inf
 
     def state_dict(self) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def check_training(jobs: list[Job], multirun: bool) -> None:
 
 def _check_files(job: Job) -> Iterator[str]:
     from fer.data.sources import locate
-    from fer.header import require_readable
+    from fer.header import readable_weights
 
     if dataset := job.part("dataset"):
         try:
@@ -57,7 +57,7 @@ def _check_files(job: Job) -> Iterator[str]:
             yield str(error)
     if weights := job.part("weights"):
         try:
-            require_readable(weights)
+            readable_weights(weights)
         except UserError as error:
             yield str(error)
 

@@ -15,6 +15,7 @@ from fer.errors import Diverged
 from fer.evaluation.metrics import Outputs, evaluate
 from fer.models.inputs import average_logits, normalise, views
 from fer.models.se_resnet import SEResNet
+from fer.monitor import sign
 from fer.schema import TrainConfig
 from fer.training.losses import best_of
 from fer.training.schedules import make_optimizer, make_scheduler
@@ -169,7 +170,7 @@ class EmotionModule(LightningModule):
         monitor = self.config.monitor
         # A fused step would unscale float16's gradients only after they were clipped.
         optimizer = make_optimizer(self.config.optimizer, self.net, fused=self.trainer.precision != "16-mixed")
-        mode = "min" if monitor.endswith("loss") else "max"
+        mode = "max" if sign(monitor) > 0 else "min"
         # Not trainer.estimated_stepping_batches, which starts the loader before a resumed run knows its epoch.
         steps = self.trainer.max_epochs * self.trainer.datamodule.steps()
         return [optimizer], [make_scheduler(self.config.scheduler, optimizer, steps, monitor, mode)]

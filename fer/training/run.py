@@ -30,6 +30,7 @@ from fer.evaluation.markdown import listed
 from fer.evaluation.results import Outputs, split_results, write_json, write_predictions
 from fer.mistakes import sentences
 from fer.models.se_resnet import SEResNet
+from fer.monitor import monitor_mistake
 from fer.run_folder import RESULTS, alone, make_folder
 from fer.schema import TrainConfig
 from fer.training.callbacks import Record
@@ -66,6 +67,8 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
     record = Record(folder)
     seed_everything(config.seed, verbose=False)
     table, net, header = prepare(config)
+    if wrong := monitor_mistake(config.monitor, header.classes):
+        raise UserError(f"monitor: {wrong}")
     data = make_data(config, table)
     crowd = crowd_of(config, table)
     trainer = make_trainer(config, folder, [record, Dashboard(data), *watchers])

@@ -23,6 +23,7 @@ from optuna.trial import Trial, TrialState
 from fer.errors import Diverged, RunError
 from fer.evaluation.search_report import JOURNAL, name_of, open_study, write_search_report
 from fer.mistakes import find
+from fer.monitor import sign
 from fer.run_folder import keep_settings
 from fer.schema import TrainConfig
 from fer.training.run import run
@@ -43,7 +44,7 @@ def search(config: TrainConfig, folder: Path) -> float:
     Raises:
         RunError: if no trial came to its end.
     """
-    direction = "minimize" if config.monitor.endswith("loss") else "maximize"
+    direction = "maximize" if sign(config.monitor) > 0 else "minimize"
     study = open_study(folder / JOURNAL, direction=direction)
     study.pruner = optuna.pruners.MedianPruner(config.sweep.startup, config.sweep.warmup)
     while True:

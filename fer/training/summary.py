@@ -19,6 +19,7 @@ from fer.evaluation.apart import APART
 from fer.evaluation.markdown import listed
 from fer.evaluation.search_report import best_command, name_of
 from fer.models.se_resnet import SEResNet
+from fer.paths import resolve_weights
 from fer.schema import TrainConfig
 from fer.training.losses import class_weights
 from fer.training.settings import as_typed, read_words
@@ -142,7 +143,8 @@ def _origin(weights: Path) -> dict[str, Any]:
     """Return what a weights file says of itself, for the training that starts from it: its own start included."""
     training = read_weights(weights)[1].training
     kept = ("dataset", "command", "seed", "epochs", "started_from")
-    return {"name": weights.name, "sha256": digest(weights)} | {key: training[key] for key in kept if key in training}
+    file = resolve_weights(weights)
+    return {"name": file.name, "sha256": digest(file)} | {key: training[key] for key in kept if key in training}
 
 
 def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[str], folder: Path) -> None:

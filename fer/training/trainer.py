@@ -18,6 +18,7 @@ from lightning.pytorch.plugins.environments import (
 )
 
 from fer import processes
+from fer.monitor import sign
 from fer.schema import TrainConfig
 from fer.training.callbacks import FiniteLoss, Patience
 from fer.training.checkpoints import BestAndLast, MovingAverage, WholeCheckpoints
@@ -64,7 +65,7 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
     if config.ema:
         callbacks.append(MovingAverage(config.ema))
     if config.early_stopping:
-        mode = "min" if monitor.endswith("loss") else "max"
+        mode = "max" if sign(monitor) > 0 else "min"
         callbacks.append(Patience(monitor, patience=config.early_stopping, mode=mode, check_finite=False))
     if in_terminal := sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=10, leave=False))

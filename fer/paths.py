@@ -1,0 +1,37 @@
+"""What a word for a file means: weights by their name or their path, an address in place of a file; imports nothing."""
+
+import os
+import re
+from pathlib import Path
+
+WEIGHTS = Path(__file__).parents[1] / "weights"  # those that come with the project
+
+
+def shipped() -> list[str]:
+    """Return the names of the nets that come with the project."""
+    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+
+
+def resolve_weights(word: str | os.PathLike[str]) -> Path:
+    """Return the weights file that a word means; whether it is there is for the reader to say.
+
+    Args:
+        word: the name of a net that comes with the project, as "ferplus", whatever lies in the working folder; or a
+            path. One where there is nothing is looked for below the project's folder too: weights/ferplus.safetensors.
+    """
+    if str(word) in shipped():
+        return WEIGHTS / f"{word}.safetensors"
+    path = Path(os.path.expanduser(word))  # noqa: PTH111 (pathlib's fails for ~nobody)
+    beside = WEIGHTS.parent / path
+    exists = os.path.exists  # Path's own fails in a folder where one may not look
+    return beside if not exists(path) and exists(beside) else path
+
+
+def is_address(input: str) -> bool:
+    """Tell whether an input is an address (rtsp://, http://, ...) and no file."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", input) is not None
+
+
+def shown(address: str) -> str:
+    """Return an address without its secrets: user and password, and the query, where many cameras have theirs."""
+    return re.sub(r"\?.*", "?...", re.sub(r"://.*@", "://***@", address))
