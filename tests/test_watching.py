@@ -194,6 +194,21 @@ def test_key_starts_and_stops_recordings(start, display, tmp_path):
         assert clip.name in command.said()
 
 
+def test_an_outage_is_told_in_the_window_until_the_next_picture(capsys):
+    told = []
+    window = SimpleNamespace(message="", show=lambda _: View(), tell=lambda *words: told.append(words))
+    screen = watching.Screen(window)
+    assert screen.show(lambda fps: np.zeros((4, 4, 3), np.uint8))
+    screen.tell(sentence := "camera 0: it stopped; trying again for 30 s")
+    assert (capsys.readouterr().out, told) == (f"{sentence}\n", [(sentence, np.inf)])
+    window.message = sentence
+    assert screen.again()
+    assert len(told) == 1
+    assert screen.show(lambda fps: np.zeros((4, 4, 3), np.uint8))
+    assert screen.show(lambda fps: np.zeros((4, 4, 3), np.uint8))
+    assert told[1:] == [("", 0)]
+
+
 def names(folder: Path, suffix: str) -> list[str]:
     """Return the recordings that have a file of a suffix, each as a place without it."""
     return [str(path.relative_to(folder))[: -len(suffix) - 1] for path in folder.glob(f"results/*.{suffix}")]

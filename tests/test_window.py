@@ -139,6 +139,20 @@ def test_snapshot_that_cannot_be_saved_is_said_and_ends_nothing(screen, tmp_path
         assert window.message.startswith("not saved")
 
 
+def test_what_is_told_is_written_into_the_picture_until_its_time_is_over(screen, tmp_path):
+    with Window("test", tmp_path, View(help=False)) as window:
+        window.show(IMAGE)
+        window.until["help"] = 0
+        window.show(IMAGE)
+        window.tell("camera 0: it stopped; trying again for 30 s", np.inf)
+        window.show(IMAGE)
+        window.tell("", 0)
+        window.show(IMAGE)
+    before, told, after = screen.shown[1:]
+    assert (told != before).any()
+    assert np.array_equal(after, before)
+
+
 def test_help_vanishes_by_itself_unless_it_was_asked_for(screen, tmp_path, monkeypatch):
     with Window("test", tmp_path, View()) as window:
         assert window.show(IMAGE).help

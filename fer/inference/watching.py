@@ -1,5 +1,6 @@
 """A camera or a stream in a window (mode=webcam)."""
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -39,7 +40,7 @@ def watch(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
     view = View(heatmap=style.heatmap, bars=style.bars, mirror=not config.input, recording=config.output is not None)
     with Window("fer", folder, view) as window, ExitStack() as stack:
         screen = Screen(window)
-        live = Live(config.input or "0", drop_stale=True, say=say, idle=lambda: screen.again() or live.close())
+        live = Live(config.input or "0", drop_stale=True, say=screen.tell, idle=lambda: screen.again() or live.close())
         stack.enter_context(live)
         tape = stack.enter_context(Tape(config, pipeline, folder))
         for frame in live:
@@ -64,6 +65,7 @@ class Screen:
         self.draw: Callable[[str | None], np.ndarray] | None = None  # of the latest picture
         self.picture: np.ndarray | None = None
         self.since = 0.0  # when it came
+        self.outage = ""  # why no other one comes, as far as that is known
 
     def show(self, draw: Callable[[str | None], np.ndarray]) -> bool:
         """Show a new picture, for as long as the user pauses; tell whether to go on.
@@ -72,12 +74,21 @@ class Screen:
             draw: makes the picture, given the frames per second to be written into it, or None.
         """
         self.draw, self.picture, self.since = draw, draw(self.clock.tick()), time.monotonic()
+        if self.outage and self.window.message == self.outage:
+            self.window.tell("", 0)
+        self.outage = ""
         view = self.window.show(self.picture)
         if view.paused:
             self._stand_still()
             while (view := self.window.show(self.picture)).paused and not view.quit:
                 pass
         return not view.quit
+
+    def tell(self, sentence: str) -> None:
+        """Say on the console and, until the next picture comes, in the window that the source has stopped."""
+        say(sentence)
+        self.outage = sentence
+        self.window.tell(sentence, math.inf)
 
     def again(self) -> bool:
         """Show the latest picture once more; tell whether to go on."""

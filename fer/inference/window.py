@@ -146,6 +146,10 @@ class Window:
             self.view = replace(self.view, quit=True)
         return self.view
 
+    def tell(self, sentence: str, seconds: float = BRIEFLY) -> None:
+        """Write a sentence into the pictures to come, in place of the help; any thread may."""
+        self.until["message"], self.message = time.monotonic() + seconds, sentence
+
     def _closed(self) -> bool:
         """Tell whether the user has closed the window, and note its size if not."""
         try:
@@ -160,7 +164,7 @@ class Window:
 
     def _press(self, key: str, image: np.ndarray) -> None:
         if key == "s":
-            self.message, self.until["message"] = self._snapshot(image), time.monotonic() + BRIEFLY
+            self.tell(self._snapshot(image))
         elif key == "h":
             self.until["help"] = np.inf  # asked for: it stays
         self.view = after(self.view, key)
@@ -187,7 +191,7 @@ class Window:
             width, height = stamps.tag_size(words, size)
             stamps.tag(canvas, (right - width, size // 2, width, height), words, size, colour)
             right -= width + size // 2
-        words = [self.message] if now < self.until["message"] else HELP if self.view.help else ()
+        words = self.message.split("; ") if now < self.until["message"] else HELP if self.view.help else ()
         for place, line in _rows(words, size, canvas.shape[1], canvas.shape[0]):
             stamps.tag(canvas, place, line, size, stamps.DARK, 0.8)
         return canvas
