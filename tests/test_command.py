@@ -168,7 +168,7 @@ def test_own_strategies_from_another_folder(train, task, tmp_path):
     assert train("--config-dir", "my conf", "dataset=synthetic", "augmentation=mine").code == 0
     assert task.calls[0][0].augmentation.transforms["flip"]["p"] == 0.25
     refused = train("--config-dir", "my conf", "dataset=synthetic", "augmentation=mime")
-    assert refused.err.endswith("mid, mine, none, strong, vflip; did you mean mine?\n")
+    assert refused.err.endswith("mid, mine, none, soft, strong, vflip; did you mean mine?\n")
 
 
 # --- exit codes ---
@@ -311,8 +311,9 @@ def test_settings_that_somebody_has_written_are_compared_or_refused(train, task,
 def test_settings_from_the_environment_are_those_of_the_interrupted_run(train, tmp_path, monkeypatch):
     own = tmp_path / "own/augmentation/mine.yaml"
     own.parent.mkdir(parents=True)
-    own.write_text("# mine\nname: ${oc.env:MINE}\ntransforms: {}\n")
-    monkeypatch.setenv("MINE", "mine")
+    flip = "{_target_: albumentations.HorizontalFlip, p: '${oc.decode:${oc.env:SHARE}}'}"
+    own.write_text(f"# mine\nname: mine\ntransforms:\n  flip: {flip}\n")
+    monkeypatch.setenv("SHARE", "0.5")
     words = ("--config-dir", "own", "dataset=synthetic", "augmentation=mine")
     assert train(*words, "hydra.run.dir=here").code == 0
     assert train(*words, "resume=here").code == 0
