@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
 
 from fer.emotions import EMOTIONS
 from fer.errors import UserError, printable
@@ -95,6 +96,39 @@ def require_readable(path: Path) -> None:
     except (OSError, ValueError) as error:
         found = f"it cannot be read ({getattr(error, 'strerror', None) or error})"
     raise UserError(f"weights={path}: expected a .safetensors file, but {found}")
+
+
+def read_header(path: Path) -> Header:
+    """Return what a weights file says about itself; its tensors are not looked at, and nothing heavy is imported.
+
+    Raises:
+        UserError: if the file is missing, damaged, or not one of ours.
+    """
+    require_readable(path)
+    try:
+        with safe_open(path, framework="np") as file:
+            return parse(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise no_safetensors(path, error) from error
+    except ValueError as error:
+        raise UserError(f"weights={path}: {error}") from error
+
+
+def no_safetensors(path: Path, error: Exception) -> UserError:
+    """Return what a file that safetensors refuses means."""
+    reason = printable(str(error))
+    return UserError(f"weights={path}: expected a safetensors file, but {_what_is(path)} ({reason})")
+
+
+def _what_is(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+    except OSError:
+        return "this one cannot be opened"
+    if start == b"PK" or start[:1] == b"\x80":
+        return "this is a pickle, which can run code and is never opened"
+    return "this one is empty" if not start else "this one is of another type or cut short"
 
 
 def parse(texts: dict[str, str]) -> Header:

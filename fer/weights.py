@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fer.atomic import atomic_file
 from fer.errors import RunError, UserError, printable
-from fer.header import FORMAT, Header, parse, require_readable
+from fer.header import FORMAT, Header, no_safetensors, parse, require_readable
 from fer.models.se_resnet import SEResNet
 
 WHOLE, REAL = ("I64",), ("F16", "BF16", "F32")  # of batch norm's counters, and of all else
@@ -89,8 +89,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Header, SEResNet]:
             state = {name: file.get_tensor(name) for name in shapes}
         _require_numbers(state)
     except (SafetensorError, OSError) as error:
-        reason = printable(str(error))
-        raise UserError(f"weights={path}: expected a safetensors file, but {_what_is(path)} ({reason})") from error
+        raise no_safetensors(path, error) from error
     except ValueError as error:
         raise UserError(f"weights={path}: {error}") from error
     return state, header, net
@@ -161,14 +160,3 @@ def _require_numbers(state: dict[str, Tensor]) -> None:
             raise ValueError(f"expected finite numbers, but {name} holds others: train again")
         if name.endswith("running_var") and tensor.min() < 0:
             raise ValueError(f"expected variances of at least 0, but {name} holds others: train again")
-
-
-def _what_is(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            start = file.read(2)
-    except OSError:
-        return "this one cannot be opened"
-    if start == b"PK" or start[:1] == b"\x80":
-        return "this is a pickle, which can run code and is never opened"
-    return "this one is empty" if not start else "this one is of another type or cut short"
