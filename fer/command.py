@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -86,7 +87,7 @@ def _run(
     job = HydraJob(model, task, report, flags.multirun)
     start = hydra.main(config_path=str(script.parent / "conf"), config_name=script.stem, version_base="1.3")(job)
     if is_page:
-        sys.argv[1:] = words
+        sys.argv[1:] = words + names
         with _told_plainly():
             return start()
     with _owned(jobs, flags, check) as (folder, job.keeps):
@@ -201,19 +202,21 @@ def _with_key(word: str, key: str | None) -> str:
 
 
 def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> tuple[list[Any], list[str]]:
-    """Check all jobs; return them, and the words that name their folders.
+    """Check all jobs; return them, and the words that name their net and their folders.
 
     Raises:
         UserError: with all mistakes of all jobs, a line each.
     """
     if flags.hydra_help or flags.info or flags.shell_completion:
         return [], []
-    from fer.config import Command, name_jobs, read_jobs
+    from fer.config import Command, name_jobs, name_net, read_jobs
     from fer.mistakes import mistakes
 
-    names = name_jobs(flags.overrides) if flags.multirun else []
     own = _require_options(flags.config_dir)
-    command = Command(script.parent / "conf", script.stem, flags.overrides + names, flags.multirun, own)
+    command = Command(script.parent / "conf", script.stem, flags.overrides, flags.multirun, own)
+    names = name_net(command)
+    names += name_jobs(flags.overrides + names) if flags.multirun else []
+    command = replace(command, overrides=flags.overrides + names)
     jobs, errors = read_jobs(command, model)
     if not flags.cfg:
         try:

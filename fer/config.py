@@ -18,6 +18,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -25,12 +26,14 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 import fer.resolvers  # noqa: F401 (for OmegaConf)
 from fer.bounds import JOBS
 from fer.errors import UserError, printable
+from fer.from_weights import take_net
 from fer.mistakes import OPEN, find, mistakes, nearest, sentences, shown, unknown_key
 from fer.nested import leaves
 from fer.paths import resolve_weights
 
 # Their values are taken as typed, since Hydra's grammar trips over blanks, accents, brackets, "=", "?" and ",".
 PATHS = ("dataset.root", "weights", "resume", "hydra.run.dir", "hydra.sweep.dir", "input", "output", "detector.model")
+NET = "model=weights"  # is added where weights are started from: a net that nothing else tells
 SWEPT = PATHS[:2]  # of them, those of which a sweep can have several
 AS_TYPED = (*PATHS, "heatmap.target")  # a class may have a name with accents
 NAMED = ("augmentation", "model", "trainer")  # groups whose options are told apart by their names, and by nothing else
@@ -95,9 +98,17 @@ class Command:
 
     def compose(self, words: list[str]) -> DictConfig:
         """Compose one job's configuration, as Hydra will."""
-        if self.config_dir:
-            words = [*words, f"hydra.searchpath=[{_quoted(f'file://{self.config_dir.as_posix()}')}]"]
-        return compose(self.name, words, return_hydra_config=True)
+        return compose(self.name, words + self._places(), return_hydra_config=True)
+
+    def chooses_net(self, experiment: str) -> bool:
+        """Tell whether an experiment says which net is trained; raises what Hydra does where there is no such one."""
+        loader, words = GlobalHydra.instance().config_loader(), [f"experiment={experiment}", *self._places()]
+        found = loader.compute_defaults_list(self.name, words, RunMode.RUN).overrides.override_metadata.get("model")
+        return bool(found and found.containing_config_path.startswith("experiment/"))
+
+    def _places(self) -> list[str]:
+        folder = self.config_dir
+        return [f"hydra.searchpath=[{_quoted(f'file://{folder.as_posix()}')}]"] if folder else []
 
 
 def _text(path: Path) -> str:
@@ -198,12 +209,29 @@ def read_jobs(command: Command, schema: type[BaseModel]) -> tuple[list[Job], lis
     return [job for job in jobs if job], list(dict.fromkeys(errors))
 
 
+def name_net(command: Command) -> list[str]:
+    """Return `model=weights` for a training that starts from weights while no word chooses a net."""
+    with initialize_config_dir(str(command.conf), version_base="1.3"), suppress(*REFUSALS):
+        overrides = [override for word in command.overrides if (override := _parse(word, []))]
+        typed = {override.key_or_group: override for override in overrides}
+        starts = "weights" in typed and typed["weights"].value() is not None
+        is_chosen = "model" not in command.options or "model" in typed
+        if not starts or is_chosen or ("fit" in typed and typed["fit"].value() is False):
+            return []
+        chosen = typed.get("experiment")
+        if not chosen:
+            return [NET]
+        names = chosen.sweep_string_iterator() if chosen.is_sweep_override() else [chosen.value()]
+        return [] if any(map(command.chooses_net, names)) else [NET]
+    return []
+
+
 def name_jobs(words: list[str]) -> list[str]:
     """Return the words by which the folders of a sweep's jobs are named after the keys that are swept."""
     overrides = [override for word in words if (override := _parse(word, []))]
     keys = [override.key_or_group for override in overrides if not override.key_or_group.startswith("hydra")]
     swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
-    named = swept or set(keys) - set(PATHS)
+    named = swept or set(keys) - set(PATHS) - {"model" for word in words if word == NET}
     if not named:
         return ["hydra.sweep.subdir=defaults"]
     return [f"hydra.job.config.override_dirname.exclude_keys=[{','.join(key for key in keys if key not in named)}]"]
@@ -281,6 +309,11 @@ def _read_job(command: Command, words: list[str], schema: type[BaseModel], error
     """Compose one job as Hydra will; if that fails, name all keys at fault and judge the rest."""
     try:
         composed = command.compose(words)
+        try:
+            take_net(composed)
+        except UserError as error:
+            errors.append(str(error))
+            composed = command.compose([word for word in words if word != NET])  # to judge the rest
         job = Job(_without_hydra(composed, True), schema, unresolved=_without_hydra(composed, False))
         job.is_queued = "SlurmLauncher" in composed.hydra.launcher._target_
         job.is_kept = composed.hydra.output_subdir is not None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
 
 from fer.emotions import MOST, NAME, is_class_name
 from fer.errors import UserError, printable
@@ -106,6 +107,39 @@ def readable_weights(word: Path) -> Path:
         found = f"it cannot be read ({getattr(error, 'strerror', None) or error})"
     known = f" or one of {', '.join(names)}" if names else ""
     raise UserError(f"weights={word}: expected a .safetensors file{known}, but {found}{nearest(str(word), names)}")
+
+
+def read_header(path: Path) -> Header:
+    """Return what a weights file says about itself; its tensors are not looked at, and nothing heavy is imported.
+
+    Raises:
+        UserError: if the file is missing, damaged, or not one of ours.
+    """
+    source = readable_weights(path)
+    try:
+        with safe_open(source, framework="np") as file:
+            return parse(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise no_safetensors(path, source, error) from error
+    except ValueError as error:
+        raise UserError(f"weights={path}: {error}") from error
+
+
+def no_safetensors(word: Path, path: Path, error: Exception) -> UserError:
+    """Return what a file that safetensors refuses means; `word` is its name or path as typed."""
+    reason = printable(str(error))
+    return UserError(f"weights={word}: expected a safetensors file, but {_what_is(path)} ({reason})")
+
+
+def _what_is(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+    except OSError:
+        return "this one cannot be opened"
+    if start == b"PK" or start[:1] == b"\x80":
+        return "this is a pickle, which can run code and is never opened"
+    return "this one is empty" if not start else "this one is of another type or cut short"
 
 
 def parse(texts: dict[str, str]) -> Header:

@@ -41,11 +41,14 @@ class HydraJob:
         from hydra.core.hydra_config import HydraConfig
         from omegaconf import OmegaConf
 
+        from fer.from_weights import take_net
+
         runtime = HydraConfig.get()
         launcher = runtime.launcher._target_
         prepare(signals="submitit" not in launcher)  # which knows what Slurm's signals mean
         if "Joblib" in launcher:
             _end_with(self.process)
+        take_net(composed)
         config = self.schema.model_validate(OmegaConf.to_container(composed, resolve=True))
         folder = Path(runtime.runtime.output_dir)
         if self.multirun:

@@ -1,10 +1,12 @@
 """What the YAML files of conf/ can compute.
 
-`${share:SIDE,SHARE}` is a share of a side, in whole pixels; `${folder_name:WORDS}` names a job's folder by its words.
+`${share:SIDE,SHARE}` is a share of a side, in whole pixels; `${folder_name:WORDS}` names a job's folder by its words;
+`${choose:FACT,YES,NO}` is one of two texts; `${stem:FILE}` is a file's name without folder and ending.
 Imported by whatever resolves them.
 """
 
 import hashlib
+from pathlib import Path
 
 from omegaconf import OmegaConf
 
@@ -26,5 +28,11 @@ def _folder_name(words: str) -> str:
     return f"{kept.encode()[: LONGEST - 40].decode(errors='ignore')}_{digest}"
 
 
+def _stem(file: object) -> str:
+    return Path(str(file)).stem[:100]  # of 255, so that there is room for the rest
+
+
+OmegaConf.register_new_resolver("choose", lambda fact, yes, no: yes if fact else no, replace=True)
+OmegaConf.register_new_resolver("stem", _stem, replace=True)
 OmegaConf.register_new_resolver("share", share, replace=True)
 OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)

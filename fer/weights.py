@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fer.atomic import atomic_file
 from fer.errors import RunError, UserError, printable
-from fer.header import FORMAT, Header, parse, readable_weights
+from fer.header import FORMAT, Header, no_safetensors, parse, readable_weights
 from fer.models.se_resnet import SEResNet
 from fer.paths import resolve_weights
 
@@ -90,8 +90,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Header, SEResNet]:
             state = {name: file.get_tensor(name) for name in shapes}
         _require_numbers(state)
     except (SafetensorError, OSError) as error:
-        reason = printable(str(error))
-        raise UserError(f"weights={path}: expected a safetensors file, but {_what_is(source)} ({reason})") from error
+        raise no_safetensors(path, source, error) from error
     except ValueError as error:
         raise UserError(f"weights={path}: {error}") from error
     return state, header, net
@@ -162,14 +161,3 @@ def _require_numbers(state: dict[str, Tensor]) -> None:
             raise ValueError(f"expected finite numbers, but {name} holds others: train again")
         if name.endswith("running_var") and tensor.min() < 0:
             raise ValueError(f"expected variances of at least 0, but {name} holds others: train again")
-
-
-def _what_is(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            start = file.read(2)
-    except OSError:
-        return "this one cannot be opened"
-    if start == b"PK" or start[:1] == b"\x80":
-        return "this is a pickle, which can run code and is never opened"
-    return "this one is empty" if not start else "this one is of another type or cut short"

@@ -47,17 +47,17 @@ def folders(sweep: Path) -> list[str]:
         (("weights=runs/a,b",), ["dataset=synthetic"]),  # a file's name
     ],
 )  # fmt: skip
-def test_jobs_are_named_by_what_is_swept(train, task, tmp_path, words, names):
-    for place in ("runs/a/x.safetensors", "runs/b/x.safetensors", "runs/a,b"):
+def test_jobs_are_named_by_what_is_swept(train, task, tmp_path, weights, words, names):
+    for place in ("runs/a/x.safetensors", "runs/b/x.safetensors", "runs/a,b", "a b"):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / place).touch()
+        shutil.copy(weights, tmp_path / place)
     assert train("-m", "dataset=synthetic", *words, "hydra.sweep.dir=s p", check=lambda *_: None).code == 0
     assert folders(tmp_path / "s p") == names
 
 
-def test_swept_files_make_a_job_each_below_the_sweep_s_folder(train, task, tmp_path):
+def test_swept_files_make_a_job_each_below_the_sweep_s_folder(train, task, tmp_path, weights):
     for name in ("a", "b c"):
-        (tmp_path / name).touch()
+        shutil.copy(weights, tmp_path / name)
     assert train("-m", "fit=false", "weights=a,b c", "hydra.sweep.dir=here", check=lambda *_: None).code == 0
     assert [config.weights for config, _ in task.calls] == [Path("a"), Path("b c")]
     assert (tmp_path / "here/multirun.yaml").is_file()

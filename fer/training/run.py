@@ -130,7 +130,10 @@ def prepare(config: TrainConfig) -> tuple[Table, SEResNet, Header]:
     architecture = config.model.architecture()
     net = SEResNet(len(table.classes), **architecture)
     if config.weights:
-        print_some(f"starting from {config.weights}; not taken over", transplant(net, table.classes, config.weights))
+        left = transplant(net, table.classes, config.weights)
+        print_some(f"starting from {config.weights}; not taken over", left)
+        if any(not sentence.startswith(("head.", "the head")) for sentence in left):
+            print("to start from the file's own net: model=weights", flush=True)
     mean, std = gray_statistics(table)
     return table, net, Header(table.classes, config.model.input_size, mean, std, architecture)
 

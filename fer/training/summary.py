@@ -18,6 +18,7 @@ from fer.data.table import Split, Table
 from fer.evaluation.apart import APART
 from fer.evaluation.markdown import listed
 from fer.evaluation.search_report import best_command, name_of
+from fer.header import read_header
 from fer.models.se_resnet import SEResNet
 from fer.paths import resolve_weights
 from fer.schema import TrainConfig
@@ -54,9 +55,8 @@ def print_start(config: TrainConfig, folder: Path, table: Table, net: SEResNet, 
         _print_scope(table, folder)
     device = trainer.strategy.root_device
     parameters = sum(weight.numel() for weight in net.parameters())
-    net_name = config.model.name if config.fit else config.weights.name
     facts = {
-        "net": f"{net_name}, {parameters / 1e6:.2f} M parameters, {table.images.shape[1]} pixels",
+        "net": f"{_net_name(config)}, {parameters / 1e6:.2f} M parameters, {table.images.shape[1]} pixels",
         "training": f"{counted(config.trainer.max_epochs, 'epoch')}, batch {config.batch_size}, "
         f"{config.augmentation.name} augmentation, {config.optimizer.name} lr {config.optimizer.lr:g}, "
         f"{config.scheduler.name}, seed {config.seed}",
@@ -66,6 +66,15 @@ def print_start(config: TrainConfig, folder: Path, table: Table, net: SEResNet, 
     for name, fact in facts.items():
         if config.fit or name != "training":
             console.print(f"[bold]{name:9}[/bold] {escape(fact)}", soft_wrap=True)
+
+
+def _net_name(config: TrainConfig) -> str:
+    if not config.weights:
+        return config.model.name
+    header = read_header(config.weights)
+    known, own = header.architecture, config.model.architecture()
+    is_whole = all(known[key] == own[key] for key in ("widths", "depths", "stem_stride", "reduction"))
+    return f"from {shown(config.weights)}: {config.model.name}" if is_whole or not config.fit else config.model.name
 
 
 def scope(table: Table) -> dict[str, Any]:
@@ -136,7 +145,8 @@ def describe(config: TrainConfig, header: Header, trainer: Trainer, folder: Path
     }
     if config.fit:
         return trained | now
-    return trained | now | {"weights": str(config.weights), "weights_sha256": digest(config.weights)}
+    judged = {"weights": str(config.weights), "weights_sha256": digest(config.weights)}
+    return trained | now | judged | ({"evaluation_command": typed} if (typed := as_typed(folder)) else {})
 
 
 def _origin(weights: Path) -> dict[str, Any]:
