@@ -93,7 +93,7 @@ class Command:
             f"{path}: expected name: {path.stem}, as the file is called, but got {found[1]}: change it, as tables and "
             "folders of runs tell it"
             for path, found in told.items()
-            if found and found[1] != path.stem
+            if found and found[1] not in (path.stem, "") and "${" not in found[1]
         ]
 
     def compose(self, words: list[str]) -> DictConfig:

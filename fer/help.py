@@ -64,7 +64,7 @@ def _describe(conf: Path, own: Path | None, group: str, default: str) -> Iterato
         for setting, meaning in _keys(_section(texts[path], group)):
             key = setting.partition("=")[0]
             if "." not in key and key not in told | {"name"}:
-                yield from _row(f"  {group}.{setting}", owner + meaning)
+                yield from _row(f"  {group}.{setting}", owner + meaning if meaning else "")
             told.add(key)
 
 

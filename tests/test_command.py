@@ -79,7 +79,7 @@ def test_help_lists_every_option_and_key(train):
     for group, names in options.items():
         for name in names if group != "experiment" else ():
             plain = yaml.safe_load((ROOT / "conf" / group / f"{name}.yaml").read_text(encoding="utf-8"))
-            keys = [f"{group}.{key}" for key in plain.get(group, plain) if key != "name"]
+            keys = [f"{group}.{key}" for key in plain.get(group, plain) if key not in ("name", "defaults")]
             assert [key for key in keys if not re.search(rf"^    {key}(=\S+)? +\S", page, re.M)] == []
     primary = set(TrainConfig.model_fields) - set(options)
     assert [key for key in [*primary, "trainer.max_epochs"] if f"\n  {key}=" not in page] == []
@@ -161,14 +161,14 @@ def test_a_sweep_with_its_flag_anywhere(train, task, tmp_path):
 
 
 def test_own_strategies_from_another_folder(train, task, tmp_path):
-    own = tmp_path / "my conf" / "augmentation" / "mine.yaml"
+    own = tmp_path / "my conf" / "augmentation" / "my_own.yaml"
     own.parent.mkdir(parents=True)
     flip = "{flip: {_target_: albumentations.HorizontalFlip, p: 0.25}}"
-    own.write_text(f"# mine\nname: mine\ntransforms: {flip}\n")
-    assert train("--config-dir", "my conf", "dataset=synthetic", "augmentation=mine").code == 0
+    own.write_text(f"# mine\nname: my_own\ntransforms: {flip}\n")
+    assert train("--config-dir", "my conf", "dataset=synthetic", "augmentation=my_own").code == 0
     assert task.calls[0][0].augmentation.transforms["flip"]["p"] == 0.25
-    refused = train("--config-dir", "my conf", "dataset=synthetic", "augmentation=mime")
-    assert refused.err.endswith("mid, mine, none, soft, strong, vflip; did you mean mine?\n")
+    refused = train("--config-dir", "my conf", "dataset=synthetic", "augmentation=my_onw")
+    assert refused.err.endswith("did you mean my_own?\n")
 
 
 # --- exit codes ---

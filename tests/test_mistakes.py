@@ -35,8 +35,7 @@ WRONG = {
         "did you mean hflip?",
         "model=null": "model=null: expected one of base, laptop, large, native, small, tiny",
         "experiment=lap": "experiment=lap: expected one of cpu, debug, fer2013_full, fer2013_hflip, fer2013_mid, "
-        "fer2013_none, fer2013_vflip, ferplus_full, ferplus_none, gpu, laptop, recipe, "
-        "shipped; did you mean laptop?",
+        "fer2013_none, fer2013_vflip, ferplus_full, ferplus_none, gpu, laptop, recipe, shipped; did you mean laptop?",
         "loss='focall'": "loss=focall: expected one of cross_entropy, focal; did you mean focal?",
         "optimizer.name=adamw": "optimizer.name=adamw: choose an option by optimizer=adamw, which brings its other "
         "keys along",
