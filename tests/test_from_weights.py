@@ -110,7 +110,7 @@ def test_an_evaluation_s_figures_tell_its_own_command_beside_the_training_s(weig
     assert found["evaluation_command"] == f"python train.py {' '.join(DRAWN)} fit=false weights=FILE tta=flip"
 
 
-def test_of_a_long_row_of_fine_tunings_the_last_are_told(weights, tmp_path, monkeypatch):
+def test_the_last_of_a_long_row_of_fine_tunings_are_told(weights, tmp_path, monkeypatch, capsys):
     from fer.training.run import run
     from fer.weights import Header, load_net, read_weights, save_weights
 
@@ -126,3 +126,4 @@ def test_of_a_long_row_of_fine_tunings_the_last_are_told(weights, tmp_path, monk
     while training := training.get("started_from"):
         names.append(training["name"])
     assert names == ["old.safetensors", *(f"{number}.safetensors" for number in range(179, 160, -1))]
+    assert f"net       from {tmp_path / 'old.safetensors'}: tiny, " in capsys.readouterr().out
