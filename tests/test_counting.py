@@ -12,6 +12,7 @@ from fer.counting import counted
         (1, "photo", "1 photo"),
         (1, "process", "1 process"),
         (2, "process", "2 processes"),
+        (2, "epoch", "2 epochs"),
         (1200, "more track", "1,200 more tracks"),
     ],
 )

@@ -142,3 +142,23 @@ def test_learning_curves_mark_the_best_validation_epoch():
 @pytest.mark.parametrize("history", [{}, {"val/loss": [(0, 1.0)]}, {"train/accuracy": [(0, 0.3), (1, 0.4)]}])
 def test_learning_curves_do_with_what_there_is(history):
     assert pixels(figures.learning_curves(history, "Learning")).std() > 1
+
+
+def test_every_colour_of_the_reliability_is_in_a_legend_that_lies_on_no_bar(case):
+    _, logits, targets, _ = case
+    figure = figures.reliability(logits, targets, "Reliability")
+    figure.canvas.draw()
+    [legend] = figure.legends
+    assert len(legend.get_texts()) == 4  # three colours of bars, and the line
+    assert legend.get_window_extent().y1 < min(axes.get_window_extent().y0 for axes in figure.axes)
+
+
+@pytest.mark.parametrize("shift", [-0.1, 0.1])
+def test_the_best_values_are_written_off_the_training_s_curve(shift):
+    points = [(1, 0.4), (2, 0.5), (3, 0.6)]
+    history = {f"val/{name}": points for name in ("loss", "accuracy")}
+    history |= {f"train/{name}": [(epoch, value + shift) for epoch, value in points] for name in ("loss", "accuracy")}
+    figure = figures.learning_curves(history, "Training")
+    for axes in figure.axes:
+        [label] = axes.texts
+        assert label.get_va() == ("top" if shift > 0 else "bottom")

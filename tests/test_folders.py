@@ -52,6 +52,7 @@ def test_a_finished_run_is_never_touched(train, task, earlier, key):
     result = train(*EASY, "seed=1", f"{key}={earlier}")
     assert result.code == 2
     assert "this is a finished one: choose another folder" in result.err
+    assert "to train its net on, start from weights=" in result.err
     assert contents(earlier) == before
     assert not task.calls
 

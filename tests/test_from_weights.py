@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.conftest import ARCHITECTURE
-from tests.runs import DRAWN, without_figures
+from tests.runs import DRAWN, configure, without_figures
 
 TINY = ARCHITECTURE | {"widths": [8, 16], "depths": [1, 1], "name": "tiny", "input_size": 24}  # of tiny.safetensors
 MINE = """\
@@ -108,3 +108,22 @@ def test_an_evaluation_s_figures_tell_its_own_command_beside_the_training_s(weig
     found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert (found["command"], found["model"]) == (learned["command"], "../x")
     assert found["evaluation_command"] == f"python train.py {' '.join(DRAWN)} fit=false weights=FILE tta=flip"
+
+
+def test_the_last_of_a_long_row_of_fine_tunings_are_told(weights, tmp_path, monkeypatch, capsys):
+    from fer.training.run import run
+    from fer.weights import Header, load_net, read_weights, save_weights
+
+    net, header = load_net(weights)
+    started = None
+    for number in range(180):
+        started = {"name": f"{number}.safetensors"} | ({"started_from": started} if started else {})
+    header = Header(**vars(header) | {"training": {"dataset": "folder", "started_from": started}})
+    save_weights(tmp_path / "old.safetensors", net.state_dict(), header)
+    without_figures(monkeypatch)
+    run(configure("trainer.max_epochs=1", f"weights={tmp_path / 'old.safetensors'}", "test=false"), tmp_path / "run")
+    training, names = read_weights(tmp_path / "run/weights.safetensors")[1].training, []
+    while training := training.get("started_from"):
+        names.append(training["name"])
+    assert names == ["old.safetensors", *(f"{number}.safetensors" for number in range(179, 160, -1))]
+    assert f"net       from {tmp_path / 'old.safetensors'}: tiny, " in capsys.readouterr().out

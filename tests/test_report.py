@@ -55,6 +55,25 @@ def summary(folder):
         return list(csv.DictReader(file))
 
 
+def test_nets_that_may_have_learned_nothing_are_named(tmp_path, make, without_figures):
+    sweep(tmp_path, {"none": 0.19, "mid": 0.21, "vflip": 0.6}, seeds=(1, 2))
+    text = conclusion(make(tmp_path)[1])
+    assert "**Hardly better than chance**: `mid` and `none`." in text
+    for place in tmp_path.glob("*none*"):
+        (place / "predictions.csv").unlink()  # without which nobody knows the classes' shares
+    assert "**Hardly better than chance**: `mid`." in conclusion(make(tmp_path)[1])
+
+
+def test_a_difference_is_the_same_in_the_conclusion_and_in_the_table(tmp_path, make, without_figures):
+    sweep(tmp_path, {"none": 0.6, "mid": 0.5}, seeds=(1,), images=400)
+    path = next(tmp_path.glob("*mid*")) / "metrics.json"
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps(found | {"test/accuracy": 0.501}))  # a tie of six decimals that was called otherwise
+    text = make(tmp_path)[1]
+    assert "`mid` (−10.0 points of accuracy" in conclusion(text)
+    assert "| `mid` | −10.0 |" in text.partition("## Difference")[2]
+
+
 def test_a_whole_report(tmp_path, make):
     sweep(tmp_path, {"none": 0.6, "mid": 0.8, "vflip": 0.6}, seeds=(1, 2, 3), spread=0.01)
     code, text, out, err = make(tmp_path)

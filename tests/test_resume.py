@@ -341,3 +341,11 @@ def test_a_killed_command_is_resumed_by_itself_and_the_folder(kill, tmp_path, wh
     wait_until_gone(group)
     assert command(*LONG, f"resume={twice}")[0] == 0
     assert outcome(twice) == whole
+
+
+def test_an_interruption_tells_whether_anything_was_kept(tmp_path, monkeypatch, capsys):
+    for epoch, told in enumerate(
+        ("nothing was kept, as no epoch had ended: the same command with resume=", "to go on: the")
+    ):
+        interrupted(monkeypatch, configure("test=false"), tmp_path / str(epoch), epoch, KeyboardInterrupt())
+        assert f"\n{told}" in capsys.readouterr().out

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import threading
 import warnings
 
@@ -107,7 +108,7 @@ def test_the_history_is_a_row_for_each_epoch(finished, events):
     with (finished / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
-    logged = [point.value for point in events.Scalars("val/accuracy")]
+    logged = [point.value for point in events.Scalars("accuracy/val")]
     assert [float(row["val/accuracy"]) for row in rows] == pytest.approx(logged)
     found = results(finished)
     assert (found["epochs"], found["best_epoch"]) == (3, 1 + logged.index(max(logged)))
@@ -140,15 +141,17 @@ def test_figures_are_written(finished):
 
 def test_the_dashboard_has_curves_and_figures(events):
     scalars = set(events.Tags()["scalars"])
-    assert {"train/loss", "train/images_per_second", "val/loss", "train/sample_loss", "val/f1/happy"} <= scalars
+    assert {"loss/train", "images_per_second/train", "loss/val", "sample_loss/train", "f1/happy/val"} <= scalars
+    assert sorted(scalars)[:2] == ["accuracy/train", "accuracy/val"]  # what the page begins with
     (rate,) = [name for name in scalars if name.startswith("lr") and name.endswith("pg1")]
-    assert len(events.Scalars(rate)) == len(events.Scalars("val/accuracy")) == 3
-    assert all(point.value > 0 for point in events.Scalars("train/images_per_second"))
-    images = set(events.Tags()["images"])
-    assert {"augmented_batch", *(f"val/{name}" for name in DRAWN), *(f"best/test/{name}" for name in DRAWN)} <= images
-    assert [image.step for image in events.Images("val/confusion")] == [1, 2]
-    image = events.Images("val/gradcam")[0]
-    assert (image.width, image.encoded_image_string[:4]) == (1200, b"\x89PNG")
+    assert len(events.Scalars(rate)) == len(events.Scalars("accuracy/val")) == 3
+    assert all(point.value > 0 for point in events.Scalars("images_per_second/train"))
+    images = events.Tags()["images"]
+    assert sorted(images) == ["view/augmented_batch", "view/val/confusion", "view/val/gradcam", "view/val/mistakes"]
+    assert min(images) > max(scalars)
+    assert [image.step for image in events.Images("view/val/confusion")] == [1, 2]
+    image = events.Images("view/val/gradcam")[0]
+    assert (image.width, image.encoded_image_string[:4]) == (600, b"\x89PNG")
 
 
 def test_the_dashboard_s_table_of_runs_has_settings_and_final_metrics(events, finished):
@@ -163,6 +166,29 @@ def test_the_dashboard_s_table_of_runs_has_settings_and_final_metrics(events, fi
     assert {"final/test/accuracy", "final/val/f1_macro"} <= names
     value = events.Scalars("final/test/accuracy")[-1].value
     assert value == pytest.approx(results(finished)["test/accuracy"])
+
+
+def test_a_log_is_told_early_how_long_the_training_will_take(tmp_path, quick, capsys, monkeypatch):
+    monkeypatch.setattr("fer.training.progress.FIRST", 0)
+    run(configure("test=false"), tmp_path)
+    out, err = capsys.readouterr()
+    assert re.findall(r"^epoch \S+?:.*", out, re.M) == re.findall(
+        r"^epoch 1/2: 33% after 0 s, about .+ left$", out, re.M
+    )
+    assert out.count(" left\n") == 3  # and a line for each of two epochs
+    assert err == ""
+
+
+def test_a_terminal_is_shown_epoch_loss_and_time_from_the_first_batches_on(tmp_path, quick, capsys, monkeypatch):
+    monkeypatch.setattr("fer.training.progress.EVERY", 0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    run(configure("test=false"), tmp_path)
+    out, err = capsys.readouterr()
+    shown = err.split("\r\x1b[K")
+    assert re.fullmatch(r"epoch 1/2   33%  loss \d+\.\d{3}  \d+ s left", shown[1])
+    assert [place for place in shown if "100%" in place and place.startswith(("epoch 1/2", "epoch 2/2"))]
+    assert shown[-1] == ""  # nothing stays
+    assert not re.search("after|100%", out)
 
 
 def test_a_folder_s_name_is_printed_as_it_is(tmp_path, quick, capsys):

@@ -20,7 +20,8 @@ MOST = 5  # settings of one kind that a sentence names
 def conclude(ranking: Ranking) -> list[str]:
     """Return the lines of a task: the choice in a sentence, and a point for each verdict and each caveat."""
     name = ranking.baseline.setting.name
-    said = [f"The baseline is {code(name)}."] if ranking.others and len(name) > SHORT else []
+    said = [_by_chance(ranking)]
+    said += [f"The baseline is {code(name)}."] if ranking.others and len(name) > SHORT else []
     said += [_of_kind(ranking, kind) for kind in KINDS]
     count = sum(verdict(row, ranking.split) != "unknown" for row in ranking.others)
     if count:
@@ -42,6 +43,18 @@ def _choice(ranking: Ranking) -> str:
         )
     own = ", the baseline itself" if best is ranking.baseline else ""
     return f"**Best on validation, and so the choice: {code(best.setting.name)}** ({shown} there){own}{test}."
+
+
+def _by_chance(ranking: Ranking) -> str:
+    """Name the settings whose nets may have learned nothing, "" if there are none."""
+    rows = [row for row in ranking.rows if row.is_chance(ranking.split)]
+    if not rows:
+        return ""
+    whose = listed([code(row.setting.name) for row in rows], MOST)
+    return (
+        f"**Hardly better than chance**: {whose}. No run's 95 % interval of accuracy on {PLACES[ranking.split]} lies "
+        "above the share of the largest class, so that a choice among such nets tells nothing."
+    )
 
 
 def _test(row: Row) -> str:
@@ -84,7 +97,7 @@ def _of_kind(ranking: Ranking, kind: str) -> str:
     if not rows:
         return ""
     sentence, evidence = KINDS[kind]
-    told = listed([code(row.setting.name) + _evidence(row, ranking.split, evidence) for row in rows], MOST)
+    told = listed([code(row.setting.name) + _evidence(row, ranking, evidence) for row in rows], MOST)
     return sentence.format(split=PLACES[ranking.split], baseline=_baseline(ranking), told=told)
 
 
@@ -94,15 +107,15 @@ def _baseline(ranking: Ranking) -> str:
     return code(name) if len(name) <= SHORT else "the baseline"
 
 
-def _evidence(row: Row, split: str, which: str) -> str:
+def _evidence(row: Row, ranking: Ranking, which: str) -> str:
     """Return the size of a difference, and the intervals and p of all tests, of those that tell nothing, or of one."""
     if not which:
         return ""
-    images = row.images.get(f"{split}/accuracy")
+    images = row.images.get(f"{ranking.split}/accuracy")
     tests = [("images", images, row.p_images), ("seeds", row.seeds, row.p_seeds)]
     tests = [test for test in tests if test[1] and (which != "unclear" or test[2] >= ALPHA)]
     told = [f"over {over} {span(found)}, {p_equals(p)}" for over, found, p in tests[: 1 if which == "first" else 2]]
-    return f" ({points((images or row.seeds).value)} points of accuracy; {'; '.join(told)})"
+    return f" ({points(ranking.change(row, f'{ranking.split}/accuracy'))} points of accuracy; {'; '.join(told)})"
 
 
 def _few_seeds(ranking: Ranking) -> list[str]:

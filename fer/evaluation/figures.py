@@ -34,6 +34,11 @@ from fer.evaluation.style import (
 
 HEAT = LinearSegmentedColormap.from_list("heat", ["#3B0F70", "#B5367A", "#F4731C", "#FFD21F"])
 
+TRAINING_LOSS = (
+    "Training's loss is of augmented faces, with dropout and, as set, label smoothing and weights: it may lie above\n"
+    "validation's, which has none of them. Training's accuracy is of a sample of its faces as they are."
+)
+
 Images = Tensor | np.ndarray
 
 
@@ -122,13 +127,13 @@ def reliability(logits: Tensor, targets: Tensor, title: str) -> Figure:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     bar = {"align": "edge", "width": 0.92 / CALIBRATION_BINS}
     left, gap = edges[:-1], mean - accuracy
-    upper.bar(left, np.minimum(accuracy, mean), color=BLUE, **bar)
-    upper.bar(left, np.maximum(gap, 0), bottom=accuracy, color=AMBER, label="confidence above accuracy", **bar)
-    upper.bar(left, np.maximum(-gap, 0), bottom=mean, color=TEAL, label="accuracy above confidence", **bar)
+    upper.bar(left, np.minimum(accuracy, mean), color=BLUE, label="accuracy and confidence", **bar)
+    upper.bar(left, np.maximum(gap, 0), bottom=accuracy, color=AMBER, label="confidence beyond accuracy", **bar)
+    upper.bar(left, np.maximum(-gap, 0), bottom=mean, color=TEAL, label="accuracy beyond confidence", **bar)
     halo = withStroke(linewidth=3, foreground="white")
     upper.plot((0, 1), (0, 1), "--", color=INK, linewidth=1.3, path_effects=[halo], label="perfect calibration")
     upper.set_ylim(0, 1)
-    upper.legend(loc="upper left", frameon=False, fontsize=10.5, labelcolor=INK)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=10.5, labelcolor=INK)
     lower.bar(left, counts / len(confidence), color=MUTED, **bar)
     for axes in (upper, lower):
         axes.xaxis.set_major_formatter(PercentFormatter(1))
@@ -267,7 +272,8 @@ def learning_curves(history: Mapping[str, Sequence[tuple[int, float]]], title: s
             others are left out.
         title: heading.
     """
-    figure = new_figure(title, 4.0)
+    figure = new_figure(title, 4.3)
+    figure.supxlabel(TRAINING_LOSS, x=0.015, ha="left", fontsize=9.5, color=MUTED)
     for axes, name, best in zip(figure.subplots(1, 2), ("loss", "accuracy"), (min, max), strict=True):
         for part, label, colour in (("train", "training", AMBER), ("val", "validation", BLUE)):
             if points := history.get(f"{part}/{name}"):
@@ -278,9 +284,11 @@ def learning_curves(history: Mapping[str, Sequence[tuple[int, float]]], title: s
             epoch, value = best(points, key=lambda point: point[1])
             axes.plot(epoch, value, "o", markersize=8, markerfacecolor="white", markeredgecolor=BLUE, markeredgewidth=2)
             text = f"{value:.3f}" if name == "loss" else f"{value:.1%}"
-            style = {"ha": "center", "fontsize": 10.5, "fontweight": "bold", "color": BLUE}
-            axes.annotate(text, (epoch, value), (0, 9), textcoords="offset points", **style)
-        axes.margins(y=0.12)
+            is_below = dict(history.get(f"train/{name}", ())).get(epoch, -np.inf) > value  # away from training's curve
+            style = {"ha": "center", "va": "top" if is_below else "bottom", "fontweight": "bold", "color": BLUE}
+            style |= {"fontsize": 10.5, "path_effects": [withStroke(linewidth=3, foreground="white")]}
+            axes.annotate(text, (epoch, value), (0, -7 if is_below else 7), textcoords="offset points", **style)
+        axes.margins(y=0.16)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         style_axes(axes, "epoch", name)
     axes.yaxis.set_major_formatter(PercentFormatter(1))

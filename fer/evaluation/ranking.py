@@ -36,6 +36,13 @@ class Row:
     p_seeds: float = math.nan
     confusion: np.ndarray | None = None
 
+    def is_chance(self, split: str) -> bool:
+        """Tell whether no run is clearly better than to call all faces by the commonest class of the split."""
+        runs = self.setting.runs
+        known = [run.predictions[split].targets for run in runs if split in run.predictions]
+        share = max(np.bincount(targets).max() / len(targets) for targets in known) if known else math.nan
+        return all(run.figure(f"{split}/accuracy_low") <= share for run in runs)
+
     def mean(self, key: str) -> float:
         """Return the mean of a figure over the runs; NaN if there is none."""
         return self.figures[key].mean if key in self.figures else math.nan
@@ -58,6 +65,10 @@ class Ranking:
     baseline: Row
     monitor: str
     split: str
+
+    def change(self, row: Row, key: str) -> float:
+        """Return a setting's figure minus the baseline's: the one that its interval is around, where there is one."""
+        return row.images[key].value if key in row.images else row.mean(key) - self.baseline.mean(key)
 
     @property
     def others(self) -> list[Row]:

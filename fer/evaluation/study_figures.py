@@ -128,7 +128,7 @@ def recalls(ranking: Ranking) -> Figure:
 def recall_change(row: Row, ranking: Ranking, label: str) -> float:
     """Return how much more often than by the baseline a class is found."""
     key = f"{ranking.split}/recall/{label}"
-    return row.mean(key) - ranking.baseline.mean(key)
+    return ranking.change(row, key)
 
 
 def confusion_change(ranking: Ranking, row: Row) -> Figure:

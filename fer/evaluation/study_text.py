@@ -134,7 +134,7 @@ def compared(ranking: Ranking) -> list[str]:
     header += ["val accuracy", "over images"] if split == "test" else []
     rows = []
     for row in ranking.others:
-        first, *more = ([_change(row, ranking, key), span(row.images.get(key))] for key in keys)
+        first, *more = ([points(ranking.change(row, key)), span(row.images.get(key))] for key in keys)
         tests = [p_value(row.p_images), span(row.seeds), p_value(row.p_seeds)]
         rows.append([code(row.setting.name), *first, *tests, *(cell for pair in more for cell in pair)])
     baseline, count = code(ranking.baseline.setting.name), len(ranking.others)
@@ -144,10 +144,6 @@ def compared(ranking: Ranking) -> list[str]:
         "",
         *table(header, rows),
     ]
-
-
-def _change(row: Row, ranking: Ranking, key: str) -> str:
-    return points(row.mean(key) - ranking.baseline.mean(key))
 
 
 def by_class(ranking: Ranking) -> list[str]:

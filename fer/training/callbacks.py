@@ -16,6 +16,7 @@ from fer.data.loading import Batch
 from fer.evaluation.results import History, write_history
 from fer.monitor import sign
 from fer.training.module import not_finite
+from fer.training.progress import format_seconds
 
 CHECK_EVERY = 50  # steps; looking at the loss makes a GPU wait
 
@@ -124,10 +125,3 @@ class Record(Callback):
 def best_point(points: list[tuple[int, float]], monitor: str) -> tuple[int, float]:
     """Return the best epoch, and what the monitor was there: of equal ones the first, as best.ckpt keeps it."""
     return max(points, key=lambda point: sign(monitor) * point[1])
-
-
-def format_seconds(seconds: float) -> str:
-    """Return "45 s", "12 min" or "3.5 h"."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

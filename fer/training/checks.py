@@ -172,7 +172,10 @@ def _check_folder(job: Job) -> Iterator[str]:
     if is_at_work(folder) and not job.joins:
         yield str(AtWork(folder))
     elif (folder / RESULTS).exists():
-        yield f"{folder}: expected a new or an interrupted run, but this is a finished one: choose another folder"
+        yield (
+            f"{folder}: expected a new or an interrupted run, but this is a finished one: choose another folder; to "
+            f"train its net on, start from weights={folder / 'weights.safetensors'} with a gentle optimizer.lr=0.01"
+        )
     elif not resumed and any((folder / name).exists() for name in (SETTINGS, "checkpoints", "study.journal")):
         what = "a search" if (folder / "study.journal").exists() else "an interrupted run"
         yield f"{folder}: holds {what}: go on with resume={folder}, or choose another folder"

@@ -1,5 +1,6 @@
 """What a run shows: TensorBoard while it trains, and the same figures as PNG files when it is done."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,12 @@ from fer.training.settings import telling_settings
 
 SHOWN = 24  # faces of an augmented batch
 EXPLAINED = 12  # faces with a heatmap
+WATCHED = ("confusion", "mistakes", "gradcam")  # figures on the dashboard; figures/ has all
 FINAL = ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "loss")  # columns of HPARAMS, for val and test
 
 
 class Dashboard(Callback):
-    """Log the first augmented batch, and the validation's figures after epochs 1, 2, 4, 8, ...
+    """Log the first augmented batch, and a few figures of the validation after epochs 1, 2, 4, 8, ...
 
     Must come before the weights' average in the list of callbacks, so that the averaged net is shown.
 
@@ -48,10 +50,10 @@ class Dashboard(Callback):
         epoch = trainer.current_epoch + 1
         if epoch & (epoch - 1) or not trainer.is_global_zero:
             return
-        drawn = draw_evaluation(module, "val", self.data.parts[Split.VAL])
+        drawn = draw_evaluation(module, "val", self.data.parts[Split.VAL], WATCHED)
         drawn |= draw_augmented(module, self.data) if epoch == 1 else {}
         for name, figure in drawn.items():
-            _log(trainer.logger, name, _image(figure), epoch)
+            _log(trainer.logger, f"view/{name}", _image(figure, 0.5), epoch)
 
 
 def draw_augmented(module: EmotionModule, data: FaceData) -> dict[str, Figure]:
@@ -62,28 +64,29 @@ def draw_augmented(module: EmotionModule, data: FaceData) -> dict[str, Figure]:
     return {"augmented_batch": figures.faces(inputs, names, "Training faces as the net sees them")}
 
 
-def draw_evaluation(module: EmotionModule, split: str, table: Table) -> dict[str, Figure]:
+def draw_evaluation(module: EmotionModule, split: str, table: Table, names: Sequence[str] = ()) -> dict[str, Figure]:
     """Return the figures of a split that was just judged, by name.
 
     Args:
         module: whose `outputs[split]` are drawn.
         split: "val" or "test".
         table: the faces of that split, in the order of the outputs.
+        names: of the figures ("confusion"); all if there are none.
     """
     logits, targets, rows = module.outputs[split]
     where = np.searchsorted(table.rows, rows.numpy())
     images, classes = table.images[where], module.classes
     title = {"val": "Validation", "test": "Test"}[split]
     n = f"{title}, n = {len(targets):,}"
-    metrics = evaluate(logits, targets, classes)
-    return {
-        f"{split}/confusion": figures.confusion_matrix(confusion(logits, targets, classes), classes, n),
-        f"{split}/per_class": figures.per_class(metrics, classes, n),
-        f"{split}/reliability": figures.reliability(logits, targets, n),
-        f"{split}/coverage": figures.coverage(logits, targets, f"{n}: if unsure faces may be left out"),
-        f"{split}/mistakes": figures.mistakes(images, logits, targets, classes, f"{title}: surest mistakes"),
-        f"{split}/gradcam": _draw_heatmaps(module, images, logits, targets, title),
+    draw: dict[str, Callable[[], Figure]] = {
+        "confusion": lambda: figures.confusion_matrix(confusion(logits, targets, classes), classes, n),
+        "per_class": lambda: figures.per_class(evaluate(logits, targets, classes), classes, n),
+        "reliability": lambda: figures.reliability(logits, targets, n),
+        "coverage": lambda: figures.coverage(logits, targets, f"{n}: if unsure faces may be left out"),
+        "mistakes": lambda: figures.mistakes(images, logits, targets, classes, f"{title}: surest mistakes"),
+        "gradcam": lambda: _draw_heatmaps(module, images, logits, targets, title),
     }
+    return {f"{split}/{name}": draw[name]() for name in names or draw}
 
 
 def draw_history(history: History) -> dict[str, Figure]:
@@ -108,13 +111,11 @@ def _draw_heatmaps(module: EmotionModule, images: np.ndarray, logits: Tensor, ta
 def publish_figures(
     logger: TensorBoardLogger, folder: Path, drawn: dict[str, Figure], config: TrainConfig, results: dict[str, Any]
 ) -> None:
-    """Write the figures as PNG files ("val/confusion" as val_confusion.png) and log them, with the HPARAMS table."""
+    """Write the figures as PNG files ("val/confusion" as val_confusion.png), and log the HPARAMS table."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
-        image = _image(figure)
         with atomic_file(folder / f"{name.replace('/', '_')}.png", "wb") as file:
-            file.write(image.encoded_image_string)
-        _log(logger, f"best/{name}", image, 0)
+            file.write(_image(figure).encoded_image_string)
     final = {
         f"final/{key}": results[key] for name in FINAL for key in (f"val/{name}", f"test/{name}") if key in results
     }
@@ -122,11 +123,13 @@ def publish_figures(
     logger.finalize("success")
 
 
-def _image(figure: Figure) -> Summary.Image:
-    """Draw and encode a figure once, for its file and for TensorBoard, whose own way takes twice as long for each."""
+def _image(figure: Figure, scale: float = 1.0) -> Summary.Image:
+    """Draw and encode a figure, for its file or, scaled, for TensorBoard, whose own way takes twice as long."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     pixels = cv2.cvtColor(np.asarray(canvas.buffer_rgba()), cv2.COLOR_RGBA2BGR)  # (H, W, 3)
+    if scale != 1:
+        pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     height, width, colours = pixels.shape
     png = cv2.imencode(".png", pixels)[1].tobytes()
     return Summary.Image(height=height, width=width, colorspace=colours, encoded_image_string=png)

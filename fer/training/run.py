@@ -217,6 +217,13 @@ def whole(folder: Path) -> Path:
     return folder.parent if is_part else folder
 
 
+def _how_to_go_on(folder: Path) -> str:
+    again = f"the same command with resume={shown(whole(folder))}"
+    if whole(folder) == folder and not (folder / "checkpoints/last.ckpt").exists():
+        return f"nothing was kept, as no epoch had ended: {again} starts anew in this folder"
+    return f"to go on: {again}"
+
+
 @contextmanager
 def resumable(folder: Path, config: TrainConfig) -> Iterator[None]:
     """Say how to go on after an interruption.
@@ -234,7 +241,7 @@ def resumable(folder: Path, config: TrainConfig) -> Iterator[None]:
         if isinstance(error, SystemExit) and not isinstance(error.__context__, KeyboardInterrupt):
             raise
         if config.fit:
-            print(f"\nto go on: the same command with resume={shown(whole(folder))}", flush=True)
+            print(f"\n{_how_to_go_on(folder)}", flush=True)
         if isinstance(error, SystemExit):
             raise KeyboardInterrupt from error
         raise

@@ -34,6 +34,7 @@ SHOWN = (  # metric, heading, whether it has an interval
     ("ece", "ECE", False),
 )
 LIBRARIES = ("torch", "torchvision", "lightning", "albumentations", "torchmetrics", "opencv-python", "numpy")
+STARTS = 20  # trainings that a weights file names as those it started from
 MOST = 20  # sentences of a list, the rest only counted
 
 
@@ -150,11 +151,20 @@ def describe(config: TrainConfig, header: Header, trainer: Trainer, folder: Path
 
 
 def _origin(weights: Path) -> dict[str, Any]:
-    """Return what a weights file says of itself, for the training that starts from it: its own start included."""
+    """Return what a weights file says of itself, for the training that starts from it: its own start included.
+
+    Of a long row of fine-tunings, only the last are kept, since no file may say more than can be read.
+    """
     training = read_weights(weights)[1].training
     kept = ("dataset", "command", "seed", "epochs", "started_from")
     file = resolve_weights(weights)
-    return {"name": file.name, "sha256": digest(file)} | {key: training[key] for key in kept if key in training}
+    origin = {"name": file.name, "sha256": digest(file)} | {key: training[key] for key in kept if key in training}
+    earliest: Any = origin
+    for _ in range(STARTS - 1):
+        earliest = earliest.get("started_from") if isinstance(earliest, dict) else None
+    if isinstance(earliest, dict):
+        earliest.pop("started_from", None)
+    return origin
 
 
 def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[str], folder: Path) -> None:

@@ -1,15 +1,14 @@
 """Lightning's Trainer for a configuration: the device, the precision, and what watches over the training."""
 
 import logging
-import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.environments import (
     ClusterEnvironment,
@@ -24,6 +23,7 @@ from fer.training.callbacks import FiniteLoss, Patience
 from fer.training.checkpoints import BestAndLast, MovingAverage, WholeCheckpoints
 from fer.training.devices import choose_devices, find_accelerator
 from fer.training.distributed import SharedBatchNorms
+from fer.training.progress import Progress
 from fer.training.schedules import choose_precision
 
 
@@ -40,13 +40,25 @@ class SteadyTrainer(Trainer):
 
 
 class Events(TensorBoardLogger):
-    """TensorBoard's logger, without the file of settings beside it: `.hydra/` holds them all."""
+    """TensorBoard's logger, with "val/accuracy" as accuracy/val: its page is sorted, and so begins with the curves.
+
+    It writes no file of settings beside: `.hydra/` holds them all.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, name="", version="", default_hp_metric=False)
 
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log under "accuracy/val" what is called "val/accuracy", so that a metric's curves lie side by side."""
+        super().log_metrics({_tag(name): value for name, value in metrics.items()}, step)
+
     def save(self) -> None:
         """Lightning would write hparams.yaml, empty."""
+
+
+def _tag(name: str) -> str:
+    split, _, metric = name.partition("/")
+    return f"{metric}/{split}" if split in ("train", "val") else name
 
 
 def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) -> Trainer:
@@ -61,14 +73,18 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
     # An aid to find uninitialised memory that comes with `deterministic`: 7 % of a step here.
     torch.utils.deterministic.fill_uninitialized_memory = False
     monitor = config.monitor
-    callbacks = [*watchers, FiniteLoss(), LearningRateMonitor("epoch"), BestAndLast(folder / "checkpoints", monitor)]
+    callbacks = [
+        Progress(),
+        *watchers,
+        FiniteLoss(),
+        LearningRateMonitor("epoch"),
+        BestAndLast(folder / "checkpoints", monitor),
+    ]
     if config.ema:
         callbacks.append(MovingAverage(config.ema))
     if config.early_stopping:
         mode = "max" if sign(monitor) > 0 else "min"
         callbacks.append(Patience(monitor, patience=config.early_stopping, mode=mode, check_finite=False))
-    if in_terminal := sys.stderr.isatty():
-        callbacks.append(TQDMProgressBar(refresh_rate=10, leave=False))
     accelerator = find_accelerator(config.trainer.accelerator)
     is_shared = bool(config.trainer.shared_by) and accelerator != "mps"  # of which a machine has one
     return SteadyTrainer(
@@ -90,7 +106,7 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
         logger=Events(folder),
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # fer.data.loading.Batches does its work
-        enable_progress_bar=in_terminal,
+        enable_progress_bar=False,
         enable_model_summary=False,
     )
 
