@@ -4,10 +4,11 @@ Hydra composes, `fer.schema` judges. Every mistake of every job is collected, so
 """
 
 import itertools
+import math
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -15,20 +16,32 @@ from typing import Any, get_type_hints
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 import fer.resolvers  # noqa: F401 (for OmegaConf)
-from fer.errors import UserError
-from fer.mistakes import OPEN, find, mistakes, nearest, sentences, unknown_key
+from fer.bounds import JOBS
+from fer.errors import UserError, printable
+from fer.mistakes import OPEN, find, mistakes, nearest, sentences, shown, unknown_key
 from fer.nested import leaves
 
 # Their values are taken as typed, since Hydra's grammar trips over blanks, accents, brackets, "=", "?" and ",".
 PATHS = ("dataset.root", "weights", "resume", "hydra.run.dir", "hydra.sweep.dir", "input", "output", "detector.model")
-REFUSALS = (HydraException, OmegaConfBaseException, ValueError, AttributeError)  # what composing raises
+SWEPT = PATHS[:2]  # of them, those of which a sweep can have several
+# What composing raises.
+REFUSALS = (
+    HydraException,
+    OmegaConfBaseException,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    OSError,
+)
+FOREIGN = ("hydra.sweeper", "hydra/sweeper", "hydra.callbacks")  # would start other jobs than those that were checked
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,15 @@ class Job:
     schema: type[BaseModel]
     config: Any = None  # the checked model, if nothing is wrong
     folder: Path | None = None  # likewise; in a sweep, below the sweep's own, in which its name is unique
+    unresolved: dict[str, Any] = field(default_factory=dict)  # as plain, but for what stands in place of a value
     is_queued: bool = False  # on a Slurm cluster, and so not to run on this machine
+    is_kept: bool = True  # its settings, in its folder, which is then its own
+    is_new: bool = False  # its folder, which nobody has named: if there is one of that name, another is made
+
+    @property
+    def joins(self) -> bool:
+        """Whether it may work in its folder beside others: a search does that goes on."""
+        return bool(self.plain.get("sweep") and self.plain.get("resume"))
 
     def part(self, name: str) -> Any:
         """Return the checked value of one key or section; None if it is wrong, whatever the others are."""
@@ -86,12 +107,23 @@ class Job:
             return None
 
 
-def quote_path(word: str) -> str:
-    """Return `key=path` with the path quoted for Hydra and `~` expanded; other words as they are."""
+def quote_path(word: str, multirun: bool = False) -> str:
+    """Return `key=path` with the path quoted for Hydra and `~` expanded; other words as they are.
+
+    Args:
+        word: as typed.
+        multirun: whether a list of existing paths is several values to sweep over.
+    """
     key, equals, value = word.partition("=")
     if key.lstrip("+") not in PATHS or not equals or value in ("", "null") or _is_quoted(word, value):
         return word
-    return f"{key}={_quoted(os.path.expanduser(value))}"  # noqa: PTH111 (pathlib's fails for ~nobody)
+    paths = [os.path.expanduser(path) for path in value.split(",")]  # noqa: PTH111 (pathlib's fails for ~nobody)
+    is_list = multirun and key in SWEPT and not _exists(value) and all(map(_exists, paths))
+    return f"{key}={','.join(map(_quoted, paths if is_list else [os.path.expanduser(value)]))}"  # noqa: PTH111
+
+
+def _exists(path: str) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 (pathlib's fails for a name that is too long)
 
 
 def _quoted(text: str) -> str:
@@ -132,6 +164,9 @@ def read_jobs(command: Command, schema: type[BaseModel]) -> tuple[list[Job], lis
         if command.multirun:  # a sweep takes the last of several words for one key
             overrides = list({override.get_key_element(): override for override in overrides}.values())
         choices = [words for override in overrides if (words := _words(override, command, errors))]
+        if (count := math.prod(map(len, choices))) > JOBS:
+            errors.append(f"-m: expected at most {JOBS} jobs in a sweep, but got {count}: sweep over fewer values")
+            return [], errors
         jobs = [_read_job(command, list(words), schema, errors) for words in itertools.product(*choices)]
     return [job for job in jobs if job], list(dict.fromkeys(errors))
 
@@ -155,7 +190,7 @@ def _parse(word: str, errors: list[str]) -> Override | None:
         if override.key_or_group:
             return override
     hint = "quote what has blanks or special characters: 'key=\"a, b\"'" if "=" in word else "see --help"
-    errors.append(f"{word}: expected key=value; {hint}")
+    errors.append(f"{printable(word)}: expected key=value; {hint}")
     return None
 
 
@@ -165,6 +200,12 @@ def _words(override: Override, command: Command, errors: list[str]) -> list[str]
     if override.key_or_group == "hydra.mode":
         errors.append("hydra.mode: expected -m for a sweep, and nothing for one run")
         return []
+    if override.is_hydra_override() and _is_foreign(override):
+        errors.append(
+            f"{override.input_line}: expected hydra/launcher=basic, parallel or slurm, and their keys: nothing else "
+            "may start the jobs"
+        )
+        return []
     if override.key_or_group == "hydra/launcher" and not command.multirun:
         errors.append(f"{override.input_line}: launches the jobs of a sweep: add -m")
         return []
@@ -173,9 +214,11 @@ def _words(override: Override, command: Command, errors: list[str]) -> list[str]
         return []
     if override.is_sweep_override():
         try:
+            if _is_endless(override.value()):
+                raise ValueError(f"expected at most {JOBS} values for a sweep: take larger steps")
             words = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
-        except HydraException as error:
-            errors.append(f"{override.input_line}: {_first_line(error)}")
+        except REFUSALS as error:
+            errors.append(f"{override.input_line}: {first_line(error)}")
             return []
     if override.is_delete():
         return words
@@ -184,6 +227,17 @@ def _words(override: Override, command: Command, errors: list[str]) -> list[str]
     found = {word: _wrong_option(override.key_or_group, word.partition("=")[2], options) for word in words}
     errors += filter(None, found.values())
     return [word for word in words if not found[word]]
+
+
+def _is_foreign(override: Override) -> bool:
+    """Tell whether a word would have Hydra call something else than it does by the files in conf/."""
+    key = override.key_or_group
+    return "_target_" in override.input_line or (key.startswith(FOREIGN) and key != "hydra.sweeper.max_batch_size")
+
+
+def _is_endless(value: Any) -> bool:
+    """Tell whether a range has more values than a sweep has jobs; `range(1000000000)` is not to be counted by them."""
+    return isinstance(value, RangeSweep) and abs(value.stop - value.start) > JOBS * abs(value.step) > 0
 
 
 def _wrong_option(key: str, value: str, options: dict[str, list[str]]) -> str | None:
@@ -200,30 +254,36 @@ def _read_job(command: Command, words: list[str], schema: type[BaseModel], error
     """Compose one job as Hydra will; if that fails, name all keys at fault and judge the rest."""
     try:
         composed = command.compose(words)
-        job = Job(_without_hydra(composed), schema, is_queued="SlurmLauncher" in composed.hydra.launcher._target_)
+        job = Job(_without_hydra(composed, True), schema, unresolved=_without_hydra(composed, False))
+        job.is_queued = "SlurmLauncher" in composed.hydra.launcher._target_
+        job.is_kept = composed.hydra.output_subdir is not None
     except REFUSALS as error:
         if (rest := _without_faults(command, words, errors)) != words:
             return _read_job(command, rest, schema, errors)
-        errors.append(_first_line(error))
+        errors.append(first_line(error))
         return None
     try:
         config = schema.model_validate(job.plain)
         key = "sweep" if command.multirun else "run"
-        if folder := job.plain.get("resume") or composed.hydra[key].dir:
-            subdir = composed.hydra.sweep.subdir if command.multirun else ""
-            job.config, job.folder = config, Path(folder) / subdir
-        else:
+        subdir = composed.hydra.sweep.subdir if command.multirun else ""
+        if not (folder := job.plain.get("resume") or composed.hydra[key].dir):
             errors.append(f"hydra.{key}.dir: expected a folder, but got nothing")
+        elif subdir != Path(subdir).name or subdir == "..":
+            errors.append(f"hydra.sweep.subdir: expected a name for each job's folder, but got {shown(subdir)}")
+        else:
+            job.config, job.folder = config, Path(folder) / subdir
+            is_named = any(word.lstrip("+").startswith(f"hydra.{key}.dir=") for word in words)
+            job.is_new = not is_named and not job.plain.get("resume")
     except ValidationError as error:
         errors += sentences(error, job.plain)
     except REFUSALS as error:
-        errors.append(_first_line(error))
+        errors.append(first_line(error))
     return job
 
 
-def _without_hydra(composed: DictConfig) -> dict[str, Any]:
-    own = OmegaConf.create({key: composed[key] for key in composed if key != "hydra"})
-    return OmegaConf.to_container(own, resolve=True)
+def _without_hydra(composed: DictConfig, resolve: bool) -> dict[str, Any]:
+    own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    return OmegaConf.to_container(own, resolve=resolve)
 
 
 def _without_faults(command: Command, words: list[str], errors: list[str]) -> list[str]:
@@ -259,8 +319,9 @@ def _key_fault(override: Override, plain: dict[str, Any]) -> str | None:
     return f"{line}: {key} is already there: leave out the +" if override.is_add() else None
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+def first_line(error: Exception) -> str:
+    """Return what an error says, in short; if it says nothing, its kind."""
+    return next(iter(str(error).strip().splitlines()), f"Hydra refuses the settings ({type(error).__name__})")
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], ignore: tuple[str, ...]) -> list[str]:

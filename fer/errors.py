@@ -1,6 +1,9 @@
 """The ways in which a command ends early, and how its sentences are told; `fer.command` turns them into exit codes."""
 
+import errno
+
 LONGEST = 200  # characters of a quotation
+FULL = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO")}  # of a disk, at nobody's fault
 
 
 def escaped(text: str) -> str:
@@ -45,3 +48,13 @@ class JobFailed(RunError):
 
 class Terminated(BaseException):
     """SIGTERM arrived, or the terminal was closed. Exit code 143; like KeyboardInterrupt, not an Exception."""
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether a disk is full or broken, which no user can have meant."""
+    return isinstance(error, OSError) and error.errno in FULL
+
+
+def unwritable(sentence: str, error: OSError) -> UserError | RunError:
+    """Return the failure to write a result: the user's mistake, as a place can be chosen, unless the disk is full."""
+    return (RunError if is_full(error) else UserError)(sentence)

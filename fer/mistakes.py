@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fer.errors import printable
+
 OPEN = "augmentation.transforms."  # the one place where a user adds keys
 
 # Pydantic's kinds of errors, as what was expected instead.
@@ -125,7 +127,7 @@ def shown(value: Any) -> str:
     """Return a value as one would type it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return repr(value) if value != "" else "nothing"
+    return printable(repr(value)) if value != "" else "nothing"
 
 
 def _dotted(location: tuple[str | int, ...], plain: Any) -> str:

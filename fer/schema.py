@@ -225,6 +225,13 @@ class Trainer(Section):
             raise ValueError("expected a number of processes in trainer.devices beside accelerator=cpu, but got auto")
         return self
 
+    @property
+    def shared_by(self) -> str | None:
+        """The setting by which several processes train one net, as with trainer=ddp; None if one process does."""
+        alone = {"strategy": "auto", "devices": 1, "num_nodes": 1}
+        shared = (f"trainer.{key}={getattr(self, key)}" for key, value in alone.items() if getattr(self, key) != value)
+        return next(shared, None)
+
 
 class Search(Section):
     """conf/sweep/optuna.yaml."""
@@ -274,10 +281,10 @@ class TrainConfig(Section):
             raise ValueError("fit=false: expected the weights to evaluate, but weights is null: add weights=FILE")
         if not self.fit and self.resume is not None:
             raise ValueError("fit=false: expected no resume, since an evaluation starts anew: leave resume out")
-        if self.sweep and (self.test or not self.fit or self.trainer.strategy == "ddp"):
+        if self.sweep and (self.test or not self.fit or self.trainer.shared_by):
             raise ValueError(
-                "sweep: expected test=false, fit=true and trainer.strategy=auto, since a search trains one net after "
-                "another and must not look at the test split"
+                "sweep: expected test=false, fit=true and one device for each net, since a search trains one net after "
+                "another and must not look at the test split: leave out trainer=ddp, and set trainer.devices=1"
             )
         if isinstance(self.dataset, Synthetic):
             self.dataset.require_room(self.model.input_size)

@@ -7,7 +7,6 @@ the header, and only then are they loaded.
 
 import hashlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from fer.atomic import atomic_file
 from fer.errors import RunError, UserError, printable
 from fer.header import FORMAT, Header, parse, require_readable
 from fer.models.se_resnet import SEResNet
@@ -40,15 +40,10 @@ def save_weights(path: Path, state: dict[str, Tensor], header: Header) -> None:
     """
     texts = {name: json.dumps(value) for name, value in asdict(header).items()}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in rounded(state).items()}
-    partial = path.with_name(f"{path.name}.partial")
     try:
-        with partial.open("wb") as file:
+        with atomic_file(path, "wb") as file:
             file.write(save(state, {"format": FORMAT, **texts}))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise RunError(f"{path} could not be written ({error})") from error
 
 

@@ -1,9 +1,13 @@
 """What a user sees of `python train.py`: pages, exit codes and one list of mistakes."""
 
+import contextlib
+import errno
+import io
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -193,10 +197,120 @@ def test_a_failing_job_does_not_stop_the_others(train, task):
     assert result.err.endswith("failed: not every job of the sweep went well; see their errors above\n")
 
 
+def test_a_full_disk_fails_each_job_of_a_sweep_and_stops_none(train, task, monkeypatch):
+    task.raises = dict.fromkeys((1, 2), OSError(errno.ENOSPC, "No space left on device"))
+    failed = train("-m", "seed=1,2", "hydra.sweep.dir=a", check=unchecked)
+
+    @contextlib.contextmanager
+    def full(path: Path) -> Iterator[None]:
+        yield io.StringIO()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    task.raises = {}
+    monkeypatch.setattr("fer.run_folder.atomic_file", full)  # of .hydra/
+    for result in (failed, train("-m", "seed=1,2", "hydra.sweep.dir=b", check=unchecked)):
+        assert result.code == 1
+        assert result.err.count("No space left on device") == 2
+        assert [f"failed: job {number}: " in result.err for number in (0, 1)] == [True, True]
+        assert "Traceback" not in result.err
+    assert len(task.calls) == 2
+
+
+@pytest.mark.parametrize("words", [("hydra.run.dir=here",), (), ("-m", "hydra.sweep.dir=here"), ("-m",)])
+def test_a_full_disk_is_no_mistake_of_the_user(train, task, monkeypatch, words):
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    code, _, err = train(*words, check=unchecked)
+    assert (code, len(err.splitlines()), err.split(":")[0]) == (1, 1, "failed")
+    assert "Disk quota exceeded" in err
+    assert not task.calls
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_run_outlasts_what_takes_its_output(tmp_path):
+    stub = tmp_path / "stub.py"
+    code = "print('more', flush=True); (folder / 'done').touch()"
+    stub.write_text(STUB.format(code=code, script=str(TRAIN)))
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with Path("/dev/full").open("wb") as full:
+        for place, output in (("full", full), ("gone", writer)):
+            command = [sys.executable, str(stub), "-m", f"hydra.sweep.dir={place}"]
+            done = subprocess.run(command, cwd=tmp_path, env=environment, stdout=output, stderr=subprocess.PIPE)
+            assert done.returncode == 1
+            assert done.stderr.startswith(b"failed: a part of what was said on stdout is lost ([Errno ")
+            assert done.stderr.count(b"\n") == 1
+            assert list(tmp_path.glob(f"{place}/**/done"))
+        assert subprocess.run([sys.executable, TRAIN, "--help"], stdout=full, stderr=subprocess.PIPE).returncode == 1
+        assert subprocess.run([sys.executable, TRAIN, "seed=-1"], stderr=full).returncode == 2
+    os.close(writer)
+
+
 def test_an_interrupted_sweep_stops(train, task):
     task.raises[1] = KeyboardInterrupt()
     assert train("-m", "seed=1,2", check=unchecked).code == 130
     assert len(task.calls) == 1
+
+
+# --- what lies in the folder of a run ---
+
+LEFT = {
+    "a list": (b"- 1\n", "(a list)"),
+    "text of another encoding": ("seed: é".encode("latin-1"), "'utf-8' codec can't decode"),
+    "levels": (b"[" * 900, "(over 20 levels)"),
+    "aliases": (b"a: &a [x]\nb: [*a, *a]\n", "(an alias, *a)"),
+    "a tag": (b"seed: !!python/object/apply:os.system ['touch ran']\n", "could not determine a constructor"),
+    "half a reference": (b"seed: ${nope\n", "cannot be read"),
+    "far too much": (b"a: 1\n" + b"#" * 300_000, "(over 200,000 bytes)"),
+    "itself": (b"seed: ${seed}\n", "seed: ${seed} -> 1"),
+    "a secret": (b"seed: ${oc.env:SECRET}\n", "seed: ${oc.env:SECRET} -> 1"),
+    "a secret by a detour": (b"a: ${oc.env:SECRET}\nseed: ${a}\n", "seed: ${oc.env:SECRET} -> 1"),
+    "laughter": (b"a: ['${seed}', '${seed}']\nb: ['${a}', '${a}']\nseed: ${b}", "seed: ${b} -> 1"),
+    "what a terminal obeys": (b'seed: "\\e[31m"\n', "seed: \\x1b[31m -> 1"),
+}
+
+
+@pytest.mark.parametrize(("content", "says"), LEFT.values(), ids=LEFT)
+def test_settings_that_somebody_has_written_are_compared_or_refused(train, task, tmp_path, monkeypatch, content, says):
+    monkeypatch.setenv("SECRET", "password")
+    (tmp_path / "here/.hydra").mkdir(parents=True)
+    (tmp_path / "here/.hydra/config.yaml").write_bytes(content)
+    refused = train(*EASY, "resume=here")
+    assert (refused.code, refused.out, task.calls) == (2, "", [])
+    assert says in refused.err
+    assert refused.err.count("\n") == 1
+    assert "password" not in refused.err
+    assert not (tmp_path / "ran").exists()
+
+
+def test_settings_from_the_environment_are_those_of_the_interrupted_run(train, tmp_path, monkeypatch):
+    own = tmp_path / "own/augmentation/mine.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("# mine\nname: ${oc.env:MINE}\ntransforms: {}\n")
+    monkeypatch.setenv("MINE", "mine")
+    words = ("--config-dir", "own", "dataset=synthetic", "augmentation=mine")
+    assert train(*words, "hydra.run.dir=here").code == 0
+    assert train(*words, "resume=here").code == 0
+    refused = train(*words, "seed=2", "resume=here")
+    assert (refused.code, refused.err) == (
+        2,
+        "error: resume: expected the settings of the interrupted run here, but seed: 1 -> 2\n",
+    )
+
+
+def test_a_run_that_was_killed_before_it_wrote_anything_starts_anew(train, tmp_path):
+    settings = tmp_path / "here/.hydra/config.yaml"
+    settings.parent.mkdir(parents=True)
+    settings.touch()
+    assert train(*EASY, "resume=here").code == 0
+    assert yaml.safe_load(settings.read_text())["seed"] == 1
+    settings.write_bytes(b"")
+    (tmp_path / "here/checkpoints").mkdir()
+    (tmp_path / "here/checkpoints/last.ckpt").write_bytes(b"of which settings?")
+    assert train(*EASY, "resume=here").code == 2
 
 
 # --- mistakes ---
@@ -209,6 +323,74 @@ def test_the_front_page_command_without_data_says_what_to_do(tmp_path):
     assert result.err.count("\n") == 1
     assert "dataset=synthetic" in result.err
     assert not list(tmp_path.iterdir())
+
+
+MUCH = {
+    "letters": ("seed=" + "9" * 100_000, "expected at most 4000 letters in a word, but got 100005"),
+    "dots": (".".join("a" * 1000) + "=1", "expected at most 20 levels of dots and brackets, but got 999"),
+    "braces": ("seed=" + "{a:" * 900 + "1" + "}" * 900, "expected at most 20 levels of dots and brackets, but got 900"),
+    "brackets": ("seed=" + "[" * 1000, "expected at most 20 levels of dots and brackets, but got 1000"),
+    "digits": ("seed=" + "9" * 3000, "seed: expected less than 4294967296, but got 999"),
+    "name": ("hydra.run.dir=" + "a" * 300, "cannot be looked at: File name too long"),
+    "escapes": ("seed=\x1b[31mred", "seed=\\x1b[31mred: expected key=value"),
+    "escapes in a name": ("hydra.run.dir=/\x1b[31m/" + "a" * 300, "/\\x1b[31m/aaa"),
+    "itself": ("seed=${seed}", "ecursi"),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other bounds of names, and says so in other words")
+@pytest.mark.parametrize(("word", "says"), MUCH.values(), ids=MUCH)
+def test_too_much_in_a_word_is_one_short_sentence(train, task, tmp_path, word, says):
+    refused = train(*EASY, word)
+    assert (refused.code, refused.out, task.calls) == (2, "", [])
+    assert says in refused.err
+    assert refused.err.count("\n") == 1
+    assert len(refused.err) < 400
+    assert refused.err[:-1].isprintable()
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_many_words_are_one_sentence(train):
+    refused = train(*(f"seed={number}" for number in range(2000)))
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert refused.err.startswith("error: expected at most 300 words, but got 2000")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("seed=range(100000)",), "seed=range(100000): expected at most 1000 values for a sweep"),
+        (("seed=shuffle(range(1000000000))",), "expected at most 1000 values for a sweep"),
+        (("ema=range(0.1,0.2,1e-9)",), "expected at most 1000 values for a sweep"),
+        (("seed=range(40)", "batch_size=range(1,41)"), "-m: expected at most 1000 jobs in a sweep, but got 1600"),
+        (("ema=range(0.0,nan,1)",), "ema=range(0.0,nan,1): "),
+        (("seed=range(0,5,0)",), "seed=range(0,5,0): "),
+    ],
+)
+def test_the_jobs_of_a_sweep_are_counted_before_they_are_made(train, task, words, says):
+    refused = train("-m", *EASY, *words)
+    assert (refused.code, refused.out, task.calls) == (2, "", [])
+    assert says in refused.err
+    assert refused.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "hydra.launcher._target_=os.system",
+        "hydra.sweeper._target_=os.system",
+        "+hydra.callbacks.x={_target_: os.system}",
+        "+hydra.sweeper.params.seed=range(100000)",
+        "hydra.launcher={_target_: os.system}",
+    ],
+)
+def test_only_our_launchers_start_jobs(train, task, word):
+    refused = train("-m", *EASY, word)
+    assert (refused.code, task.calls) == (2, [])
+    assert refused.err == (
+        f"error: {word}: expected hydra/launcher=basic, parallel or slurm, and their keys: nothing else may start the "
+        "jobs\n"
+    )
 
 
 @pytest.mark.parametrize("flag", [(), ("-m",)])

@@ -1,19 +1,24 @@
 """What the overlay shows, and what it leaves free: heatmaps, boxes, labels and bars, in pictures of any size."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
 
 from fer.emotions import EMOTIONS
-from fer.inference import stamps
+from fer.inference import drawing, stamps
+from fer.inference.bars import draw_bars
 from fer.inference.crops import matrix
 from fer.inference.drawing import COLORMAPS, Style, draw
 from fer.inference.faces import NOT_SURE, Face, Region, Seen
-from fer.inference.layout import Card, bars_spot, label_spot
-from fer.inference.palette import COLOURS
+from fer.inference.layout import SCREEN, bars_spot, covered, label_spot, letter_sizes, readable
+from fer.inference.palette import COLOURS, colours
 
 CLASSES = EMOTIONS[:6]
-PLAIN = Style(heatmap=False, bars=False)
+PLAIN, FULL = Style(heatmap=False, bars=False), Style()
 
 
 def picture(width: int, height: int, level: int = 128) -> np.ndarray:
@@ -67,7 +72,7 @@ def test_hottest_spot_has_the_opacity_and_the_colour_that_were_asked_for():
     for name, constant in COLORMAPS.items():
         hottest = cv2.applyColorMap(np.full((1, 1), 255, np.uint8), constant)[0, 0].astype(float)
         for alpha in (0.0, 0.5, 1.0):
-            drawn = draw(image, [face], CLASSES, Style(bars=False, alpha=alpha, colormap=name))
+            drawn = draw(image, [face], CLASSES, Style(bars=False, faint=False, alpha=alpha, colormap=name))
             assert np.abs(drawn[100, 100] - (alpha * hottest + (1 - alpha) * 90)).max() <= 2
 
 
@@ -75,7 +80,9 @@ def test_hottest_spot_has_the_opacity_and_the_colour_that_were_asked_for():
 def test_heatmap_is_on_the_face_only_and_fades_towards_the_edge(angle):
     image, region = picture(300, 300), Region((150, 150), 100, angle)
     hot = seen((10, 10, 20, 20), np.ones((48, 48), np.float32))._replace(region=region)
-    with_heat, without = (draw(image, [hot], CLASSES, Style(bars=False, heatmap=on)) for on in (True, False))
+    with_heat, without = (
+        draw(image, [hot], CLASSES, Style(bars=False, faint=False, heatmap=on)) for on in (True, False)
+    )
     difference = np.abs(with_heat.astype(int) - without).max(2)
     affine = matrix(region, 48)
     corners = affine @ np.array([[0, 47, 47, 0], [0, 0, 47, 47], [1, 1, 1, 1]])
@@ -96,16 +103,29 @@ def test_turned_heatmap_lies_where_an_upright_one_does():
     assert np.abs(upright.astype(int) - turned).max() <= 6
 
 
-def test_cold_parts_show_the_face_and_no_heatmap_shows_all_of_it():
-    image = picture(300, 300)
-    cold, none = (seen((100, 100, 100, 100), heat) for heat in (np.zeros((48, 48), np.float32), None))
-    warm = seen((100, 100, 100, 100), np.ones((48, 48), np.float32))
+def tint(side: float, style: Style, heat: float = 1.0) -> int:
+    """Return how much a heatmap that is everywhere as hot changes the gray in the middle of a face of that side."""
+    box = (400 - side / 2, 400 - side / 2, side, side)
+    face = seen(box, np.full((48, 48), heat, np.float32))
+    return int(np.abs(draw(picture(800, 800), [face], CLASSES, style)[400, 400].astype(int) - 128).max())
+
+
+def test_heatmap_is_as_opaque_as_hot_and_where_it_is_cold_one_sees_the_face():
     style = Style(bars=False, colormap="jet")  # both of its ends are equally far from gray
-    change = [
-        int(np.abs(draw(image, [one], CLASSES, style)[150, 150].astype(int) - 128).max()) for one in (none, cold, warm)
-    ]
-    assert change[0] == 0
-    assert 0 < change[1] < change[2] / 3
+    full = tint(300, style)
+    assert full > 50
+    assert tint(300, style, 0.0) == 0
+    assert tint(300, style, 0.25) < full / 3
+
+
+def test_heatmaps_of_small_faces_are_faint_or_left_out_unless_they_are_asked_for():
+    for side in (20, 48, 64):
+        assert tint(side, Style(bars=False)) == 0
+    growing = [tint(side, Style(bars=False)) for side in (80, 120, 180, 300)]
+    assert growing == sorted(set(growing))
+    assert growing[0] < growing[-1] / 5
+    for side in (20, 48, 64, 120, 300):
+        assert tint(side, Style(bars=False, faint=False)) == pytest.approx(growing[-1], abs=2)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +136,7 @@ def test_heatmap_turns_with_the_face(angle, place):
     heat[7:12, 21:27] = 1  # at the forehead
     image = picture(300, 300)
     with_heat, without = (
-        draw(image, [seen((100, 100, 100, 100), one, angle=angle)], CLASSES, Style(bars=False))
+        draw(image, [seen((100, 100, 100, 100), one, angle=angle)], CLASSES, Style(bars=False, faint=False))
         for one in (heat, 0 * heat)
     )
     difference = np.abs(with_heat.astype(int) - without).sum(2)
@@ -128,10 +148,9 @@ def test_heatmap_turns_with_the_face(angle, place):
 def test_mirrored_frame_has_mirrored_faces_but_readable_text():
     image = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
     heat = np.random.default_rng(1).random((48, 48)).astype(np.float32)
-    mirrored = draw(image, [seen((40, 60, 60, 80), heat)], CLASSES, Style(mirror=True, fps="9 fps"))
-    other = draw(
-        np.ascontiguousarray(image[:, ::-1]), [seen((220, 60, 60, 80), heat[:, ::-1])], CLASSES, Style(fps="9 fps")
-    )
+    style, other = Style(faint=False, fps="9 fps"), np.ascontiguousarray(image[:, ::-1])
+    mirrored = draw(image, [seen((40, 60, 60, 80), heat)], CLASSES, replace(style, mirror=True))
+    other = draw(other, [seen((220, 60, 60, 80), heat[:, ::-1])], CLASSES, style)
     assert np.abs(mirrored.astype(int) - other).max() <= 3
 
 
@@ -142,47 +161,115 @@ SCENES = {
     "pair": (640, 360, [(150, 80, 110, 150), (330, 90, 110, 150)]),
     "corners": (640, 480, [(-40, -30, 120, 150), (560, -30, 120, 150), (-40, 380, 120, 150), (560, 380, 120, 150)]),
     "4k": (3840, 2160, [(1500, 600, 600, 800)]),
+    "group": (4000, 3000, crowd(8, 5, 4000, 3000, 0.25)),
+    "large": (2280, 1588, [(1353, 364, 794, 936), (167, 545, 851, 942)]),
     "sixteen": (640, 480, crowd(4, 4, 640, 480)),
     "many": (640, 480, crowd(8, 6, 640, 480, 0.8)),
+    "touching": (640, 480, [(64 * i, 48 * j, 64, 48) for i in range(10) for j in range(10)]),
 }
 
 
-@pytest.mark.parametrize("level", [0, 255])
-@pytest.mark.parametrize(("width", "height", "boxes"), SCENES.values(), ids=SCENES)
-def test_bars_cover_faces_only_where_one_face_leaves_no_other_room(width, height, boxes, level):
-    image = picture(width, height, level)
-    faces = [seen(box, emotion=CLASSES[index % 6], track=index + 1) for index, box in enumerate(boxes)]
-    bars = changed(draw(image, faces, CLASSES, PLAIN), draw(image, faces, CLASSES, Style(heatmap=False)))
-    assert bars.any() or len(boxes) > 20
-    for box in boxes:
-        assert within(bars, box).mean() <= (0.26 if box[2] > width / 2 - 1 else 0)
+@pytest.fixture
+def written(monkeypatch) -> Callable:
+    """Return a function that draws faces and returns each one's text: size and place of its label and of its bars."""
+
+    def write(width, height, boxes, style=FULL, classes=CLASSES) -> tuple[list[tuple], list[tuple]]:
+        labels, bars, tag = [], [], stamps.tag
+        monkeypatch.setattr(stamps, "tag", lambda *of: (labels.append((of[3], of[1])), tag(*of)))
+        monkeypatch.setattr(drawing, "draw_bars", lambda *of: (bars.append((of[2], of[1])), draw_bars(*of)))
+        faces = [
+            seen(box, emotion=classes[index % len(classes)], track=index + 1, classes=classes)
+            for index, box in enumerate(boxes)
+        ]
+        draw(picture(width, height), faces, classes, style)
+        return labels, bars
+
+    return write
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_text_can_be_read_and_covers_no_face_and_no_other_text(name, written):
+    width, height, boxes = SCENES[name]
+    labels, bars = written(width, height, boxes)
+    shrunk = min(SCREEN[0] / width, SCREEN[1] / height, 1)
+    assert all(size * shrunk >= 9 for size, _ in (*labels, *bars))
+    places = [place for _, place in (*labels, *bars)]
+    areas = np.array([place[2] * place[3] for place in places])
+    assert (covered(places, places).sum(1) == areas).all()  # each covers itself alone
+    assert (covered(places, [(0, 0, width, height)])[:, 0] == areas).all()
+    faces = [tuple(round(value) for value in box) for box in boxes]
+    hidden = covered(faces, places) / np.array([box[2] * box[3] for box in faces])[:, None]
+    assert hidden[:, len(labels) :].max(initial=0) == 0
+    assert hidden[:, : len(labels)].max(initial=0) <= (0.1 if name == "fills" else 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "bars", "letters"),
+    [
+        ("webcam", 1, 1, 9),
+        ("close", 1, 0, 9),  # neither at its left nor at its right is room for letters that can be read
+        ("fills", 1, 0, 9),
+        ("pair", 2, 2, 10),
+        ("4k", 1, 1, 60),
+        ("large", 2, 2, 30),
+        ("group", 40, 40, 24),
+        ("touching", 0, 0, 0),
+    ],
+)
+def test_faces_get_label_and_bars_as_far_as_there_is_room(name, labels, bars, letters, written):
+    found = written(*SCENES[name])
+    assert (len(found[0]), len(found[1])) == (labels, bars)
+    assert all(size >= letters for size, _ in (*found[0], *found[1]))
+
+
+def test_one_face_without_room_changes_nothing_for_the_others(written):
+    alone = written(1200, 900, [(800, 500, 160, 200)])
+    beside = written(1200, 900, [(800, 500, 160, 200), *((40 * i, 0, 38, 50) for i in range(10))])
+    assert beside[1][0] == alone[1][0]
+    assert beside[0][0] == alone[0][0]
+
+
+def test_label_and_bars_of_a_face_have_letters_of_one_size(written):
+    for boxes in ([(90, 40, 160, 210)], [(60, 80, 200, 260)], [(300, 100, 100, 120)]):
+        [(label, _)], [(bars, _)] = written(480, 360, boxes)
+        assert label == bars
+
+
+@pytest.mark.parametrize("style", [Style(bars=False), Style(labels=False), Style(bars=False, labels=False)])
+def test_labels_and_bars_can_be_left_out(style, written):
+    labels, bars = written(*SCENES["pair"], style)
+    assert (len(labels), len(bars)) == (2 * style.labels, 2 * style.bars)
+
+
+def test_letters_follow_the_face_in_steps_down_to_what_can_be_read():
+    assert [readable(size) for size in ((96, 96), (640, 480), (1500, 1125), (4000, 3000), (3000, 4000))] == [
+        *(9, 9, 9, 24, 24)
+    ]
+    assert readable((20_000, 1000)) == 12  # one looks at it part by part
+    for size in ((640, 480), (1920, 1080), (4000, 3000)):
+        firsts = [letter_sizes(size, height)[0] for height in range(10, size[1])]
+        assert firsts == sorted(firsts)
+        assert (firsts[0], firsts[-1]) == (readable(size), round(0.03 * size[1]))
+        steps = sorted(set(firsts))
+        assert all(larger / smaller > 1.15 for smaller, larger in pairwise(steps))  # no trembling
+        assert letter_sizes(size, size[1]) == steps[::-1]
 
 
 def test_bars_go_beside_the_face_and_off_everything_else():
-    card = Card((100, 100, 60, 80), (95, 82, 80, 18), "happy", 12, (0, 0, 0), np.ones(6))
-    size, picture = (70, 60), (400, 400)
-    right, left, below = (179, 100, 70, 60), (21, 100, 70, 60), (100, 184, 70, 60)
-    assert bars_spot(card, size, picture, [card.label], 0) == right
-    assert bars_spot(card, size, picture, [card.label, (240, 150, 50, 50)], 0) == left
-    assert bars_spot(card, size, (200, 400), [card.label, (0, 130, 99, 9)], 0) == below
+    box, label, size, picture = (100, 100, 60, 80), (95, 82, 80, 18), (70, 60), (400, 400)
+    right, left, below = (164, 100, 70, 60), (26, 100, 70, 60), (100, 184, 70, 60)
+
+    def spot(size, picture, taken):
+        return bars_spot(box, label, size, picture, taken, 4)
+
+    assert spot(size, picture, []) == right
+    assert spot(size, picture, [(164, 90, 50, 20)]) == (164, 120, 70, 60)
+    assert spot(size, picture, [(190, 120, 50, 50)]) == left
+    assert spot(size, (200, 400), [(0, 130, 99, 9)]) == below
     walls = [(165, 0, 235, 400), (0, 0, 95, 400), (0, 0, 400, 98), (0, 182, 400, 218)]
-    assert bars_spot(card, size, picture, walls, 0.25) is None
-    assert bars_spot(card, (30, 30), picture, walls, 0.25) == (126, 146, 30, 30)  # in the face's lower corner
-    assert bars_spot(card, (30, 30), picture, walls, 0.1) is None
-    assert bars_spot(card, (401, 60), picture, [], 0) is None
-    assert bars_spot(card, (90, 60), (240, 400), walls[1:], 0.25) is None  # larger than the face: it would be lost
-
-
-@pytest.mark.parametrize("name", ["4k", "close"])
-def test_sizes_follow_the_picture_and_the_face(name):
-    width, height, boxes = SCENES[name]
-    image = picture(width, height)
-    words = changed(draw(image, [seen(boxes[0])], CLASSES, PLAIN), image)
-    rows = np.flatnonzero(words.any(1))
-    box = np.flatnonzero(changed(draw(image, [seen(boxes[0], track=None)], CLASSES, PLAIN), image).any(1))
-    assert rows[0] == box[0]
-    above = boxes[0][1] - rows[0]
-    assert 0.03 * height < above < 0.08 * height
+    assert spot(size, picture, walls) is None
+    assert spot((30, 30), picture, walls) is None  # not on the face
+    assert spot((401, 60), picture, []) is None
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
@@ -209,14 +296,46 @@ def contrast(first, second) -> float:
     return high / low
 
 
-def test_label_goes_where_it_covers_least_and_is_shortened_if_need_be():
-    picture, box, forms = (200, 200), (80, 80, 40, 40), [(70, 20), (40, 20)]
+def test_label_goes_above_or_below_its_face_or_to_its_edge_or_nowhere():
+    picture, box, size = (200, 200), (80, 80, 40, 40), (70, 20)
     above, below = (79, 60, 70, 20), (79, 120, 70, 20)
-    assert label_spot(box, forms, picture, []) == (0, above)
-    assert label_spot(box, forms, picture, [(100, 50, 40, 20)]) == (0, below)
-    assert label_spot(box, forms, picture, [(125, 0, 40, 200)]) == (1, (79, 60, 40, 20))
-    assert label_spot((170, -10, 60, 60), forms, picture, []) == (0, (130, 0, 70, 20))  # moved into the picture
-    assert label_spot((0, 0, 48, 48), forms, (48, 48), []) == (1, (0, 0, 40, 20))  # the whole is wider than that
+    assert label_spot(box, size, picture, []) == above
+    assert label_spot(box, size, picture, [(100, 50, 40, 20)]) == below
+    assert label_spot(box, size, picture, [(125, 0, 40, 200)]) is None
+    assert label_spot((170, 30, 60, 60), size, picture, []) == (130, 10, 70, 20)  # moved into the picture
+    whole = (0, 0, 200, 200)
+    assert label_spot(whole, size, picture, []) is None
+    assert label_spot(whole, size, picture, [], own=True) == (0, 0, 70, 20)
+    assert label_spot((0, 0, 48, 48), (48, 14), (48, 48), [], own=True) is None  # it would hide too much
+
+
+@pytest.mark.parametrize("side", [48, 96, 300, 1500])
+def test_strip_beside_a_picture_that_is_a_face_shows_label_and_bars_that_can_be_read(side):
+    image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    face = seen((0, 0, side, side), track=None)
+    drawn = draw(image, [face], CLASSES, Style(strip=True))
+    assert np.array_equal(drawn[:side, :side], image)
+    height, width = drawn.shape[:2]
+    assert (height > side) != (width > side) or side < 100  # to the right or below; a tiny one gets a larger strip
+    letters = max(9, round(0.02 * side))
+    strip = drawn[:, side:] if width > side else drawn[side:]
+    assert min(strip.shape[:2]) > 7 * 1.4 * letters  # a label and six rows
+    happy = (strip == COLOURS["happy"][::-1]).all(2).sum(1)
+    assert happy.max() > 5 * letters  # the label
+    assert happy[np.flatnonzero(happy).max()] == round(0.8 * 5 * letters)  # the bar
+    for style in (Style(strip=True, bars=False, labels=False), Style(strip=True, bars=False)):
+        smaller = draw(image, [face], CLASSES, style)
+        assert smaller.size < drawn.size
+        assert (smaller.size > image.size) == style.labels
+
+
+def test_classes_of_any_name_are_drawn_in_colours_of_their_own(written):
+    classes = ("bored", "happy", "tired of all this")
+    labels, bars = written(640, 480, [(200, 100, 100, 120)], classes=classes)
+    assert (len(labels), len(bars)) == (1, 1)
+    image = picture(640, 480)
+    drawn = draw(image, [seen((200, 100, 100, 120), emotion="bored", classes=classes)], classes, PLAIN)
+    assert (drawn == colours(classes)["bored"][::-1]).all(2).sum() > 500
 
 
 def test_answer_and_its_share_are_written_but_no_share_of_not_sure():

@@ -84,12 +84,12 @@ def test_named_folder_copy_has_the_splits_of_its_file_names(tmp_path, below):
 
 
 def test_unnamed_folder_copy_takes_validation_from_each_class_of_train(tmp_path):
-    write_kaggle_folders(tmp_path, per_class=20, named=False)
+    write_kaggle_folders(tmp_path, per_class=15, named=False)
     table = read_fer2013(tmp_path, 48, 7)
     assert {split.name: list(count) for split, count in table.counts().items()} == {
-        "TRAIN": [18] * 7,
-        "VAL": [2] * 7,
-        "TEST": [40] * 7,
+        "TRAIN": [13] * 7,
+        "VAL": [2] * 7,  # 1.5, rounded up
+        "TEST": [30] * 7,
     }
     assert all(file.startswith("train/") for file in table.part(Split.VAL).files)
     assert read_fer2013(tmp_path, 48, 6).part(Split.VAL).files == table.select(table.labels < 6).part(Split.VAL).files

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -34,6 +35,7 @@ RULES = [  # votes, then the targets of majority, soft and multi; NONE means dis
     ({"happy": 3, "sad": 2} | ONES, {"happy": 1}, {"happy": 0.6, "sad": 0.4}, {"happy": 0.5, "sad": 0.5}),
     ({"unknown": 2, "happy": 2} | ONES, NONE, NONE, {"happy": 1}),
     ({"happy": 5, "sad": 5}, NONE, {"happy": 0.5, "sad": 0.5}, {"happy": 0.5, "sad": 0.5}),  # not above half
+    ({"happy": 6, "sad": 2}, {"happy": 1}, {"happy": 1}, {"happy": 1}),  # exactly 75 %
     ({"happy": 8, "sad": 2}, {"happy": 1}, {"happy": 1}, {"happy": 1}),  # 75 % are reached at once
     ({"fear": 4, "sad": 3, "angry": 3}, NONE, {"fear": 0.4, "sad": 0.3, "angry": 0.3}, THIRDS),
     ({"fear": 4, "sad": 2, "angry": 2, "happy": 2}, NONE, NONE, NONE),  # the second level has three: four in all
@@ -70,6 +72,8 @@ def test_the_crowd_s_word_for_rows_of_a_fer2013_csv(tmp_path):
     assert read_crowd(tmp_path, rows, names).tolist() == expected
     assert read_crowd(tmp_path / "fer2013.csv", rows, names).tolist() == expected
     assert len(faces.images) == len(table)
+    edit_line(tmp_path / "fer2013new.csv", 3, ",7,", ",3,")  # the second row's: three for each of two
+    assert read_crowd(tmp_path, rows, names).tolist() == [*expected[:2], -1]
 
 
 def test_without_votes_the_crowd_says_nothing(tmp_path):
@@ -85,6 +89,9 @@ def test_votes_that_are_not_those_of_the_csv_are_refused(tmp_path):
     path = tmp_path / "fer2013new.csv"
     header, *rows = path.read_text().splitlines()
     path.write_text("\n".join((header, *rows[:-1])))
+    with pytest.raises(UserError, match=r"expected \d+ data rows, as many as"):
+        read_crowd(tmp_path, np.array([0]), EMOTIONS)
+    path.write_text("\n".join((header, *rows, rows[-1])))
     with pytest.raises(UserError, match=r"expected \d+ data rows, as many as"):
         read_crowd(tmp_path, np.array([0]), EMOTIONS)
     path.write_text("\n".join((header, *rows[::-1])))
@@ -212,7 +219,7 @@ def test_bad_row_of_votes_is_named_or_left_out(tmp_path, old, new, message):
 
 def test_votes_too_large_for_integers_are_named_beside_fer2013_too(tmp_path):
     write_ferplus_csv(tmp_path)
-    edit_line(tmp_path / "fer2013new.csv", 2, ",7,", f",{'9' * 30},")
+    edit_line(tmp_path / "fer2013new.csv", 2, ",7,", f",{'9' * 18},")
     with pytest.raises(UserError, match=r"fer2013new\.csv, line 2: expected 10 vote counts of at most 6 digits"):
         read_crowd(tmp_path, np.array([0]), EMOTIONS)
 
@@ -246,10 +253,13 @@ def test_bad_label_row_and_missing_image_are_named_or_left_out(tmp_path):
     write_ferplus_folders(tmp_path)
     folder = tmp_path / "data" / "FER2013Test"
     edit_line(folder / "label.csv", 3, ",7,", ",")
-    next(folder.glob("*.png")).unlink()
+    min(folder.glob("*.png")).unlink()
     with pytest.raises(UserError, match=r"label\.csv, line 3: expected 10 vote counts.*: 2; "):
         read_ferplus(tmp_path, 48)
     table = read_ferplus(tmp_path, 48, on_error="skip")
+    assert [cv2.imread(str(tmp_path / "data" / file), 0).tobytes() for file in table.files] == [
+        image.tobytes() for image in table.images
+    ]
     assert len(table.part(Split.TEST)) == 14
     assert len(table.skipped) == 2
     assert ".png: expected an image" in table.skipped[1]

@@ -12,14 +12,14 @@ from tests.data import write_class_folders, write_image
 
 
 def test_classes_are_the_emotions_found_in_canonical_order(tmp_path):
-    written = write_class_folders(tmp_path, ("Sadness", "ANGER", "happiness"))
+    written = write_class_folders(tmp_path, ("Sadness", "ANGER", "happiness", "neutral"))
     table = read_folder(tmp_path, 48)
-    assert table.classes == ("angry", "happy", "sad")
+    assert table.classes == ("angry", "happy", "sad", "neutral")
     assert list(table.files) == sorted(written)
     assert np.array_equal(table.images, [written[file] for file in table.files])
     for file, label, split in zip(table.files, table.labels, table.splits, strict=True):
         place, name, _ = file.split("/")
-        assert {"Sadness": 2, "ANGER": 0, "happiness": 1}[name] == label
+        assert {"Sadness": 2, "ANGER": 0, "happiness": 1, "neutral": 3}[name] == label
         assert Split(split).name.lower() == place
     assert np.array_equal(table.rows, np.arange(len(written)))
 
@@ -118,13 +118,14 @@ def test_folders_beside_the_splits_are_named(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"not an image"])
 def test_unreadable_image_is_named_or_left_out(tmp_path, content):
-    write_class_folders(tmp_path)
+    written = write_class_folders(tmp_path)
     (tmp_path / "train" / "happy" / "0.png").write_bytes(content)
     with pytest.raises(UserError, match=r"train.happy.0\.png: expected an image, but .*: 1; dataset\.on_error=skip"):
         read_folder(tmp_path, 48)
     table = read_folder(tmp_path, 48, on_error="skip")
     assert len(table) == len(table.images) == len(table.files) == 35
     assert "train/happy/0.png" not in table.files
+    assert np.array_equal(table.images, [written[file] for file in table.files])
     assert len(table.skipped) == 1
 
 

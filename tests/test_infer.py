@@ -6,7 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -21,8 +24,9 @@ from fer.emotions import class_names
 from fer.errors import RunError
 from fer.inference.clip_sink import ClipWriter
 from fer.inference.clip_source import Clip
-from fer.inference.moving import ahead
+from fer.inference.moving import Recording, ahead
 from fer.inference.pipeline import Pipeline
+from fer.inference.places import claimed, new_folder
 from fer.inference.records import Records
 from fer.weights import read_weights, save_weights
 from tests.clips import read_clip, write_clip
@@ -72,6 +76,7 @@ def test_one_photo_gives_a_picture_and_its_records(run, tmp_path):
     result = run("mode=image", "input=my photo (1), a=b.jpg", "output=two faces.png", HAAR)
     assert result.code == 0, result.err
     [record] = records(tmp_path / "two faces.jsonl")
+    assert "1 photo, 2 faces; " in result.out
     assert_places(record["faces"])
     for face in record["faces"]:
         assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-3)
@@ -87,6 +92,20 @@ def test_without_an_output_results_go_to_a_folder_that_is_named(run, tmp_path):
     [folder] = (tmp_path / "results").iterdir()
     assert folder.name in result.out
     assert sorted(path.name for path in folder.iterdir()) == ["a.jsonl", "a.png"]
+
+
+def test_commands_of_one_second_have_results_of_their_own(tmp_path, monkeypatch):
+    class Standing:
+        @staticmethod
+        def now() -> datetime:
+            return datetime(2026, 1, 2, 3, 4, 5)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fer.inference.places.datetime", Standing)
+    with ThreadPoolExecutor(6) as threads:
+        folders = list(threads.map(new_folder, ["image"] * 6))
+    assert len(set(folders)) == len(list((tmp_path / "results").iterdir())) == 6
+    assert min(folder.name for folder in folders) == "2026-01-02_03-04-05_image"
 
 
 def test_a_folder_of_photos_keeps_its_names_and_counts_what_it_skips(run, tmp_path):
@@ -107,6 +126,9 @@ def test_images_that_are_faces_already_need_no_detector(run, tmp_path):
     assert run("mode=image", "input=face.png", "output=out.png", "detector=none", "explainer=none").code == 0
     [record] = records(tmp_path / "out.jsonl")
     assert [face["box"] for face in record["faces"]] == [[0, 0, 48, 48]]
+    drawn, before = cv2.imread(str(tmp_path / "out.png")), cv2.imread(str(tmp_path / "face.png"))
+    assert np.array_equal(drawn[:48, :48], before)  # all that is written stands beside it
+    assert drawn.shape[1] > 100
 
 
 def test_an_answer_can_be_not_sure(run, tmp_path):
@@ -114,6 +136,31 @@ def test_an_answer_can_be_not_sure(run, tmp_path):
     run("mode=image", "input=a.png", "output=out.png", "not_sure=0.99", HAAR)
     [record] = records(tmp_path / "out.jsonl")
     assert {face["emotion"] for face in record["faces"]} == {"not sure"}
+
+
+def test_heatmap_labels_and_bars_can_be_left_out_of_photos(run, tmp_path):
+    write_scene(tmp_path / "a.png")
+    without = ["draw.heatmap=false", "draw.labels=false", "draw.bars=false"]
+    changed = {}
+    for name, words in {"all": [], "boxes": without, "bars": without[:2], "labels": [without[0], without[2]]}.items():
+        assert run("mode=image", "input=a.png", f"output={name}.png", HAAR, *words).code == 0
+        changed[name] = (cv2.imread(str(tmp_path / f"{name}.png")) != scene()).any(2)
+    left, top, side = PLACES[0]
+    face = np.s_[top + side // 3 : top + side * 2 // 3, left + side // 3 : left + side * 2 // 3]
+    assert changed["all"][face].mean() > 0.1
+    assert not changed["boxes"][face].any()
+    sizes = {name: mask.sum() for name, mask in changed.items()}
+    assert 0 < sizes["boxes"] < sizes["labels"] < sizes["bars"] < sizes["all"]
+
+
+def test_heatmap_of_a_small_face_is_drawn_if_asked_for(run, tmp_path):
+    cv2.imwrite(str(tmp_path / "face.png"), draw_faces(1, 48, seed=3)[0][0])
+    shown = {}
+    for words in ("auto", "true"):
+        run("mode=image", "input=face.png", "output=out.png", "detector=none", f"draw.heatmap={words}")
+        shown[words] = cv2.imread(str(tmp_path / "out.png"))[:48, :48]
+    assert np.ptp(shown["auto"].astype(int), axis=2).max() == 0  # gray as it was
+    assert np.ptp(shown["true"].astype(int), axis=2).max() > 30
 
 
 def test_records_can_be_a_table(run, tmp_path):
@@ -218,6 +265,54 @@ def test_what_is_made_ahead_ends_with_the_block(stop):
     assert taken == [None, 1, None, 3, None, 5, None, 7, None][: 4 if stop else 9]
 
 
+def test_output_without_a_suffix_is_a_folder_and_the_real_names_are_said(run, tmp_path):
+    write_scene(tmp_path / "a.jpg")
+    result = run("mode=image", "input=a.jpg", "output=out", HAAR)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.jpg", "a.jsonl"]
+    assert str(Path("out/a.jpg")) in result.out
+    assert str(Path("out/a.jsonl")) in result.out
+
+
+@pytest.mark.parametrize("words", [["mode=image"], ["mode=crop"], ["mode=video", "input=a.mp4"]])
+def test_results_that_cannot_be_made_are_one_sentence(run, tmp_path, words):
+    write_scene(tmp_path / "a.png")
+    write_clip(tmp_path / "a.mp4", 2)
+    (tmp_path / "results").touch()
+    result = run("input=a.png", *words, HAAR)
+    assert result.code == 2
+    assert result.err.startswith("error: results: expected a folder to write results into, but it is a file: ")
+    assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        (["mode=image", "input=photos/a.png", "output=b.png"], "b.jpg"),  # whose records have the same name
+        (["mode=image", "input=photos", "output=out"], "out"),
+        (["mode=crop", "input=photos", "output=out"], "out"),
+        (["mode=video", "input=a.mp4", "output=b.mp4"], "b.mp4"),
+    ],
+)
+def test_no_two_processes_write_the_same_results(run, tmp_path, words, path):
+    write_scene(tmp_path / "photos/a.png")
+    write_clip(tmp_path / "a.mp4", 2)
+    (tmp_path / "out").mkdir()
+    with claimed(Path(path)):
+        result = run(*words, HAAR)
+    assert result.code == 2
+    assert "another process writes there: wait for its end" in result.err
+    assert sorted(name.name for name in tmp_path.iterdir()) == ["a.mp4", "out", "photos"]
+    assert run(*words, HAAR).code == 0
+    assert not list(tmp_path.rglob(".fer-*"))
+
+
+def test_clip_that_is_interrupted_before_its_first_frame_leaves_nothing(tmp_path):
+    pipeline = SimpleNamespace(predictor=SimpleNamespace(classes=class_names(6)))
+    with pytest.raises(KeyboardInterrupt), Recording(tmp_path / "b.mp4", (64, 48), "jsonl", pipeline, None):
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
 MISTAKES = {
     "no input": (["mode=image"], "input"),
     "no such file": (["mode=image", "input=nowhere.jpg"], "nowhere.jpg"),
@@ -225,6 +320,8 @@ MISTAKES = {
     "no clip": (["mode=video", "input=text.mp4"], "text.mp4"),
     "no image": (["mode=image", "input=text.png"], "text.png"),
     "onto itself": (["mode=image", "input=a.png", "output=a.png"], "another place"),
+    "among the inputs": (["mode=image", "input=photos/b.png", "output=photos"], "another place"),
+    "over the inputs": (["mode=image", "input=photos/*.png", "output=photos"], "another place"),
     "into itself": (["mode=image", "input=photos", "output=photos/out"], "outside the input"),
     "crops among others": (["mode=crop", "input=a.png", "output=photos"], "empty folder"),
     "no folder": (["mode=image", "input=a.png", "output=no/where/b.png"], "no/where"),
@@ -233,11 +330,45 @@ MISTAKES = {
     "a net that overflows": (["mode=image", "input=a.png", "weights=wild.safetensors", HAAR], "answers are numbers"),
     "a huge width": (["mode=image", "input=a.png", "detector.width=1000000"], "at most 100000, but got 1000000"),
     "unknown emotion": (["mode=image", "input=a.png", "heatmap.target=contempt"], "contempt"),
+    "half a heatmap": (
+        ["mode=image", "input=a.png", "draw.heatmap=half"],
+        "draw.heatmap: expected auto or true or false",
+    ),
+    "a heatmap of nothing": (["mode=image", "input=a.png", "draw.heatmap=true", "explainer=none"], "explainer=none"),
     "no detector": (["mode=image", "input=a.png", "detector=yunet", "detector.model=text.png"], "text.png"),
     "wrong suffix": (["mode=video", "input=a.png", "output=b.avi"], ".mp4"),
     "no camera": (["mode=webcam", "input=77", "show=false", "output=b.mp4"], "camera"),
     "nowhere to record to": (["mode=webcam", "show=false"], "output"),
 }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other limits, and another word for them")
+@pytest.mark.parametrize(
+    ("mode", "letters", "suffix"), [("image", 242, ".png"), ("crop", 256, ""), ("video", 242, ".mp4")]
+)
+def test_name_too_long_for_a_result_or_what_lies_beside_is_refused(run, tmp_path, mode, letters, suffix):
+    write_scene(tmp_path / "a.png")
+    result = run(f"mode={mode}", "input=a.png", f"output={'b' * letters}{suffix}")
+    assert result.code == 2
+    assert "file name too long: choose another name" in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other limits")
+def test_longest_name_works_and_so_does_one_that_a_folder_takes(run, tmp_path):
+    write_scene(tmp_path / "a.png")
+    assert run("mode=image", "input=a.png", f"output={'b' * 241}.png", HAAR).code == 0
+    assert run("mode=crop", "input=a.png", f"output={'b' * 255}", HAAR).code == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("mode", ["image", "crop", "video"])
+def test_device_is_no_place_for_results(run, tmp_path, mode):
+    write_scene(tmp_path / "a.png")
+    result = run(f"mode={mode}", "input=a.png", "output=/dev/full")
+    assert result.code == 2
+    assert "output=/dev/full: expected a file, a folder or a new name, but this is a device or a pipe" in result.err
+    assert not list(Path("/dev").glob("full.*"))
 
 
 @pytest.mark.parametrize(("words", "named"), MISTAKES.values(), ids=MISTAKES)

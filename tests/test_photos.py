@@ -3,6 +3,8 @@
 import os
 import struct
 import sys
+import time
+import warnings
 import zlib
 from pathlib import Path
 
@@ -11,9 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer.data.pictures import read_photo
+from fer.data.images import read_image
+from fer.data.pictures import read_photo, too_large
 from fer.errors import RunError, UserError
 from fer.inference.photos import crop_names, list_photos, root_of, save_photo
+from fer.inference.progress import said_if_slow
 
 FER_MEDIA = Path(os.environ.get("FER_MEDIA", "nowhere"))
 RED, GREEN, WHITE = (200, 30, 40), (30, 180, 60), (255, 255, 255)  # red-green-blue, as Pillow has it
@@ -95,6 +99,16 @@ def test_nothing_found_says_what_was_looked_for(tmp_path, name, message):
     assert message in str(error.value)
     with pytest.raises(UserError, match="the folder holds no image"):
         list_photos(str(tmp_path))
+
+
+def test_search_that_takes_long_is_said(capsys, monkeypatch):
+    monkeypatch.setattr("fer.inference.progress.PATIENCE", 0.01)
+    with said_if_slow("searching ..."):
+        time.sleep(0.5)
+    monkeypatch.setattr("fer.inference.progress.PATIENCE", 60)
+    with said_if_slow("done at once"):
+        pass
+    assert capsys.readouterr().out == "searching ...\n"
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.tiff", "a.jpg", "a.webp", "gesicht-äöü-表情.png"])
@@ -231,15 +245,47 @@ def test_forbidden_files_and_folders_are_named(tmp_path, rgb):
     (tmp_path / "closed").chmod(0o700)
 
 
-def test_more_pixels_than_memory_are_refused(tmp_path):
+def huge_png(width: int, height: int, colours: int) -> bytes:
+    """Return a PNG whose header speaks of this size, and which holds none of it; colours: 0 is gray, 6 has alpha."""
+
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", 60_000, 60_000, 1, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 8, colours, 0, 0, 0)
     parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b"")), chunk(b"IEND", b""))
-    (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
-    with pytest.raises(UserError, match="too large"):
-        read_photo(tmp_path / "huge.png")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def huge(kind: str, side: int) -> bytes:
+    """Return a small picture of a kind, with another size in its header."""
+    if kind in ("gray", "alpha"):
+        return huge_png(side, side, {"gray": 0, "alpha": 6}[kind])
+    image = np.zeros((8, 8), np.float32 if kind == "float" else np.uint8)
+    data = bytearray(cv2.imencode({"float": ".tif"}.get(kind, f".{kind}"), image)[1].tobytes())
+    if kind == "jpg":
+        place = data.index(b"\xff\xc0") + 5
+        data[place : place + 4] = struct.pack(">HH", side, side)
+    elif kind == "bmp":
+        data[18:26] = struct.pack("<ii", side, side)
+    else:  # the entries of a TIFF's directory: tag, type, count, value
+        for tag in (256, 257):
+            place = next(data.index(start) for kind in (3, 4) if (start := struct.pack("<HHI", tag, kind, 1)) in data)
+            data[place : place + 12] = struct.pack("<HHII", tag, 4, 1, side)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("side", [12_000, 60_000])
+@pytest.mark.parametrize("kind", ["gray", "alpha", "jpg", "bmp", "tif", "float"])
+def test_header_of_too_many_pixels_is_refused_before_they_are_decoded(tmp_path, kind, side):
+    (tmp_path / "a.png").write_bytes(huge(kind, side))
+    for read in (read_photo, lambda path: read_image(path, 48)):
+        with pytest.raises(UserError, match=r"a\.png: expected an image, but it has more than the 134 megapixels"):
+            read(tmp_path / "a.png")
+
+
+def test_pictures_of_large_cameras_pass_without_a_warning():
+    with warnings.catch_warnings(action="error"):
+        assert too_large(huge_png(12_000, 9_000, 6)) is None
 
 
 @pytest.mark.parametrize(
@@ -256,15 +302,11 @@ def test_saved_picture_has_the_format_of_its_suffix(tmp_path, rgb, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_picture_without_a_suffix_is_png(tmp_path, rgb):
-    assert save_photo(tmp_path / "out", rgb[..., ::-1]) == tmp_path / "out.png"
-    assert same(read_photo(tmp_path / "out.png"), rgb)
-
-
 def test_picture_that_cannot_be_saved_is_named(tmp_path, rgb):
     touch(tmp_path, "file", "taken.png/x")
-    with pytest.raises(UserError, match=r'\.txt.*ends in \.bmp, .*\.webp, but got "\.txt"'):
-        save_photo(tmp_path / "a.txt", rgb)
+    for name, suffix in (("a.txt", r"\.txt"), ("a", "")):
+        with pytest.raises(UserError, match=rf'ends in \.bmp, .*\.webp, but got "{suffix}"'):
+            save_photo(tmp_path / name, rgb)
     for place in ("none/a.png", "file/a.png", "taken.png"):
         with pytest.raises(UserError, match="expected a place to write a picture to, but"):
             save_photo(tmp_path / place, rgb)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,18 @@ def test_nothing_recorded_leaves_everything_as_it_was(tmp_path, stop):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links are of POSIX")
+def test_part_that_a_kill_left_is_in_nobodys_way_and_no_link_is_followed(tmp_path):
+    (tmp_path / "victim").write_text("old\n")
+    (tmp_path / "b.partial.jsonl").symlink_to("victim")
+    for _ in "ab":
+        with Records(tmp_path / "b.jsonl", CLASSES) as records:
+            records.frame(Frame(0, 0.0, IMAGE), [])
+        (tmp_path / "b.partial.jsonl").write_text("left\n")
+    assert (tmp_path / "victim").read_text() == "old\n"
+    assert len(lines(tmp_path / "b.jsonl")) == 1
+
+
 @pytest.mark.parametrize(("name", "reason"), [("nowhere/b.jsonl", "No such file"), ("folder.jsonl", "it is a folder")])
 def test_impossible_places_are_refused(tmp_path, name, reason):
     (tmp_path / "folder.jsonl").mkdir()
@@ -137,8 +150,9 @@ def test_impossible_places_are_refused(tmp_path, name, reason):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
-def test_full_disk_fails_in_one_sentence(tmp_path, kind):
-    (tmp_path / f"b.partial.{kind}").symlink_to("/dev/full")
+def test_full_disk_fails_in_one_sentence(tmp_path, kind, monkeypatch):
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", lambda _, *words, **options: opened(Path("/dev/full"), *words, **options))
     with (
         pytest.raises(RunError, match=r"could not be written \(No space left on device\).*b\.partial"),
         Records(tmp_path / f"b.{kind}", CLASSES, kind) as records,

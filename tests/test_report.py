@@ -285,9 +285,10 @@ def test_loss_ranks_upwards_and_views_have_columns(tmp_path, make, without_figur
 
 
 def test_runs_of_other_machines_are_noted(tmp_path, make, without_figures):
-    write_run(tmp_path, "augmentation=none", versions={"torch": "2.15.0"})
-    write_run(tmp_path, "augmentation=mid", device="cuda", versions={"torch": "2.16.0"})
+    write_run(tmp_path, "augmentation=none", versions={"torch": "2.15.0"}, threads=2)
+    write_run(tmp_path, "augmentation=mid", device="cuda", versions={"torch": "2.16.0"}, threads=1)
     text = make(tmp_path)[1]
+    assert "The runs differ in threads (1; 2)." in text
     assert "The runs differ in device (cuda; cpu)." in text
     assert "The runs differ in versions (torch 2.16.0; torch 2.15.0)." in text
 

@@ -3,7 +3,9 @@
 import itertools
 import json
 import os
+import pickle
 import random
+import shutil
 import signal
 import time
 from typing import NamedTuple
@@ -13,7 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 import fer.training.run
-from fer.errors import Terminated
+from fer.errors import Terminated, UserError
 from fer.training.run import run
 from tests.runs import command, configure, start, tensors, wait_until_gone, without_figures
 
@@ -139,6 +141,118 @@ def test_a_run_without_a_checkpoint_starts_anew(tmp_path, monkeypatch):
     run(config, tmp_path / "twice")
     run(config, tmp_path / "whole")
     assert outcome(tmp_path / "twice") == outcome(tmp_path / "whole")
+
+
+# --- damaged checkpoints ---
+
+
+class Hostile:
+    """A pickle that makes a file when it is opened."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return open, (str(self.target), "w")
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """The folder of a run that was interrupted after its first epoch, which nobody changes."""
+    folder = tmp_path_factory.mktemp("runs") / "begun"
+    with pytest.MonkeyPatch.context() as patch:
+        without_figures(patch)
+        interrupted(patch, configure("trainer.max_epochs=2", "ema=0.9"), folder, epoch=1)
+    return folder
+
+
+def without(*place):
+    """Return what takes a part out of a checkpoint."""
+
+    def change(checkpoint):
+        part = checkpoint
+        for key in place[:-1]:
+            part = part[key]
+        del part[place[-1]]
+
+    return change
+
+
+def changed(value, *place):
+    """Return what puts something else in the place of a part of a checkpoint."""
+
+    def change(checkpoint):
+        part = checkpoint
+        for key in place[:-1]:
+            part = part[key]
+        part[place[-1]] = value
+
+    return change
+
+
+HISTORY = ("callbacks", "Record", "history")
+CHANGES = {
+    "no weights": (without("state_dict"), "it has no state_dict"),
+    "other weights": (
+        changed(torch.zeros(3), "state_dict", "net.head.weight"),
+        "net.head.weight is no tensor of shape",
+    ),
+    "fewer weights": (without("state_dict", "net.head.bias"), "it has no state_dict.net.head.bias"),
+    "more weights": (changed(torch.zeros(3), "state_dict", "more"), "state_dict has more, which this net has not"),
+    "no version": (without("pytorch-lightning_version"), "it has no pytorch-lightning_version"),
+    "no loops": (without("loops"), "it has no loops"),
+    "no progress": (without("loops", "fit_loop", "epoch_progress"), "it has no loops.fit_loop.epoch_progress"),
+    "no average": (without("averaging_state"), "it has no averaging_state"),
+    "no optimiser": (changed([], "optimizer_states"), "optimizer_states has 0 parts, not 1"),
+    "no watchers": (changed({}, "callbacks"), "it has no callbacks.Record"),
+    "another history": (changed("long", *HISTORY), "callbacks.Record.history is something else"),
+    "an empty history": (changed([], *HISTORY, "val/accuracy"), "its history of val/accuracy is something else"),
+    "no points": (changed([3, "a"], *HISTORY, "train/loss"), "its history of train/loss is something else"),
+}
+
+
+def refused(folder, name="last"):
+    """Return what is said of a checkpoint that cannot be gone on from; the folder stays as it is."""
+    before = {path: path.read_bytes() for path in folder.glob("checkpoints/*")}
+    with pytest.raises(UserError) as error:
+        run(configure("trainer.max_epochs=2", "ema=0.9"), folder)
+    assert {path: path.read_bytes() for path in folder.glob("checkpoints/*")} == before
+    said, path = str(error.value), folder / "checkpoints" / f"{name}.ckpt"
+    start, end = f"{path}: expected a checkpoint of this run, but ", f"delete {path.parent} and type the same words"
+    assert said.startswith(start)
+    assert said.endswith(end)
+    return said.removeprefix(start)
+
+
+@pytest.mark.parametrize(("change", "says"), CHANGES.values(), ids=CHANGES)
+def test_a_checkpoint_that_cannot_be_gone_on_from_is_refused(begun, tmp_path, change, says):
+    shutil.copytree(begun, tmp_path / "run")
+    checkpoint = kept(tmp_path / "run")
+    change(checkpoint)
+    torch.save(checkpoint, tmp_path / "run/checkpoints/last.ckpt")
+    assert says in refused(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["last", "best"])
+def test_a_damaged_checkpoint_is_refused_and_nothing_in_it_is_run(begun, tmp_path, name):
+    shutil.copytree(begun, tmp_path / "run")
+    path, ran = tmp_path / f"run/checkpoints/{name}.ckpt", tmp_path / "ran"
+    whole = path.read_bytes()
+    for content in (b"", whole[: len(whole) // 2], bytes(len(whole)), pickle.dumps(Hostile(ran)), pickle.dumps({})):
+        path.write_bytes(content)
+        assert refused(tmp_path / "run", name).startswith(("it is damaged, or", "it has no"))
+    torch.save({"state_dict": Hostile(ran)}, path)
+    assert refused(tmp_path / "run", name).startswith("it is damaged, or")
+    assert not ran.exists()
+
+
+def test_a_checkpoint_that_is_gone_is_missed_at_the_start(begun, tmp_path):
+    shutil.copytree(begun, tmp_path / "run")
+    (tmp_path / "run/checkpoints/best.ckpt").unlink()
+    assert refused(tmp_path / "run", "best").startswith("there is no such file")
+
+
+# --- kills ---
 
 
 class Kill(NamedTuple):

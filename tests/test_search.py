@@ -10,7 +10,7 @@ import yaml
 from optuna.distributions import FloatDistribution
 
 import fer.training.search
-from fer.errors import Diverged, RunError
+from fer.errors import Diverged, RunError, UserError
 from fer.evaluation.report import main
 from fer.evaluation.search_report import JOURNAL, open_study, write_search_report
 from fer.training.search import search
@@ -30,6 +30,8 @@ CHECKED = ("sweep=optuna", "dataset=synthetic")
         (["-m"], "sweep: expected one command, since a search makes its own trials: leave out -m"),
         (["test=true"], "sweep: expected test=false"),
         (["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"], "sweep: expected test=false, fit=true and"),
+        (["trainer.devices=2"], "sweep: expected test=false, fit=true and one device for each net"),
+        (["trainer.num_nodes=2"], "sweep: expected test=false, fit=true and one device for each net"),
         (["sweep.trials=0"], "sweep.trials: expected more than 0, but got 0"),
         (["optimizer=adamw", "augmentation=none"], "sweep.space.augmentation.transforms.flip.p: unknown key"),
         (["augmentation=none"], "(to search without it: ~sweep.space.augmentation.transforms.light.p)"),
@@ -217,6 +219,41 @@ def test_the_report_is_made_again_by_the_command(go, stub, tmp_path, capsys):
     main([str(tmp_path / "search")])
     assert capsys.readouterr().out.endswith(f"{tmp_path / 'search' / 'report.md'}\n")
     assert "8 of 8 trials" in (tmp_path / "search/report.md").read_text()
+
+
+JOURNALS = {
+    "another file": b"dataset,accuracy\n",
+    "a list": b"[1]\n",
+    "binary": bytes(range(256)) + b"\n",
+    "no operation": b'{"op_code": 99, "worker_id": "a"}\n',
+    "half an operation": b'{"op_code": 4, "worker_id": "a"}\n',
+    "levels": b"[" * 100_000 + b"\n",
+}
+
+
+@pytest.mark.parametrize("line", JOURNALS.values(), ids=JOURNALS)
+def test_a_journal_with_a_foreign_line_is_refused_and_left_as_it_is(go, stub, tmp_path, capsys, line):
+    go("sweep.trials=1")
+    journal = tmp_path / "search" / JOURNAL
+    whole = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(spoiled := b"".join([*whole[:3], line, *whole[3:]]))
+    with pytest.raises(
+        UserError, match=r"journal: expected the journal of a search, as Optuna writes it, but .*anew in"
+    ):
+        go("sweep.trials=2")
+    assert journal.read_bytes().startswith(spoiled)
+    with pytest.raises(SystemExit) as end:
+        main([str(tmp_path / "search")])
+    assert (end.value.code, capsys.readouterr().err.count("\n")) == (2, 1)
+
+
+def test_half_a_last_line_is_what_a_kill_leaves(go, stub, tmp_path):
+    go("sweep.trials=2")
+    journal = tmp_path / "search" / JOURNAL
+    journal.write_bytes(journal.read_bytes() + b'{"op_code": 4, "work')
+    go("sweep.trials=3")
+    go("sweep.trials=4")
+    assert states(tmp_path / "search") == ["COMPLETE"] * 4
 
 
 # --- whole searches ---

@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,11 +39,49 @@ def folders(sweep: Path) -> list[str]:
         (("augmentation=mid", "augmentation.transforms.affine.rotate=[-5,5],[-9,9]"),
          ["augmentation.transforms.affine.rotate=[-5,5]", "augmentation.transforms.affine.rotate=[-9,9]"]),
         (("batch_size=8", "weights=a b"), ["batch_size=8,dataset=synthetic"]),
+        (("tta='flip',none",), ["tta=flip", "tta=none"]),
+        (("weights=runs/a/x.safetensors,runs/b/x.safetensors",),
+         ["weights=runs-a-x.safetensors_a8e6061e", "weights=runs-b-x.safetensors_715ae93f"]),
+        (('weights="runs/a/x.safetensors","runs/b/x.safetensors"',),
+         ["weights=runs-a-x.safetensors_a8e6061e", "weights=runs-b-x.safetensors_715ae93f"]),
+        (("weights=runs/a,b",), ["dataset=synthetic"]),  # a file's name
     ],
 )  # fmt: skip
 def test_jobs_are_named_by_what_is_swept(train, task, tmp_path, words, names):
+    for place in ("runs/a/x.safetensors", "runs/b/x.safetensors", "runs/a,b"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).touch()
     assert train("-m", "dataset=synthetic", *words, "hydra.sweep.dir=s p", check=lambda *_: None).code == 0
     assert folders(tmp_path / "s p") == names
+
+
+def test_swept_files_make_a_job_each_below_the_sweep_s_folder(train, task, tmp_path):
+    for name in ("a", "b c"):
+        (tmp_path / name).touch()
+    assert train("-m", "fit=false", "weights=a,b c", "hydra.sweep.dir=here", check=lambda *_: None).code == 0
+    assert [config.weights for config, _ in task.calls] == [Path("a"), Path("b c")]
+    assert (tmp_path / "here/multirun.yaml").is_file()
+    assert folders(tmp_path / "here") == ["weights=a", "weights=b c"]
+    assert telling_settings(*task.calls[-1])["weights"] == "b c"
+
+
+def test_long_names_are_shortened_and_stay_distinct(train, task, tmp_path):
+    keys = ("contrast_limit", "brightness_limit")
+    words = [f"augmentation.transforms.light.{key}=0.1{'0' * 90}1,0.2{'0' * 90}1" for key in keys]
+    assert train("-m", "dataset=synthetic", *words, "hydra.sweep.dir=here", check=lambda *_: None).code == 0
+    names = folders(tmp_path / "here")
+    assert len(names) == len(set(names)) == 4
+    assert max(len(name.encode()) for name in names) <= 255
+    task.calls.clear()
+    assert train("-m", "dataset=synthetic", *words, "resume=here", check=lambda *_: None).code == 0
+    assert folders(tmp_path / "here") == names
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "/a"])
+def test_a_job_s_folder_lies_in_that_of_the_sweep(train, task, tmp_path, name):
+    refused = train("-m", *EASY, "seed=1,2", f"hydra.sweep.subdir='{name}'")
+    assert (refused.code, task.calls) == (2, [])
+    assert refused.err == f"error: hydra.sweep.subdir: expected a name for each job's folder, but got '{name}'\n"
 
 
 def test_a_sweep_of_nothing_has_a_name_too(train, task, tmp_path):
@@ -120,11 +160,14 @@ def test_a_finished_run_is_not_run_again(tmp_path, monkeypatch):
     assert (tmp_path / "metrics.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("left", ["metrics.json", "checkpoints/last.ckpt"])
+@pytest.mark.parametrize("left", [".hydra/config.yaml", "metrics.json", "checkpoints/last.ckpt"])
 def test_a_sweep_is_resumed_by_its_own_settings_only(sweep, task, tmp_path, left, capsys):
     sweep("hydra.sweep.dir=here")
-    (tmp_path / "here/seed=2" / left).parent.mkdir(exist_ok=True)
-    (tmp_path / "here/seed=2" / left).write_text("{}")
+    for name in ("seed=1", "seed=3"):
+        shutil.rmtree(tmp_path / "here" / name)
+    if left != ".hydra/config.yaml":
+        (tmp_path / "here/seed=2" / left).parent.mkdir(exist_ok=True)
+        (tmp_path / "here/seed=2" / left).write_text("{}")
     task.calls.clear()
     assert sweep("resume=here", "batch_size=8") == [2]
     assert capsys.readouterr().err == (
@@ -162,7 +205,7 @@ def test_a_killed_sweep_is_resumed_and_ends_like_an_uninterrupted_one(launcher, 
     assert (code, err) == (0, "")
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert outcomes(killed) == outcomes(whole)
-    assert folders(killed) == ["seed=1", "seed=2", "seed=3"]
+    assert folders(killed) == ["figures", "seed=1", "seed=2", "seed=3"]  # the report's, and no other
 
 
 # --- several at once ---
@@ -185,6 +228,35 @@ def test_an_interrupted_parallel_sweep_leaves_no_process(tmp_path, number, code)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (code, {130: "interrupted\n", 143: "terminated\n"}[code])
     wait_until_gone(process.pid)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups, and orphans hear of nothing")
+def test_a_killed_parallel_sweep_leaves_no_process(tmp_path):
+    stub = tmp_path / "stub.py"
+    stub.write_text(f"""
+import multiprocessing, time
+from fer.command import main
+from fer.schema import TrainConfig
+
+def task(config, folder):
+    multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,)).start()
+    (folder / "at work").touch()
+    time.sleep(600)
+
+main({str(ROOT / "train.py")!r}, lambda: TrainConfig, lambda *_: None, task)
+""")
+    words = [sys.executable, str(stub), "-m", "hydra/launcher=parallel", "seed=1,2", "hydra.sweep.dir=here"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    while len(list(tmp_path.glob("here/*/at work"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    wait_until_gone(process.pid)
+    process.communicate()
 
 
 @pytest.mark.slow
@@ -228,6 +300,25 @@ main({str(ROOT / "train.py")!r}, lambda: TrainConfig, lambda *_: None, task)
         max(len(os.sched_getaffinity(0)) // 2, 1) if hasattr(os, "sched_getaffinity") else max(os.cpu_count() // 2, 1)
     )
     assert [path.read_text() for path in tmp_path.glob("here/*/threads")] == [str(fair)] * 3
+
+
+# --- a full disk ---
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid(), reason="needs root to mount a small disk on Linux")
+def test_a_sweep_on_a_full_disk_tries_all_jobs_and_fails_in_order(tmp_path):
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(tmp_path)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("may not mount a small disk here")
+    try:
+        code, _, err = command("-m", "augmentation=none,hflip", f"hydra.sweep.dir={tmp_path / 's'}")
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+    assert code == 1
+    assert [f"failed: job {number}: " in err for number in (0, 1)] == [True, True]
+    assert "No space left on device" in err
+    assert "Traceback" not in err
 
 
 # --- memory ---

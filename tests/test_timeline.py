@@ -7,7 +7,7 @@ from rich.console import Console
 from fer.emotions import EMOTIONS, class_names
 from fer.inference import timeline as module
 from fer.inference.faces import NOT_SURE, Face, Region, Seen
-from fer.inference.palette import COLOURS
+from fer.inference.palette import COLOURS, colours
 from fer.inference.timeline import Timeline, clock, summary
 from fer.inference.timeline_figure import timeline_figure, timeline_picture
 from fer.inference.tracks import Flicker
@@ -59,6 +59,32 @@ def test_every_emotion_has_a_colour_of_its_own():
     colours = np.array(list(COLOURS.values()))
     apart = np.abs(colours[:, None] - colours).sum(2)
     assert apart[~np.eye(len(colours), dtype=bool)].min() > 60
+
+
+def test_classes_of_other_names_get_colours_of_their_own_that_stay():
+    others = [f"mood {number}" for number in range(14)]
+    chosen = colours([*EMOTIONS, *others])
+    assert {name: chosen[name] for name in COLOURS} == COLOURS
+    assert len(set(chosen.values())) == len(COLOURS) + len(others)
+    assert [colours(["happy", *others[:3]])[name] for name in others[:3]] == [chosen[name] for name in others[:3]]
+    assert colours(["bored"])["bored"] == chosen["mood 0"]
+    first = np.array([*COLOURS.values(), *(chosen[name] for name in others[:6])])
+    apart = np.abs(first[:, None] - first).sum(2)
+    assert apart[~np.eye(len(first), dtype=bool)].min() > 60
+    shares = np.array([chosen[name] for name in others]) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ (0.2126, 0.7152, 0.0722)
+    assert (luminance + 0.05).min() >= 3 * 0.05  # contrast to black, as of the emotions
+    assert 1.05 / (luminance + 0.05).max() >= 1.8  # and to white
+
+
+def test_picture_has_classes_of_any_name():
+    timeline = Timeline(("bored", "happy"))
+    face = seen(1, "happy")._replace(probabilities=np.float32([0.8, 0.2]), emotion="bored")
+    for index in range(50):
+        timeline.add(index / 25, [face])
+    areas = row(picture(timeline))
+    assert where(areas, colours(("bored", "happy"))["bored"]).sum() > where(areas, COLOURS["happy"]).sum() > 5000
 
 
 def test_memory_is_bounded_and_nothing_is_lost_in_bins():

@@ -6,18 +6,22 @@ import json
 import os
 import re
 import shutil
+import threading
 import warnings
 
 import cv2
 import pytest
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from fer.emotions import class_names
-from fer.errors import RunError, UserError
+from fer.errors import Diverged, RunError, UserError
+from fer.training.module import EmotionModule
 from fer.training.run import read_for, run
 from fer.training.schedules import choose_precision
+from fer.training.trainer import _tell_unless_told
 from fer.weights import Header, load_net, read_weights
 from tests.data import write_class_folders
 from tests.runs import command, configure, tensors, without_figures
@@ -70,6 +74,7 @@ def test_metrics_are_flat_and_complete(finished):
     assert found["classes"] == list(classes)
     assert (found["dataset"], found["augmentation"], found["seed"]) == ("synthetic", "full", 1)
     assert (found["device"], found["precision"], found["input_size"]) == ("cpu", choose_precision("auto", "cpu"), 24)
+    assert found["threads"] == torch.get_num_threads()
     assert {"fer", "python", "torch", "lightning", "numpy"} <= set(found["versions"])
     assert 0 < found["seconds"] < 600
     assert found["test_surest/n"] == 19
@@ -310,6 +315,49 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_good_weights(words, tm
         assert all(torch.isfinite(tensor).all() for tensor in state.values())
 
 
+def spoil(monkeypatch, stage):
+    """Make the outputs of a stage infinite, without a loss that is; figures can be drawn of finite ones only."""
+    begin = EmotionModule.on_validation_epoch_start
+
+    def spoiled(module):
+        begin(module)
+        if module.trainer.state.fn == stage:
+            module.net.head.bias.data.fill_(float("inf"))
+
+    def drawn(module, *_):
+        assert all(torch.isfinite(logits).all() for logits, *_ in module.outputs.values())
+        return {}
+
+    for name in ("on_validation_epoch_start", "on_test_epoch_start"):
+        monkeypatch.setattr(EmotionModule, name, spoiled)
+    for place in ("dashboard", "run"):
+        monkeypatch.setattr(f"fer.training.{place}.draw_evaluation", drawn)
+
+
+@pytest.mark.parametrize(
+    ("stage", "says"),
+    [
+        (TrainerFn.FITTING, "the loss is no longer finite in epoch 1"),
+        (
+            TrainerFn.VALIDATING,
+            "the best epoch: expected finite outputs, but those for val are not; lower optimizer.lr",
+        ),
+        (TrainerFn.TESTING, "the best epoch: expected finite outputs, but those for test are not; lower optimizer.lr"),
+    ],
+)
+def test_outputs_that_are_not_finite_end_the_run_before_anything_is_drawn(stage, says, tmp_path, monkeypatch, quick):
+    spoil(monkeypatch, stage)
+    with pytest.raises(Diverged, match=f"^{says}"):
+        run(configure("trainer.max_epochs=1"), tmp_path)
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_weights_whose_outputs_are_not_finite_are_told_by_name(weights, tmp_path, monkeypatch, quick):
+    spoil(monkeypatch, TrainerFn.VALIDATING)
+    with pytest.raises(RunError, match=r"^weights=.*tiny\.safetensors: expected finite outputs, but those for val are"):
+        run(configure("fit=false", f"weights={weights}"), tmp_path)
+
+
 def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, quick, monkeypatch):
     save, room = torch.save, [True] * 3  # for best and last of the first epoch, and one of the second
 
@@ -326,6 +374,20 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, quick, monkeypatch):
     assert torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["epoch"] in (0, 1)
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert not (tmp_path / "metrics.json").exists()
+
+
+def test_a_disk_that_is_full_for_events_ends_the_run_with_one_sentence(tmp_path, quick, monkeypatch):
+    tracebacks = []
+    monkeypatch.setattr(threading, "excepthook", tracebacks.append)
+    monkeypatch.setattr(_tell_unless_told, "__defaults__", (tracebacks.append,))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tensorboard.summary.writer.event_file_writer.RecordWriter.write", full)
+    with pytest.raises(RunError, match=r"could not be written \(.*No space left"):
+        run(configure("trainer.max_epochs=2"), tmp_path)
+    assert not tracebacks
 
 
 @pytest.mark.parametrize("file", ["figures", "weights.safetensors", "predictions.csv", "metrics.json"])
@@ -346,8 +408,8 @@ def test_the_command_leaves_a_whole_folder_and_a_clean_console(tmp_path):
     assert "Warning" not in out
     names = {path.name for path in folder.iterdir() if "events" not in path.name}
     assert names == {
-        ".hydra", ".lock", "checkpoints", "figures", "history.csv", "hparams.yaml", "metrics.json", "predictions.csv",
-        "predictions_val.csv", "weights.safetensors",
+        ".hydra", "checkpoints", "figures", "history.csv", "metrics.json", "predictions.csv", "predictions_val.csv",
+        "weights.safetensors",
     }  # fmt: skip
     assert {path.name for path in (folder / ".hydra").iterdir()} == {"config.yaml", "hydra.yaml", "overrides.yaml"}
 

@@ -420,6 +420,18 @@ def test_old_file_stays_until_the_new_one_is_whole(tmp_path):
     assert not writer.partial.exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links are of POSIX")
+def test_part_that_a_kill_left_is_in_nobodys_way_and_no_link_is_followed(tmp_path):
+    (tmp_path / "victim").write_text("old")
+    (tmp_path / "b.partial.mp4").symlink_to("victim")
+    for _ in "ab":
+        with ClipWriter(tmp_path / "b.mp4", 64, 48) as writer:
+            writer.write(moving(0), 0)
+        (tmp_path / "b.partial.mp4").write_text("left")
+    assert (tmp_path / "victim").read_text() == "old"
+    assert len(read_clip(tmp_path / "b.mp4").times) == 1
+
+
 @pytest.mark.parametrize("stop", [None, KeyboardInterrupt, ValueError])
 def test_no_frame_leaves_everything_as_it_was(tmp_path, stop):
     target = tmp_path / "b.mp4"

@@ -22,7 +22,7 @@ from fer.inference import watching
 from fer.inference.drawing import Style
 from fer.inference.faces import Frame
 from fer.inference.tracks import Smoother
-from fer.inference.window import opening_size
+from fer.inference.window import View, opening_size
 from tests.clips import read_clip
 from tests.display import Display, needs_display, wait
 from tests.runs import ROOT
@@ -265,6 +265,59 @@ def test_recordings_begun_in_the_same_second_are_both_kept(tmp_path, monkeypatch
         for index, on in enumerate((True, False, True)):
             tape.add(Frame(index, index / 4, scene()), [], Style(), on)
     assert len([assert_whole(path, least=1) for path in tmp_path.glob("*.mp4")]) == 2
+
+
+class Shown:
+    """Stands in for the window: keeps what is shown, and is paused for some of the pictures."""
+
+    def __init__(self, paused: list[bool]) -> None:
+        self.pictures, self.paused = [], paused
+
+    def show(self, picture: np.ndarray) -> View:
+        self.pictures.append(picture)
+        return View(paused=self.paused.pop(0) if self.paused else False)
+
+
+def frame_of(rate: str | None) -> np.ndarray:
+    return np.full((1, 1), 0 if rate is None else float(rate.split()[0]))
+
+
+def test_frames_per_second_are_hidden_while_nothing_comes_and_count_anew_afterwards(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(watching.time, "monotonic", lambda: now[0])
+    window = Shown([False] * 30 + [True, True, False])
+    screen = watching.Screen(window)
+    for _ in range(32):  # the 31st is paused
+        assert screen.show(frame_of)
+        now[0] += 0.05 if len(window.pictures) < 31 else 60
+    shown = [round(float(picture[0, 0])) for picture in window.pictures]
+    assert shown[:31] == [0] + [20] * 30
+    assert shown[31:] == [0, 0, 0]  # twice while it is paused; and the first one after it
+    now[0] += 0.05 - 60
+    screen.show(frame_of)
+    assert window.pictures[-1][0, 0] == 20
+    now[0] += 0.5
+    screen.again()
+    assert window.pictures[-1][0, 0] == 20
+    now[0] += 5
+    screen.again()
+    assert window.pictures[-1][0, 0] == 0
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_window_begins_with_what_the_configuration_says(monkeypatch, on):
+    class Opened(Exception):
+        pass
+
+    def opened(title, folder, view):
+        raise Opened(view)
+
+    monkeypatch.setattr(watching, "why_no_window", lambda: None)
+    monkeypatch.setattr(watching, "Window", opened)
+    with pytest.raises(Opened) as end:
+        watching.watch(SimpleNamespace(output=None, input=None), None, Style(heatmap=on, bars=not on))
+    [view] = end.value.args
+    assert (view.heatmap, view.bars) == (on, not on)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="X11")

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as as_bytes
+
+from fer.atomic import atomic_file
 
 FORMAT = "2"  # raise it when the meaning of the arrays changes
 FAILURES = (OSError, SafetensorError, RuntimeError)  # RuntimeError: a user without a home folder
@@ -52,13 +54,8 @@ def save(source: Path, state: dict[str, str], arrays: dict[str, np.ndarray]) -> 
     with contextlib.suppress(*FAILURES):
         target = _file(source)
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(f".{os.getpid()}.partial")
-        try:
-            save_file(arrays, partial, metadata=state | {"sha256": _checksum(arrays)})
-            # Another process may read or write the same cache: it sees the old file or the new one, never a half.
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        with atomic_file(target, "wb") as file:  # other processes may read or write the same cache
+            file.write(as_bytes(arrays, state | {"sha256": _checksum(arrays)}))
 
 
 def _checksum(arrays: dict[str, np.ndarray]) -> str:

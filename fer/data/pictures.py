@@ -6,13 +6,18 @@ are for Pillow. And it refuses float TIFF in 8 bits.
 """
 
 import io
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
+from fer import MOST_PIXELS
 from fer.errors import UserError, reason
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 KINDS = {
     b"\xff\xd8\xff": "JPEG",
@@ -33,17 +38,43 @@ def read_photo(path: Path) -> np.ndarray:
         (H, W, 3) uint8, blue-green-red.
 
     Raises:
-        UserError: if the file cannot be read, is no image, or is cut short (half a picture would pass for a whole one).
+        UserError: if the file cannot be read, is no image, has more than MOST_PIXELS, or is cut short (half a picture
+            would pass for a whole one).
     """
     try:
         data = path.read_bytes()  # cv2.imread fails on non-ASCII paths on Windows
     except OSError as error:
         raise UserError(f"{path}: expected an image, but {reason(error)}") from None
     cv2.utils.logging.setLogLevel(0)  # what is wrong is said in a sentence of our own
+    if problem := too_large(data):
+        raise UserError(f"{path}: expected an image, but {problem}")
     for decoded in (_transparent, _eight_bits, _float):
         if (image := decoded(data)) is not None:
             return image
     raise UserError(f"{path}: expected an image, but {_what_is(data)}")
+
+
+def too_large(data: bytes) -> str | None:
+    """Return in words that the header of a picture speaks of more than MOST_PIXELS, if it does."""
+    from PIL import Image
+
+    try:
+        with open_lazily(data) as file:
+            pixels = file.width * file.height
+    except Image.DecompressionBombError:  # twice Pillow's own bound, which is above ours
+        pixels = MOST_PIXELS + 1
+    except (OSError, ValueError, SyntaxError):
+        return None
+    most = f"{MOST_PIXELS / 1e6:.0f} megapixels"
+    return f"it has more than the {most} that are read: make it smaller" if pixels > MOST_PIXELS else None
+
+
+def open_lazily(data: bytes) -> "Image.Image":
+    """Open a picture with Pillow, which reads its header only, and without the warning of Pillow's own lower bound."""
+    from PIL import Image
+
+    with warnings.catch_warnings(action="ignore"):
+        return Image.open(io.BytesIO(data))
 
 
 def over_white(picture: Any) -> np.ndarray:
@@ -68,7 +99,7 @@ def _transparent(data: bytes) -> np.ndarray | None:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(io.BytesIO(data)) as file:
+        with open_lazily(data) as file:
             if not file.has_transparency_data or file.mode.startswith("I"):  # Pillow clips 16 bits of gray
                 return None
             return over_white(ImageOps.exif_transpose(file))
@@ -92,7 +123,7 @@ def _decode(data: bytes, flags: int) -> np.ndarray | None:
         return None
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:  # more than 2**30 pixels, or than fit into memory
+    except cv2.error:  # more than MOST_PIXELS, or than fit into memory
         return None
 
 

@@ -16,19 +16,17 @@ from typing import Any
 
 import numpy as np
 import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-import fer.resolvers  # noqa: F401 (for OmegaConf)
 from fer.errors import UserError
 from fer.evaluation.runs import Predictions, Run
 from fer.nested import leaves
+from fer.settings_file import read_settings
 
 SETTINGS, RESULTS, ERROR = Path(".hydra/config.yaml"), "metrics.json", "error.txt"
 PREDICTIONS = {"val": "predictions_val.csv", "test": "predictions.csv"}
 UNREADABLE = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError),
-    *(csv.Error, yaml.YAMLError, OmegaConfBaseException),
+    *(csv.Error, yaml.YAMLError),
 )
 
 
@@ -106,7 +104,7 @@ def _first_line(error: Exception) -> str:
 def _read_settings(run: Run) -> None:
     path = run.folder / SETTINGS
     with _reading(path):
-        run.config = dict(leaves(OmegaConf.to_container(OmegaConf.load(path), resolve=True)))
+        run.config = dict(leaves(read_settings(path)))
     if not isinstance(run.seed, int):
         raise Damaged(f"{path.name} has no seed")
 

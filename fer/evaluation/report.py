@@ -138,12 +138,10 @@ def _count(number: int, word: str) -> str:
 
 
 def _write_figure(figure: "Figure", path: Path) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        figure.savefig(partial, format="png")
-        partial.replace(path)
-    except OSError as error:
-        raise RunError(f"{path} could not be written ({error})") from error
+    from fer.evaluation.files import whole_file
+
+    with whole_file(path, "wb") as file:
+        figure.savefig(file, format="png")
 
 
 def _command(folders: list[Path], output: Path, baseline: str | None) -> str:

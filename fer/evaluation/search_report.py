@@ -1,6 +1,7 @@
 """The report of a search: its trials, best first, and Optuna's plots of them."""
 
 import csv
+import json
 import shlex
 import warnings
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from fer.errors import RunError
+from fer.errors import RunError, UserError, printable
 from fer.evaluation.files import whole_file
 from fer.evaluation.markdown import code, plain, table
 
@@ -24,14 +25,61 @@ STATES = {"COMPLETE": "whole", "PRUNED": "cut short", "RUNNING": "running or int
 
 
 def open_study(journal: Path, **options: Any) -> "optuna.Study":
-    """Return the study in a file, which is made if it is not there; a file needs no database, also on network disks."""
+    """Return the study in a file, which is made if it is not there; a file needs no database, also on network disks.
+
+    Raises:
+        UserError: if the file is no study.
+    """
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # it tells of every trial, as the search does
-    storage = JournalStorage(JournalFileBackend(str(journal)))
-    return optuna.create_study(storage=storage, study_name="search", load_if_exists=True, **options)
+    if journal.exists():
+        _require_lines(journal)
+    try:
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+        return optuna.create_study(storage=storage, study_name="search", load_if_exists=True, **options)
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:  # of a line that does not fit
+        raise UserError(_no_journal(journal, f"{type(error).__name__}: {error}")) from error
+
+
+def _require_lines(journal: Path) -> None:
+    """Raise a UserError if a line is none of Optuna's; cut off a half last one, as a kill leaves it.
+
+    Optuna itself would write on behind the half line, and never read the file again.
+    """
+    from optuna.storages.journal import JournalFileSymlinkLock
+
+    lock = JournalFileSymlinkLock(str(journal))  # that of whoever writes
+    lock.acquire()
+    try:
+        with journal.open("rb+") as file:
+            end = 0
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    break
+                if not _is_entry(line):
+                    raise UserError(_no_journal(journal, f"line {number} is {line[:100].decode(errors='replace')}"))
+                end += len(line)
+            file.truncate(end)
+    finally:
+        lock.release()
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(entry, dict) and isinstance(entry.get("op_code"), int) and "worker_id" in entry
+
+
+def _no_journal(journal: Path, found: str) -> str:
+    return (
+        f"{journal}: expected the journal of a search, as Optuna writes it, but {printable(found)}: restore the file, "
+        "or search anew in another folder"
+    )
 
 
 def write_search_report(folder: Path) -> Path:
@@ -149,10 +197,9 @@ def _figures(study: "optuna.Study", monitor: str, folder: Path) -> Iterator[tupl
             drawn = plot()
             figure = (drawn if hasattr(drawn, "figure") else drawn[0]).figure
             _restyle(figure, about, monitor)
-            partial = folder / f"{name}.png.partial"
-            figure.savefig(partial, dpi=150, format="png", facecolor="white")
+            with whole_file(folder / f"{name}.png", "wb") as file:
+                figure.savefig(file, dpi=150, format="png", facecolor="white")
             pyplot.close(figure)
-        partial.replace(folder / f"{name}.png")
         yield f"{name}.png", about
 
 

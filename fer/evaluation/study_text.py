@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fer.counting import counted
 from fer.evaluation.comparison import FEWEST, LEVEL, RESAMPLES
 from fer.evaluation.conclusions import PLACES, conclude
 from fer.evaluation.markdown import code, listed, p_value, per_cent, plain, points, span, spread, table
@@ -96,7 +97,7 @@ def _notes(ranking: Ranking) -> list[str]:
         notes.append("With one or two seeds there is no interval over seeds.")
     if ranking.monitor != "val/accuracy":
         notes.append(f"Ranked by {code(ranking.monitor)}, which chose the epochs too.")
-    for key in ("device", "precision", "versions"):
+    for key in ("device", "threads", "precision", "versions"):
         found = list(dict.fromkeys(_told(run.metrics[key]) for run in task.runs if key in run.metrics))
         if len(found) > 1:
             notes.append(f"The runs differ in {key} ({'; '.join(map(plain, found))}).")
@@ -138,7 +139,7 @@ def compared(ranking: Ranking) -> list[str]:
     baseline, count = code(ranking.baseline.setting.name), len(ranking.others)
     return [
         f"On {PLACES[split]}, minus {baseline}; 95 % intervals, as computed one by one; p corrected by Holm for "
-        f"{count} comparison{'s' if count > 1 else ''}. For another baseline: `--baseline LABEL`.",
+        f"{counted(count, 'comparison')}. For another baseline: `--baseline LABEL`.",
         "",
         *table(header, rows),
     ]

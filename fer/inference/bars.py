@@ -1,21 +1,18 @@
-"""The probability bars beside each face."""
+"""The probability bars of each face: where there is room for them beside it, and how they look."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from fer.inference import stamps
-from fer.inference.layout import Card, Rectangle, Size, bars_spot
-from fer.inference.palette import COLOURS
-from fer.inference.stamps import DARK, SMALLEST, WHITE, Colour
+from fer.inference.layout import Card, Rectangle, Size, bars_spot, letter_sizes
+from fer.inference.palette import colours
+from fer.inference.stamps import DARK, WHITE, Colour
 
-FORMS = (  # tried in turn: letters as large as the label's or the smallest, with per cents, share of the face to cover
-    (1.0, True, 0.0),
-    (0.0, True, 0.0),
-    (0.0, False, 0.0),
-    (0.0, False, 0.25),
-)
+LENGTHS = (5, 3)  # of a bar for 1 over the size of the letters; the shorter one where there is no room for the longer
 GROOVE, PALE = (106, 98, 98), (205, 200, 200)
 
 
@@ -23,81 +20,97 @@ class Table(NamedTuple):
     """The measures of one face's bars, in pixels.
 
     Attributes:
-        letters: their size.
         row: from one class to the next.
-        bar: from the left edge to the bars.
-        long: length of a bar for 1.
+        left, right: from the edges to the bars.
         size: of the whole.
-        percents: with a column of per cents.
     """
 
-    letters: int
     row: int
-    bar: int
-    long: int
+    left: int
+    right: int
     size: Size
-    percents: bool
 
 
-def draw_bars(image: np.ndarray, cards: Sequence[Card], classes: Sequence[str], taken: Sequence[Rectangle]) -> None:
-    """Draw bars in the first of `FORMS` that leaves room for all faces, or in the last for those that have room.
+@lru_cache(64)
+def table_of(classes: tuple[str, ...], letters: int, length: float = LENGTHS[0]) -> Table:
+    """Return the measures of bars for some classes: in letters of a size, a bar for 1 being so many of them long."""
+    names = max(stamps.text(name, letters, PALE).width for name in classes)
+    column = stamps.text(percent(1), letters, PALE).width
+    row, edge = round(1.4 * letters), letters // 2
+    left, right = edge + names + edge, edge + column + edge
+    return Table(row, left, right, (left + round(length * letters) + right, row * len(classes) + 2 * edge))
+
+
+def place_bars(cards: Sequence[Card], classes: Sequence[str], picture: Size, taken: Sequence[Rectangle]) -> list[Card]:
+    """Give each face, one after the other, bars in the largest letters for which there is room; its label shrinks too.
+
+    Args:
+        cards: the faces, with their labels.
+        classes: the emotions that `Card.probabilities` are of.
+        picture: its size.
+        taken: what else must stay free.
+    """
+    placed = list(cards)
+    for index, card in enumerate(placed):
+        others = placed[:index] + placed[index + 1 :]
+        faces = [_grown(other.box, card.size // 2) for other in others]  # nearer than to its own they would mislead
+        texts = [text for other in others for text in (other.label, other.bars) if text]
+        placed[index] = _with_bars(card, tuple(classes), picture, [*taken, *faces, *texts])
+    return placed
+
+
+def _with_bars(card: Card, classes: tuple[str, ...], picture: Size, taken: Sequence[Rectangle]) -> Card:
+    sizes = [size for size in letter_sizes(picture, card.box[3]) if size <= card.size]
+    for length, size in product(LENGTHS, sizes):
+        smaller, table = _shrunk(card, size), table_of(classes, size, length)
+        if spot := bars_spot(card.box, smaller.label, table.size, picture, taken, max(size // 3, 2)):
+            return smaller._replace(bars=spot)
+    return card
+
+
+def _grown(box: Rectangle, by: int) -> Rectangle:
+    x, y, width, height = box
+    return x - by, y - by, width + 2 * by, height + 2 * by
+
+
+def _shrunk(card: Card, size: int) -> Card:
+    """Return a card whose label, in smaller letters, lies within its former place and touches the face as before."""
+    if not card.label or size == card.size:
+        return card._replace(size=size)
+    x, y, _, height = card.label
+    wide, high = stamps.tag_size(card.words, size)
+    top = y + height - high if y < card.box[1] else y
+    return card._replace(size=size, label=(x, top, wide, high))
+
+
+def draw_bars(image: np.ndarray, spot: Rectangle, letters: int, classes: Sequence[str], values: np.ndarray) -> None:
+    """Draw one face's bars on a dark plate.
 
     Args:
         image: (H, W, 3) uint8, drawn onto in place.
-        cards: the faces.
-        classes: the emotions that `Card.probabilities` are of.
-        taken: what else must stay free.
+        spot: where; its size is one that `table_of` gives.
+        letters: their size, in pixels.
+        classes: C names.
+        values: (C,) float32, their probabilities.
     """
-    for share, percents, own in FORMS:
-        tables = [_table(classes, max(round(share * card.size), SMALLEST), percents) for card in cards]
-        spots = _spots(cards, tables, image.shape[1::-1], taken, own)
-        if all(spots):
-            break
-    for card, table, spot in zip(cards, tables, spots, strict=True):
-        if spot:
-            _draw(image, spot, table, classes, card.probabilities)
+    (x, y, width, height), edge, table = spot, letters // 2, table_of(tuple(classes), letters)
+    stamps.press(image, stamps.plate(width, height, edge, DARK, 0.78), x, y)
+    inks = colours(classes)
+    for index, (name, value) in enumerate(zip(classes, values.tolist(), strict=True)):
+        ink, top = WHITE if index == values.argmax() else PALE, y + edge + index * table.row
+        word, share = (stamps.text(words, letters, ink) for words in (name, percent(value)))
+        down = top + (table.row - word.height) // 2
+        stamps.press(image, word, x + edge, down)
+        middle = top + table.row // 2
+        long = width - table.left - table.right
+        _bar(image, (x + table.left, middle), long, letters // 4, GROOVE)
+        _bar(image, (x + table.left, middle), round(long * value), letters // 4, inks[name][::-1])
+        stamps.press(image, share, x + width - edge - share.width, down)
 
 
 def percent(probability: float) -> str:
     """Return a probability as it is written."""
     return f"{100 * probability:.0f}%"
-
-
-def _table(classes: Sequence[str], letters: int, percents: bool) -> Table:
-    names = max(stamps.text(name, letters, PALE).width for name in classes)
-    column = stamps.text(percent(1), letters, PALE).width + letters // 2 if percents else 0
-    row, edge, long = round(1.4 * letters), letters // 2, 5 * letters
-    size = edge + names + edge + long + column + edge, row * len(classes) + 2 * edge
-    return Table(letters, row, edge + names + edge, long, size, percents)
-
-
-def _spots(
-    cards: Sequence[Card], tables: Sequence[Table], picture: Size, taken: Sequence[Rectangle], own: float
-) -> list[Rectangle | None]:
-    """Return where each face's bars go; they are placed one after the other."""
-    spots: list[Rectangle | None] = []
-    for index, (card, table) in enumerate(zip(cards, tables, strict=True)):
-        faces = [other.box for place, other in enumerate(cards) if place != index]
-        others = [*taken, *faces, *(other.label for other in cards), *filter(None, spots)]
-        spots.append(bars_spot(card, table.size, picture, others, own))
-    return spots
-
-
-def _draw(image: np.ndarray, spot: Rectangle, table: Table, classes: Sequence[str], values: np.ndarray) -> None:
-    """Draw one face's bars on a dark plate."""
-    (x, y, width, height), edge = spot, table.letters // 2
-    stamps.press(image, stamps.plate(width, height, edge, DARK, 0.78), x, y)
-    for index, (name, value) in enumerate(zip(classes, values.tolist(), strict=True)):
-        ink, top = WHITE if index == values.argmax() else PALE, y + edge + index * table.row
-        word = stamps.text(name, table.letters, ink)
-        down = top + (table.row - word.height) // 2
-        stamps.press(image, word, x + edge, down)
-        middle = top + table.row // 2
-        _bar(image, (x + table.bar, middle), table.long, table.letters // 4, GROOVE)
-        _bar(image, (x + table.bar, middle), round(table.long * value), table.letters // 4, COLOURS[name][::-1])
-        if table.percents:
-            share = stamps.text(percent(value), table.letters, ink)
-            stamps.press(image, share, x + width - edge - share.width, down)
 
 
 def _bar(image: np.ndarray, start: tuple[int, int], long: int, half: int, colour: Colour) -> None:

@@ -8,7 +8,6 @@ one is worked on meanwhile.
 """
 
 import contextlib
-import errno
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,7 +24,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
-from fer.errors import RunError, UserError
+from fer.atomic import growing_file
+from fer.errors import RunError, UserError, unwritable
 from fer.inference.clip_sound import Sound
 from fer.inference.clip_source import THREADS, Clip
 from fer.inference.faces import room
@@ -54,6 +54,8 @@ class ClipWriter:
         sound: "copied", "encoded" or None.
         frames: number of frames encoded so far.
 
+    A process that writes the same file would mix in its own: keep it away (`places.claimed`).
+
     Args:
         path: ends in .mp4, .mov or .mkv.
         width, height: of the pictures.
@@ -61,14 +63,18 @@ class ClipWriter:
 
     Raises:
         UserError: if a file of this name cannot be written there.
-        RunError: from `write` and from the end of the block, if writing fails later (full disk).
+        RunError: if the disk is full; from `write` and from the end of the block, if writing fails later.
     """
 
     def __init__(self, path: Path, width: int, height: int, clip: Clip | None = None) -> None:
-        self.path, self.partial = path, path.with_name(f"{path.stem}.partial{path.suffix}")
+        self.path = path
         self.padded = (width % 2, height % 2)
         self.clip, self.frames = clip, 0
         self._check()
+        try:
+            self.partial = growing_file(path)
+        except OSError as error:
+            raise self._refused(error) from error
         kind = FORMATS[path.suffix.lower()]
         self._file = av.open(
             f"file:{self.partial}", "w", kind, container_options=CLUSTERS if kind == "matroska" else FRAGMENTS
@@ -80,11 +86,8 @@ class ClipWriter:
         try:
             self._file.start_encoding()
         except av.FFmpegError as error:
-            full = error.errno == errno.ENOSPC
-            raise (RunError if full else UserError)(
-                f"output={path}: expected to write a video, but {self.partial.name} cannot be made ({error.strerror}): "
-                "choose another place or name"
-            ) from error
+            self.partial.unlink(missing_ok=True)
+            raise self._refused(error) from error
         self._convert = VideoReformatter()
         self._picture: VideoFrame | None = None  # the latest one
         self._last = -1  # its time stamp
@@ -121,6 +124,10 @@ class ClipWriter:
             raise UserError(
                 f"output={self.path}: expected an existing folder, but there is no {self.path.parent}: make it"
             )
+
+    def _refused(self, error: OSError | av.FFmpegError) -> Exception:
+        sentence = f"output={self.path}: expected to write a video, but it cannot be made ({error.strerror})"
+        return unwritable(f"{sentence}: choose another place or name", error)
 
     def _pictures(self, width: int, height: int) -> VideoStream:
         self._tick = self.clip.time_base if self.clip else LIVE_TIME_BASE  # seconds

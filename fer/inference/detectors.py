@@ -7,7 +7,6 @@ come with OpenCV and find fewer faces. Boxes of both mean the same: chin to midd
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +14,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from fer.atomic import atomic_file
 from fer.data import cache
 from fer.errors import UserError
 from fer.inference.faces import Face
@@ -219,7 +219,9 @@ def _found(say: Callable[[str], None]) -> tuple[str, bytes]:
     say(f"Fetching the face detector YuNet (230 kB, licence MIT) from {URL} to {target}")
     model = _fetch()
     with contextlib.suppress(OSError):  # without it the next start fetches again
-        _store(model, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(target, "wb") as file:
+            file.write(model)
     return URL, model
 
 
@@ -244,14 +246,3 @@ def _fetch() -> bytes:
 
 def _is_genuine(model: bytes) -> bool:
     return hashlib.sha256(model).hexdigest() == SHA256
-
-
-def _store(model: bytes, target: Path) -> None:
-    """Write the model beside its place and rename it, so that another process never sees a half."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(model)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -1,18 +1,19 @@
 """What is seen in a frame, drawn onto it: heatmap, box, label and probability bars of every face."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import cv2
 import numpy as np
 
 from fer.inference import stamps
-from fer.inference.bars import draw_bars, percent
+from fer.inference.bars import draw_bars, percent, place_bars
 from fer.inference.crops import matrix
 from fer.inference.faces import NOT_SURE, Seen
-from fer.inference.layout import Card, Rectangle, covered, label_spot
-from fer.inference.palette import COLOURS
+from fer.inference.layout import Card, Rectangle, Size, covered, label_spot, letter_sizes
+from fer.inference.palette import colours
+from fer.inference.strip import add_strip
 
 COLORMAPS = {
     "turbo": cv2.COLORMAP_TURBO,
@@ -23,23 +24,32 @@ COLORMAPS = {
 }
 
 
+SMALL, LARGE = 64, 224  # sides of a face, in pixels, up to which a heatmap is not drawn, and from which in full
+
+
 @dataclass(frozen=True)
 class Style:
     """How faces are drawn.
 
     Attributes:
         heatmap: draw the explanations.
-        bars: draw each face's probabilities.
+        faint: draw them the fainter the smaller the face is, and none on a small one, of which nothing would be seen.
+        bars: draw each face's probabilities, where there is room.
+        labels: write each face's answer, where there is room.
         alpha: opacity of a heatmap where it is hottest, in [0, 1].
         colormap: a key of `COLORMAPS`.
+        strip: the picture is a face as a whole: put bars and label into a strip beside it.
         mirror: exchange left and right, but not in the text.
         fps: what to write into the corner; None for nothing.
     """
 
     heatmap: bool = True
+    faint: bool = True
     bars: bool = True
+    labels: bool = True
     alpha: float = 0.5
     colormap: str = "turbo"
+    strip: bool = False
     mirror: bool = False
     fps: str | None = None
 
@@ -50,53 +60,82 @@ def draw(image: np.ndarray, seen: Sequence[Seen], classes: Sequence[str], style:
     Args:
         image: (H, W, 3) uint8 blue-green-red; stays as it is.
         seen: the faces.
-        classes: the emotions that `Seen.probabilities` are of.
+        classes: the classes that `Seen.probabilities` are of.
         style: what to draw.
 
     Returns:
-        (H, W, 3) uint8, a new picture.
+        (H, W, 3) uint8, a new picture; larger, to the right or below, with a strip.
     """
     canvas = image.copy()
     for one in seen:
-        if style.heatmap and one.heatmap is not None:
-            stamp = stamps.heat(one.heatmap, style.alpha, COLORMAPS[style.colormap])
+        if style.heatmap and one.heatmap is not None and (alpha := _opacity(one, style)):
+            stamp = stamps.heat(one.heatmap, alpha, COLORMAPS[style.colormap])
             stamps.stretch(canvas, stamp, matrix(one.region, len(one.heatmap)))
     if style.mirror:
         canvas = cv2.flip(canvas, 1)
+    if style.strip:
+        return _with_strip(canvas, seen, classes, style)
     corner = [_corner(canvas, style.fps)] if style.fps else []
-    cards = _cards(seen, classes, canvas, style.mirror, corner)
+    cards = _cards(seen, classes, canvas, style, corner)
+    if style.bars:
+        cards = place_bars(cards, classes, canvas.shape[1::-1], corner)
     for card in cards:
         _outline(canvas, card)
-    if style.bars:
-        draw_bars(canvas, cards, classes, corner)
     for card in cards:
-        stamps.tag(canvas, card.label, card.words, card.size, card.colour)
+        if card.bars:
+            draw_bars(canvas, card.bars, card.size, classes, card.probabilities)
+        if card.label:
+            stamps.tag(canvas, card.label, card.words, card.size, card.colour)
     return canvas
+
+
+def _opacity(one: Seen, style: Style) -> float:
+    """Return the opacity of a face's heatmap where it is hottest."""
+    share = (one.region.side - SMALL) / (LARGE - SMALL) if style.faint else 1.0
+    return style.alpha * min(max(share, 0.0), 1.0)
+
+
+def _with_strip(image: np.ndarray, seen: Sequence[Seen], classes: Sequence[str], style: Style) -> np.ndarray:
+    for one in seen if style.labels or style.bars else ():
+        words = _words(one, classes)[0] if style.labels else None
+        colour = colours(classes)[one.emotion][::-1]
+        image = add_strip(image, words, colour, classes, one.probabilities if style.bars else None)
+    return image
 
 
 def _corner(image: np.ndarray, words: str) -> Rectangle:
     """Write into the upper left corner, and return where."""
-    size = _letters(image, len(image))
+    size = letter_sizes(image.shape[1::-1], len(image))[0]
     place = (size // 2, size // 2, *stamps.tag_size(words, size))
     stamps.tag(image, place, words, size, stamps.DARK, 0.7)
     return place
 
 
 def _cards(
-    seen: Sequence[Seen], classes: Sequence[str], image: np.ndarray, mirror: bool, taken: Sequence[Rectangle]
+    seen: Sequence[Seen], classes: Sequence[str], image: np.ndarray, style: Style, taken: Sequence[Rectangle]
 ) -> list[Card]:
-    """Return the cards of the faces that reach into the picture, in the order of their tracks."""
+    """Return the cards of the faces that reach into the picture, in the order of their tracks, without bars."""
     ordered = sorted(seen, key=lambda one: one.track or 0)
-    boxes = [_pixels(one, image, mirror) for one in ordered]
+    boxes = [_pixels(one, image, style.mirror) for one in ordered]
     picture, cards = image.shape[1::-1], []
     for index, (one, box) in enumerate(zip(ordered, boxes, strict=True)):
         if covered([box], [(0, 0, *picture)]).any():
-            size = _letters(image, box[3])
-            others = [*taken, *boxes[:index], *boxes[index + 1 :], *(card.label for card in cards)]
-            words = _words(one, classes)
-            form, label = label_spot(box, [stamps.tag_size(form, size) for form in words], picture, others)
-            cards.append(Card(box, label, words[form], size, COLOURS[one.emotion][::-1], one.probabilities))
+            labels = [card.label for card in cards if card.label]
+            forms = _words(one, classes) if style.labels else ()
+            label = _label(forms, box, picture, [*taken, *boxes[:index], *boxes[index + 1 :], *labels])
+            cards.append(Card(box, *label, colours(classes)[one.emotion][::-1], one.probabilities))
     return cards
+
+
+def _label(
+    forms: Sequence[str], box: Rectangle, picture: Size, taken: Sequence[Rectangle]
+) -> tuple[int, str, Rectangle | None]:
+    """Return size, words and place of the best label for which there is room: the long form in the largest letters."""
+    sizes = letter_sizes(picture, box[3])
+    for own, words, size in product((False, True), forms, sizes):
+        if place := label_spot(box, stamps.tag_size(words, size), picture, taken, own):
+            return size, words, place
+    return sizes[0], "", None
 
 
 def _pixels(one: Seen, image: np.ndarray, mirror: bool) -> Rectangle:
@@ -105,13 +144,6 @@ def _pixels(one: Seen, image: np.ndarray, mirror: bool) -> Rectangle:
     x = image.shape[1] - x - width if mirror else x
     left, top, right, bottom = (round(value) for value in (x, y, x + width, y + height))
     return left, top, max(right - left, 1), max(bottom - top, 1)
-
-
-def _letters(image: np.ndarray, height: float) -> int:
-    """Return the size of the letters, in pixels, at a face of that height: both the picture and the face count."""
-    largest = 0.03 * min(image.shape[:2])
-    steps = round(math.log(largest / (0.1 * height), 1.25))  # of a quarter: the text must not tremble with the box
-    return max(round(largest / 1.25 ** min(max(steps, 0), 3)), stamps.SMALLEST)
 
 
 def _words(one: Seen, classes: Sequence[str]) -> tuple[str, str]:
@@ -125,7 +157,7 @@ def _words(one: Seen, classes: Sequence[str]) -> tuple[str, str]:
 def _outline(image: np.ndarray, card: Card) -> None:
     """Draw a face's box, with a dark rim that shows it on a bright picture."""
     x, y, width, height = card.box
-    thickness = max(round(card.size / 8), 2)
+    thickness = max(round(letter_sizes(image.shape[1::-1], height)[0] / 8), 2)
     points = stamps.outline(x, y, width, height, min(width, height) / 12)
     for colour, wide in ((stamps.BLACK, thickness + 1 + thickness // 3), (card.colour, thickness)):
         cv2.polylines(image, [points], True, colour, wide, cv2.LINE_AA, stamps.SHIFT)

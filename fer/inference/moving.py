@@ -18,7 +18,7 @@ from fer.inference.faces import Face, Frame, Seen, room
 from fer.inference.live import Live
 from fer.inference.photos import save_photo
 from fer.inference.pipeline import Pipeline
-from fer.inference.places import output_file, records_of
+from fer.inference.places import claimed, output_file, records_of
 from fer.inference.progress import progress
 from fer.inference.records import Records
 from fer.inference.schema import InferConfig
@@ -96,6 +96,7 @@ class Recording:
         self.path, self.pipeline, self.begun = path, pipeline, time.monotonic()
         self.timeline = Timeline(pipeline.predictor.classes)
         with ExitStack() as stack:
+            stack.enter_context(claimed(path))
             self.records = stack.enter_context(Records(records_of(path, kind), pipeline.predictor.classes, kind))
             self.writer = stack.enter_context(ClipWriter(path, *size, clip))
             self.files = stack.pop_all()
@@ -114,6 +115,8 @@ class Recording:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.files.__exit__(kind, error, trace)
+        if not self.timeline.frames:
+            return
         if kind is not None and issubclass(kind, Exception):  # interruptions are none
             print(f"what there is so far: {self.writer.partial}, {self.records.partial}", flush=True)
             return

@@ -1,7 +1,5 @@
 """Photos in and out: which files an input means, and where pictures and cut-out faces go."""
 
-import contextlib
-import errno
 import glob
 import os
 from pathlib import Path
@@ -9,11 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fer.atomic import atomic_file
 from fer.data.images import SUFFIXES, is_clutter
-from fer.errors import RunError, UserError, reason
+from fer.errors import UserError, reason, unwritable
+from fer.inference.progress import said_if_slow
 
 QUALITY = 95  # of JPEG files
-FULL = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO")}  # no mistake of the user's
 
 
 def list_photos(input: str) -> list[Path]:
@@ -30,7 +29,8 @@ def list_photos(input: str) -> list[Path]:
     try:
         if path.is_file():
             return [path]
-        found = _below(path) if path.is_dir() else _matching(path)
+        with said_if_slow(f"searching for {input} ..."):
+            found = _below(path) if path.is_dir() else _matching(path)
     except OSError as error:
         raise UserError(f"input={input}: expected a place that can be read, but {reason(error)}") from None
     if not found:
@@ -75,29 +75,25 @@ def _matching(path: Path) -> list[Path]:
 
 
 def save_photo(path: Path, image: np.ndarray) -> Path:
-    """Write a picture (H, W, 3) uint8 in the format that the suffix names, PNG without one; beside first, then renamed.
+    """Write a picture (H, W, 3) uint8 in the format that the suffix names; beside first, then renamed.
 
     Returns:
-        Where it is: `path`, with .png where it had no suffix.
+        `path`.
 
     Raises:
         UserError: for an unknown suffix, a picture too large for the format, a folder that is missing or read-only.
         RunError: if the disk is full.
     """
-    path = path if path.suffix else path.with_name(f"{path.name}.png")
     known = ", ".join(sorted(SUFFIXES))
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f'{path}: expected a picture\'s name that ends in {known}, but got "{path.suffix}"')
     data = _encode(path, image)
-    partial = path.with_name(f"{path.name}.partial")
     try:
-        partial.write_bytes(data)
-        partial.replace(path)
+        with atomic_file(path, "wb") as file:
+            file.write(data)
     except OSError as error:
-        with contextlib.suppress(OSError):  # where the folder is what is wrong
-            partial.unlink()
-        failure = RunError if error.errno in FULL else UserError
-        raise failure(f"{path}: expected a place to write a picture to, but {reason(error)}") from None
+        sentence = f"{path}: expected a place to write a picture to, but {reason(error)}"
+        raise unwritable(sentence, error) from None
     return path
 
 

@@ -1,9 +1,12 @@
-"""A bar with the remaining time, where somebody looks."""
+"""What is at work: a bar with the remaining time, where somebody looks, or a sentence if it takes long."""
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from threading import Timer
 from typing import TypeVar
 
+PATIENCE = 2.0  # seconds without a word
 Item = TypeVar("Item")
 
 
@@ -22,3 +25,15 @@ def progress(items: Iterable[Item], count: int | None, unit: str) -> Iterator[It
     from rich.progress import track
 
     yield from track(items, unit, total=count, transient=True, console=Console(stderr=True))
+
+
+@contextmanager
+def said_if_slow(sentence: str) -> Iterator[None]:
+    """Say what is done in the block, if it takes long."""
+    timer = Timer(PATIENCE, print, (sentence,), {"flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

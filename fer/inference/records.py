@@ -17,7 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from fer.errors import RunError, UserError
+from fer.atomic import growing_file
+from fer.errors import RunError, unwritable
 from fer.inference.faces import Frame, Seen
 
 UNREADABLE = "could not be decoded"
@@ -30,6 +31,8 @@ class Records:
     The file grows as `b.partial.jsonl` and gets its own name at the end of the block, also after an interruption;
     after an error it keeps the other name, so that it replaces nothing.
 
+    A process that writes the same file would mix in its own: keep it away (`places.claimed`).
+
     Args:
         path: the file.
         classes: emotion names, in the order of the probabilities.
@@ -37,22 +40,20 @@ class Records:
 
     Raises:
         UserError: if the file cannot be made there.
-        RunError: if writing fails later (full disk).
+        RunError: if the disk is full, or writing fails later.
     """
 
     def __init__(self, path: Path, classes: tuple[str, ...], kind: str = "jsonl") -> None:
-        self.path, self.partial = path, path.with_name(f"{path.stem}.partial{path.suffix}")
-        self.classes, self.count = classes, 0
+        self.path, self.classes, self.count = path, classes, 0
         self._write = self._json if kind == "jsonl" else self._rows
         try:
             if path.is_dir():
                 raise IsADirectoryError(0, "it is a folder")
+            self.partial = growing_file(path)
             self._file = self.partial.open("w", encoding="utf-8", newline="", buffering=1)  # whole lines
         except OSError as error:
-            raise UserError(
-                f"{path}: expected to write the records there, but it cannot be done ({error.strerror}): choose "
-                "another output"
-            ) from error
+            sentence = f"{path}: expected to write the records there, but it cannot be done ({error.strerror})"
+            raise unwritable(f"{sentence}: choose another output", error) from error
 
     def __enter__(self) -> Self:
         return self

@@ -26,6 +26,7 @@ def run(config: InferConfig) -> None:
     predictor.look(nobody, config.explainer, config.heatmap.target)  # finds a wrong target before any work
     pipeline = Pipeline(config, predictor, make_detector(config.detector, print))
     style = make_style(config)
+    pipeline.heatmaps = style.heatmap
     if config.heatmap.target and config.mode != "crop":
         print(f"heatmaps show what speaks for {config.heatmap.target}, whatever the label says")
     if config.mode == "image":
@@ -53,4 +54,12 @@ def one_thread_each() -> None:
 
 def make_style(config: InferConfig) -> Style:
     """Return how faces are drawn."""
-    return Style(heatmap=config.explainer != "none", alpha=config.heatmap.alpha, colormap=config.heatmap.colormap)
+    return Style(
+        heatmap=config.explainer != "none" and config.draw.heatmap is not False,
+        faint=config.draw.heatmap == "auto",
+        bars=config.draw.bars,
+        labels=config.draw.labels,
+        alpha=config.heatmap.alpha,
+        colormap=config.heatmap.colormap,
+        strip=config.mode == "image" and config.detector.name == "none",
+    )

@@ -45,6 +45,14 @@ class Heatmap(Section):
     colormap: Literal["turbo", "jet", "viridis", "inferno", "magma"]
 
 
+class Draw(Section):
+    """What is drawn beside the boxes."""
+
+    bars: bool
+    labels: bool
+    heatmap: Literal["auto"] | bool
+
+
 class Crop(Section):
     """What part of a frame a face's box stands for."""
 
@@ -71,12 +79,15 @@ class InferConfig(Section):
     smoothing: NotNegative
     explainer: Literal["gradcam", "gradcam++", "layercam", "eigencam", "none"]
     heatmap: Heatmap
+    draw: Draw
     crop: Crop
 
     @model_validator(mode="after")
     def _choices_agree(self) -> "InferConfig":
         if self.input in (None, "") and self.mode != "webcam":
             raise ValueError(f"mode={self.mode}: expected an input, but input is null: add input=FILE")
+        if self.draw.heatmap is True and self.explainer == "none":
+            raise ValueError("draw.heatmap=true: expected an explainer, but explainer=none: choose gradcam")
         if self.mode == "webcam" and not self.show and self.output is None:
             raise ValueError("show=false: expected an output to record to, but output is null: add output=FILE.mp4")
         return self

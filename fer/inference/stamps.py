@@ -15,7 +15,6 @@ Colour = tuple[int, int, int]
 BLACK, DARK, WHITE = (0, 0, 0), (26, 20, 20), (255, 255, 255)
 SMALLEST = 9  # size of letters, in pixels, that can still be read
 SHIFT = 3  # binary places of the coordinates that `outline` returns
-COLD = 0.2  # opacity of the heatmap where it is 0, relative to where it is 1: there one sees the face
 FEATHER = 0.3  # share of the way from the heatmap's middle to its edge on which it fades
 
 
@@ -73,7 +72,7 @@ def plate(width: int, height: int, radius: int, colour: Colour, opacity: float =
 
 
 def heat(values: np.ndarray, alpha: float, colormap: int) -> Stamp:
-    """Return a heatmap that fades towards its edge, and is the fainter the colder it is.
+    """Return a heatmap that fades towards its edge, and is the fainter the colder it is: where it is 0, nothing.
 
     Args:
         values: (S, S) float32 in [0, 1].
@@ -81,7 +80,7 @@ def heat(values: np.ndarray, alpha: float, colormap: int) -> Stamp:
         colormap: one of OpenCV's COLORMAP_ constants.
     """
     colours = _table(colormap)[np.rint(255 * values).astype(np.uint8)]
-    opacity = (255 * alpha) * _fading(len(values)) * (COLD + (1 - COLD) * values)
+    opacity = (255 * alpha) * _fading(len(values)) * values
     return _stamp(colours, np.rint(opacity).astype(np.uint8))
 
 

@@ -1,18 +1,21 @@
 """Photos: faces drawn and recorded (mode=image), or cut out for a dataset of one's own (mode=crop)."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from fer.counting import counted
 from fer.data.images import SUFFIXES
 from fer.data.pictures import read_photo
 from fer.errors import UserError
+from fer.inference.checks import not_empty
 from fer.inference.crops import cut
 from fer.inference.drawing import Style, draw
 from fer.inference.photos import crop_names, list_photos, root_of, save_photo
 from fer.inference.pipeline import Pipeline
-from fer.inference.places import new_folder, output_file, records_of
+from fer.inference.places import claimed, make_folder, new_folder, output_file, records_of
 from fer.inference.progress import progress
 from fer.inference.records import Records
 from fer.inference.schema import InferConfig
@@ -22,26 +25,30 @@ def draw_photos(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
     """Draw what is seen in one photo or in many, and record it.
 
     Raises:
-        UserError: if there is no photo, or the only one cannot be read.
+        UserError: if there is no photo, the only one cannot be read, or the drawn ones would take their places.
     """
     photos = Photos(config.input)
     if photos.one:
         path = output_file(config, _writable(Path(photos.paths[0].name)).name)
         folder, records = path.parent, records_of(path, config.format)
     else:
-        folder = config.output or new_folder(config.mode)
+        path = folder = config.output or new_folder(config.mode)
         records = folder / f"records.{config.format}"
-        _make(folder)
+        make_folder(folder)
+    if os.path.realpath(path) == os.path.realpath(photos.paths[0] if photos.one else photos.root):
+        raise UserError(
+            f"output={config.output}: expected another place than the input, which would be lost: choose a new name"
+        )
     faces = 0
-    with Records(records, pipeline.predictor.classes, config.format) as writer:
+    with claimed(path), Records(records, pipeline.predictor.classes, config.format) as writer:
         for photo, image in photos:
             seen = pipeline.photo(image)
             place = path if photos.one else folder / _writable(photo.relative_to(photos.root))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place = save_photo(place, draw(image, seen, pipeline.predictor.classes, style))
+            make_folder(place.parent)
+            save_photo(place, draw(image, seen, pipeline.predictor.classes, style))
             writer.photo(place.relative_to(folder).as_posix() if not photos.one else photo.name, seen)
             faces += len(seen)
-    photos.report(f"{faces} faces; pictures in {path if photos.one else folder}, records in {records}")
+    photos.report(f"{counted(faces, 'face')}; pictures in {path}, records in {records}")
 
 
 def cut_faces(config: InferConfig, pipeline: Pipeline) -> None:
@@ -52,17 +59,19 @@ def cut_faces(config: InferConfig, pipeline: Pipeline) -> None:
     """
     photos = Photos(config.input)
     folder = config.output or new_folder(config.mode)
-    _make(folder)
+    make_folder(folder)
     faces, empty, taken = 0, [], set()
-    for photo, image in photos:
-        regions = pipeline.regions(image, pipeline.detector.find(image))
-        for region, name in zip(regions, crop_names(photo, photos.root, len(regions), taken), strict=True):
-            place = folder / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            save_photo(place, cut(image, region, max(round(region.side), 1)))
-        faces += len(regions)
-        empty += [] if regions else [photo]
-    photos.report(f"{faces} faces in {folder}")
+    with claimed(folder):
+        if problem := not_empty(folder):  # by now: another process may have begun with the same words
+            raise UserError(problem)
+        for photo, image in photos:
+            regions = pipeline.regions(image, pipeline.detector.find(image))
+            for region, name in zip(regions, crop_names(photo, photos.root, len(regions), taken), strict=True):
+                make_folder((folder / name).parent)
+                save_photo(folder / name, cut(image, region, max(round(region.side), 1)))
+            faces += len(regions)
+            empty += [] if regions else [photo]
+    photos.report(f"{counted(faces, 'face')} in {folder}")
     if empty:
         print(
             f"no face found in {len(empty)}: {', '.join(str(path) for path in empty[:5])}{', ...' * (len(empty) > 5)}"
@@ -98,7 +107,7 @@ class Photos:
 
     def report(self, found: str) -> None:
         """Say what came of them, and which were left out."""
-        print(f"{len(self.paths) - len(self.skipped)} photos, {found}")
+        print(f"{counted(len(self.paths) - len(self.skipped), 'photo')}, {found}")
         if self.skipped:
             print(f"skipped {len(self.skipped)}:", *self.skipped[:10], sep="\n  ")
         if len(self.skipped) == len(self.paths):
@@ -108,10 +117,3 @@ class Photos:
 def _writable(path: Path) -> Path:
     """Return a name whose format can be written: PNG for those that can only be read."""
     return path if path.suffix.lower() in SUFFIXES else path.with_suffix(".png")
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"output={folder}: expected a folder to write into, but {error.strerror.lower()}") from None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fer.counting import counted
 from fer.inference.faces import NOT_SURE, Seen
 from fer.inference.tracks import SLOWEST, Flicker
 
@@ -147,7 +148,7 @@ def summary(timeline: Timeline, flicker: Mapping[int, Flicker], elapsed: float) 
 
     frames, with_faces = timeline.frames, timeline.with_faces
     rate = frames / max(elapsed, 1e-9)
-    title = f"{frames:,} frames in {elapsed:.1f} s ({rate:.1f} a second), {with_faces:,} of them with faces"
+    title = f"{counted(frames, 'frame')} in {elapsed:.1f} s ({rate:.1f} a second), {with_faces:,} of them with faces"
     style = {"title_justify": "left", "title_style": "bold", "caption_justify": "left", "header_style": "dim"}
     grid = Table(title=title, show_edge=False, **style)
     for name in ("track", "from", "to", "in sight", "answers", "changes a second"):
@@ -164,4 +165,4 @@ def summary(timeline: Timeline, flicker: Mapping[int, Flicker], elapsed: float) 
 def left_out(timeline: Timeline) -> str:
     """Return the remark about the tracks beside the longest; empty if there are none."""
     count = timeline.left_out
-    return f"and {count:,} more track{'s' if count > 1 else ''}, in sight for less time" if count else ""
+    return f"and {counted(count, 'more track')}, in sight for less time" if count else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer.inference.faces import NOT_SURE
-from fer.inference.palette import COLOURS
+from fer.inference.palette import colours
 from fer.inference.timeline import Record, Timeline, clock, left_out
 
 if TYPE_CHECKING:
@@ -73,20 +73,22 @@ def _head(figure: "Figure", timeline: Timeline, title: str, height: float) -> No
     figure.text(x, 1 - 0.16 / height, title, va="top", fontsize=14, fontweight="bold", color=INK, parse_math=False)
     sure = not any(NOT_SURE in record.answers for record in timeline.longest)
     names = [*timeline.classes, *([] if sure else [NOT_SURE])]
-    patches = [Patch(color=_colour(name), label=name) for name in names]
+    inks = colours(timeline.classes)
+    patches = [Patch(color=np.divide(inks[name], 255), label=name) for name in names]
     style = {"handlelength": 0.9, "handleheight": 0.9, "columnspacing": 1.1, "handletextpad": 0.4, "borderpad": 0}
     place = {"loc": "upper left", "bbox_to_anchor": (x, 1 - 0.52 / height), "borderaxespad": 0, "ncols": len(names)}
     figure.legend(handles=patches, frameon=False, fontsize=9.5, labelcolor=INK, **place, **style)
 
 
 def _row(axes: "Axes", timeline: Timeline, record: Record) -> None:
-    colours = [_colour(name) for name in timeline.classes]
+    inks = colours(timeline.classes)
+    areas = [np.divide(inks[name], 255) for name in timeline.classes]
     for edges, shares, answers in _stretches(timeline, record):
         middles = (edges[:-1] + edges[1:]) / 2
         times = np.concatenate((edges[:1], middles, edges[-1:]))
         levels = np.concatenate((shares[:1], shares, shares[-1:]))
-        axes.stackplot(times, levels.T, colors=colours, linewidth=0)
-        strip = np.array([COLOURS[name] for name in answers], np.uint8)[None]  # (1, N, 3)
+        axes.stackplot(times, levels.T, colors=areas, linewidth=0)
+        strip = np.array([inks[name] for name in answers], np.uint8)[None]  # (1, N, 3)
         axes.pcolormesh(edges, STRIP, strip)
     axes.set_ylim(STRIP[0], 1)
     axes.set_yticks((0, 0.5, 1), ("0", "", "1"))
@@ -127,7 +129,3 @@ def _time_axis(axes: "Axes", timeline: Timeline, labels: bool) -> None:
     axes.tick_params(axis="x", length=0, labelsize=10, labelcolor=INK, pad=5, labelbottom=labels)
     axes.grid(axis="x", color=LINES, linewidth=1)
     axes.set_axisbelow(True)
-
-
-def _colour(name: str) -> str:
-    return "#{:02X}{:02X}{:02X}".format(*COLOURS[name])

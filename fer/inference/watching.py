@@ -1,9 +1,11 @@
 """A camera or a stream in a window (mode=webcam)."""
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,11 @@ from fer.inference.faces import Frame, Seen
 from fer.inference.live import Live
 from fer.inference.moving import Recording, say
 from fer.inference.pipeline import Pipeline
+from fer.inference.places import make_folder
 from fer.inference.schema import InferConfig
 from fer.inference.window import View, Window, why_no_window
 
+LATE = 1.0  # seconds without a new picture after which one sees that there are none
 STEADY = 0.5  # seconds, time constant of the frames per second that are shown
 
 
@@ -29,40 +33,58 @@ def watch(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
     if reason := why_no_window():
         raise UserError(f"mode=webcam: expected a display, but {reason}; to record instead: show=false output=FILE.mp4")
     folder = config.output.parent if config.output else Path("results")
-    view = View(heatmap=style.heatmap, mirror=not config.input, recording=config.output is not None)
+    view = View(heatmap=style.heatmap, bars=style.bars, mirror=not config.input, recording=config.output is not None)
     with Window("fer", folder, view) as window, ExitStack() as stack:
         screen = Screen(window)
         live = Live(config.input or "0", drop_stale=True, say=say, idle=lambda: screen.again() or live.close())
         stack.enter_context(live)
-        tape, clock = stack.enter_context(Tape(config, pipeline, folder)), Clock()
+        tape = stack.enter_context(Tape(config, pipeline, folder))
         for frame in live:
             view = window.view
             pipeline.heatmaps = view.heatmap
             seen = pipeline.look(frame, pipeline.find(frame))
             now = replace(style, heatmap=view.heatmap, bars=view.bars)
             tape.add(frame, seen, now, view.recording)
-            live_style = replace(now, mirror=view.mirror, fps=clock.tick())
-            if not screen.show(draw(frame.image, seen, pipeline.predictor.classes, live_style)):
+            if not screen.show(partial(_drawn, frame.image, seen, pipeline, replace(now, mirror=view.mirror))):
                 break
 
 
+def _drawn(image: np.ndarray, seen: list[Seen], pipeline: Pipeline, style: Style, fps: str | None) -> np.ndarray:
+    return draw(image, seen, pipeline.predictor.classes, replace(style, fps=fps))
+
+
 class Screen:
-    """The window's latest picture, which stays while nothing new comes."""
+    """The window's latest picture, which stays while nothing new comes: then without frames per second."""
 
     def __init__(self, window: Window) -> None:
-        self.window = window
+        self.window, self.clock = window, Clock()
+        self.draw: Callable[[str | None], np.ndarray] | None = None  # of the latest picture
         self.picture: np.ndarray | None = None
+        self.since = 0.0  # when it came
 
-    def show(self, picture: np.ndarray) -> bool:
-        """Show a picture, for as long as the user pauses; tell whether to go on."""
-        self.picture = picture
-        while (view := self.window.show(picture)).paused and not view.quit:
-            pass
+    def show(self, draw: Callable[[str | None], np.ndarray]) -> bool:
+        """Show a new picture, for as long as the user pauses; tell whether to go on.
+
+        Args:
+            draw: makes the picture, given the frames per second to be written into it, or None.
+        """
+        self.draw, self.picture, self.since = draw, draw(self.clock.tick()), time.monotonic()
+        view = self.window.show(self.picture)
+        if view.paused:
+            self._stand_still()
+            while (view := self.window.show(self.picture)).paused and not view.quit:
+                pass
         return not view.quit
 
     def again(self) -> bool:
         """Show the latest picture once more; tell whether to go on."""
+        if self.draw and time.monotonic() - self.since > LATE:
+            self._stand_still()
         return self.picture is None or not self.window.show(self.picture).quit
+
+    def _stand_still(self) -> None:
+        """Take the frames per second out of the picture: there are none, and those to come count from then on."""
+        self.draw, self.picture, self.clock = None, self.draw(None), Clock()
 
 
 class Tape:
@@ -95,7 +117,7 @@ class Tape:
         self.recording.add(moved, seen, draw(frame.image, seen, self.pipeline.predictor.classes, style))
 
     def _begin(self, image: np.ndarray) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         path = self.path or self.folder / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}_webcam.mp4"
         self.path = None  # the next clip gets a name of its own
         self.recording = Recording(path, image.shape[1::-1], self.config.format, self.pipeline, None)
@@ -110,11 +132,12 @@ class Clock:
     """Frames per second, smoothed."""
 
     def __init__(self) -> None:
-        self.last, self.step = time.monotonic(), 0.0
+        self.last: float | None = None
+        self.step = 0.0
 
-    def tick(self) -> str:
-        """Count one frame and return the rate, to be shown."""
+    def tick(self) -> str | None:
+        """Count one frame and return the rate, to be shown; None for the first one."""
         now = time.monotonic()
-        passed, self.last = now - self.last, now
+        passed, self.last = now - (self.last or now), now
         self.step += (passed - self.step) * (min(passed / STEADY, 1.0) if self.step else 1.0)
-        return f"{1 / max(self.step, 1e-3):.0f} fps"
+        return f"{1 / max(self.step, 1e-3):.0f} fps" if self.step else None

@@ -18,6 +18,7 @@ from fer.errors import RunError, UserError
 from fer.inference import stamps
 from fer.inference.layout import Rectangle
 from fer.inference.photos import save_photo
+from fer.inference.places import make_folder
 
 SWITCHES = {"g": "heatmap", "b": "bars", "m": "mirror", " ": "paused", "r": "recording", "h": "help"}
 HELP = (
@@ -168,9 +169,9 @@ class Window:
         """Save a picture, and return what to tell the user; a full disk is no reason to end."""
         path = self.folder / f"snapshot_{datetime.now():%Y-%m-%d_%H-%M-%S-%f}.png"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             return f"saved {save_photo(path, image)}"
-        except (OSError, UserError, RunError) as error:
+        except (UserError, RunError) as error:
             return f"not saved: {error}"
 
     def _dressed(self, image: np.ndarray) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Checkpoints that survive a kill or a full disk, and the averaged weights that they hold."""
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from fer.atomic import atomic_file
 from fer.errors import RunError
 
 
@@ -24,16 +24,11 @@ class WholeCheckpoints(TorchCheckpointIO):
             RunError: if the disk is full or the folder cannot be written; the previous file is still there.
         """
         path = Path(path)
-        partial = path.with_suffix(".partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
+            with atomic_file(path, "wb") as file:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
         except (OSError, RuntimeError) as error:
-            partial.unlink(missing_ok=True)
             raise RunError(f"{path} could not be written ({error}); the previous checkpoint is kept") from error
 
 

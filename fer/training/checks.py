@@ -1,16 +1,20 @@
 """What is checked before any work beyond the schema: data, weights, strategies, devices, and earlier runs' folders."""
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from fer import processes
 from fer.config import Job, differences
-from fer.errors import UserError
+from fer.counting import counted
+from fer.errors import UserError, printable
+from fer.nested import leaves
+from fer.run_folder import RESULTS, AtWork, is_at_work
 
 MAY_DIFFER = ("resume", "workers", "test", "tta", "sweep.trials")  # none of them changes what is trained
-SETTINGS, RESULTS, LAST = Path(".hydra/config.yaml"), "metrics.json", Path("checkpoints/last.ckpt")
+SETTINGS, LAST = Path(".hydra/config.yaml"), Path("checkpoints/last.ckpt")
 
 
 def check_training(jobs: list[Job], multirun: bool) -> None:
@@ -20,10 +24,18 @@ def check_training(jobs: list[Job], multirun: bool) -> None:
         UserError: with everything that was found wrong, an argument each.
     """
     errors: list[str] = []
+    checks = (_check_files, _check_strategy, _check_search, _check_processes, _check_devices)
     for job in jobs:
-        for check in (_check_files, _check_strategy, _check_search, _check_processes, _check_devices):
+        for check in checks if not processes.is_helper() else (_check_processes,):
             errors += check(job)
-    if multirun:
+    if multirun and processes.count() > 1:
+        errors.append(
+            f"-m: expected one process, which starts the jobs of the sweep, but {processes.count()} have been started: "
+            "leave out torchrun or srun"
+        )
+    if processes.is_helper():
+        pass  # the first process looks at the rest
+    elif multirun:
         errors += [*_check_queue(jobs), *_check_sweep(jobs)]
     elif jobs:
         errors += _check_folder(jobs[0])
@@ -68,26 +80,38 @@ def _check_search(job: Job) -> Iterator[str]:
 
 
 def _check_processes(job: Job) -> Iterator[str]:
-    trainer, started = job.part("trainer"), int(os.environ.get("WORLD_SIZE", 1))
-    if not trainer or "TORCHELASTIC_RUN_ID" not in os.environ or trainer.devices == "auto":
+    trainer, started = job.part("trainer"), processes.count()
+    if not trainer:
         return
-    wanted = trainer.devices * trainer.num_nodes
-    if trainer.strategy != "ddp" or wanted != started:
+    if started > 1 and not trainer.shared_by:
         yield (
-            f"torchrun: started {started} process(es), but expected trainer=ddp and trainer.devices times "
-            f"trainer.num_nodes as many, and these are {trainer.strategy}, {trainer.devices} and {trainer.num_nodes}"
+            f"{started} processes have been started, by torchrun, srun or the like, and each would train a net of its "
+            f"own in one folder: add trainer=ddp trainer.devices={started}, or start one process"
+        )
+        return
+    if trainer.devices == "auto" or not (processes.by_torchrun() or processes.by_srun()):
+        return
+    if (wanted := trainer.devices * trainer.num_nodes) != started:
+        yield (
+            f"{'torchrun' if processes.by_torchrun() else 'srun'}: started {counted(started, 'process')}, but expected "
+            f"trainer.devices times trainer.num_nodes as many, and these are {trainer.devices} and "
+            f"{trainer.num_nodes}, so {wanted}"
         )
 
 
 def _check_devices(job: Job) -> Iterator[str]:
     trainer = job.part("trainer")
-    if job.is_queued or not trainer or trainer.accelerator in ("auto", "cpu"):
+    if job.is_queued or not trainer or trainer.accelerator == "cpu":
+        return
+    if trainer.accelerator == "auto" and trainer.devices in (1, "auto"):
         return
     import torch
 
     has = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     found = has.get(trainer.accelerator, max(has.values()))
     kind = {"cuda": "a CUDA GPU", "mps": "Apple's GPU"}.get(trainer.accelerator, "a GPU")
+    if not found and trainer.accelerator == "auto":
+        return  # processes on the CPU
     if not found:
         yield (
             f"trainer.accelerator={trainer.accelerator}: expected {kind}, but PyTorch finds none: install a PyTorch "
@@ -109,27 +133,29 @@ def _check_sweep(jobs: list[Job]) -> Iterator[str]:
     if any(job.part("sweep") for job in jobs):
         yield "sweep: expected one command, since a search makes its own trials: leave out -m"
     for job in jobs:
-        if (trainer := job.part("trainer")) and trainer.strategy == "ddp":
+        if (trainer := job.part("trainer")) and trainer.shared_by:
             yield (
-                "trainer.strategy=ddp: expected one run, but -m makes a sweep, and each process of a distributed "
-                "run would start the whole sweep again: leave out -m, or sweep with trainer=auto"
+                f"{trainer.shared_by}: expected one run, but -m makes a sweep, and each process of a distributed "
+                "run would start the whole sweep again: leave out -m, or sweep with one device for each job"
             )
     placed = [job for job in jobs if job.folder]
     for name, count in Counter(job.folder.name for job in placed).items():
         if count > 1:
             yield f"{name}: expected different settings for each job of a sweep, but this one comes {count} times"
-    if placed:
+    if placed and not placed[0].is_new:
         yield from _check_sweep_folder(placed)
 
 
 def _check_sweep_folder(jobs: list[Job]) -> Iterator[str]:
     """Refuse to touch another sweep's jobs, and to go on with a sweep by other settings."""
     sweep, resumed = jobs[0].folder.parent, jobs[0].part("resume")
-    if resumed and not (sweep / "multirun.yaml").is_file():
+    if is_at_work(sweep):
+        yield str(AtWork(sweep))
+    elif resumed and not (sweep / "multirun.yaml").is_file():
         yield f"resume={resumed}: expected the folder of a sweep, but there is no {sweep / 'multirun.yaml'}"
     elif resumed:
         for job in jobs:
-            if any((job.folder / name).exists() for name in (RESULTS, LAST)):
+            if any((job.folder / name).exists() for name in (SETTINGS, RESULTS, LAST)):
                 yield from _compare(job)
     elif any(any(sweep.glob(name)) for name in ("multirun.yaml", RESULTS, f"*/{RESULTS}")):
         yield f"hydra.sweep.dir={sweep}: holds a sweep already: go on with resume={sweep}, or choose another folder"
@@ -138,23 +164,55 @@ def _check_sweep_folder(jobs: list[Job]) -> Iterator[str]:
 def _check_folder(job: Job) -> Iterator[str]:
     """Refuse to touch a finished run, and to go on with a run by other settings."""
     folder, resumed = job.folder or job.part("resume"), job.part("resume")
-    if not folder:
+    if not folder or job.is_new:
         return
-    before = folder / SETTINGS
-    if (folder / RESULTS).exists():
+    if is_at_work(folder) and not job.joins:
+        yield str(AtWork(folder))
+    elif (folder / RESULTS).exists():
         yield f"{folder}: expected a new or an interrupted run, but this is a finished one: choose another folder"
-    elif not resumed and any((folder / name).exists() for name in ("checkpoints", "study.journal")):
-        what = "an interrupted run" if (folder / "checkpoints").exists() else "a search"
+    elif not resumed and any((folder / name).exists() for name in (SETTINGS, "checkpoints", "study.journal")):
+        what = "a search" if (folder / "study.journal").exists() else "an interrupted run"
         yield f"{folder}: holds {what}: go on with resume={folder}, or choose another folder"
-    elif resumed and not before.is_file():
-        yield f"resume={folder}: expected the folder of an interrupted run, but there is no {before}"
+    elif resumed and not any((folder / name).is_file() for name in (SETTINGS, LAST)):
+        yield f"resume={folder}: expected the folder of an interrupted run, but there is no {folder / SETTINGS}"
+    elif resumed and not any(_size(folder / name) for name in (SETTINGS, LAST, "study.journal")):
+        return  # killed before it wrote anything: it starts anew
     elif resumed and job.config:
         yield from _compare(job)
 
 
-def _compare(job: Job) -> Iterator[str]:
-    from omegaconf import OmegaConf
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
 
-    old = OmegaConf.to_container(OmegaConf.load(job.folder / SETTINGS), resolve=True)
-    if found := differences(old, job.plain, MAY_DIFFER):
+
+def _compare(job: Job) -> Iterator[str]:
+    """Compare with what the checkpoint holds, since its net was trained by that; before the first, with `.hydra/`."""
+    path = job.folder / SETTINGS
+    try:
+        found = differences(_trained_by(job.folder / LAST), job.config.model_dump(mode="json"), MAY_DIFFER)
+    except Exception:  # there is none, or it cannot be read, which is told when it is to be used
+        try:
+            found = _differences_from(path, job)
+        except (OSError, ValueError) as error:
+            yield (
+                f"{path}: expected the settings that train.py writes, but they cannot be read "
+                f"({printable(str(error))}): choose another folder, or start anew without resume="
+            )
+            return
+    if found:
         yield f"resume: expected the settings of the interrupted run {job.folder.name}, but {'; '.join(found)}"
+
+
+def _trained_by(checkpoint: Path) -> dict[str, Any]:
+    import torch
+
+    return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["settings"]
+
+
+def _differences_from(path: Path, job: Job) -> list[str]:
+    from fer.settings_file import read_settings
+
+    old, unresolved = dict(leaves(read_settings(path))), dict(leaves(job.unresolved))
+    # What is looked up, as an environment's ${oc.env:...} is, is not looked up for a file.
+    new = {key: old[key] if old.get(key, ...) == unresolved.get(key) else value for key, value in leaves(job.plain)}
+    return differences(old, new, MAY_DIFFER)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 
+from fer.atomic import atomic_file
 from fer.data.module import FaceData
 from fer.data.table import Split, Table
 from fer.evaluation import figures
@@ -111,7 +112,8 @@ def publish_figures(
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
         image = _image(figure)
-        (folder / f"{name.replace('/', '_')}.png").write_bytes(image.encoded_image_string)
+        with atomic_file(folder / f"{name.replace('/', '_')}.png", "wb") as file:
+            file.write(image.encoded_image_string)
         _log(logger, f"best/{name}", image, 0)
     final = {
         f"final/{key}": results[key] for name in FINAL for key in (f"val/{name}", f"test/{name}") if key in results

@@ -1,16 +1,12 @@
-"""Which device a run takes, and that no two runs work in one folder."""
+"""Which device a run takes."""
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
-
-from fer.errors import UserError
 
 
 def find_accelerator(wanted: str) -> str:
@@ -54,21 +50,3 @@ def claim(gpus: list[str], folder: Path) -> int:
             HELD.append(lock)
             return index
     raise AssertionError  # there is always one more lock
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a run's folder.
-
-    Raises:
-        UserError: if one is at work there.
-    """
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UserError(f"{folder}: another process works on this run: wait for its end, or stop it") from error
-    try:
-        yield
-    finally:
-        lock.release()

@@ -20,6 +20,7 @@ from fer.training.losses import best_of
 from fer.training.schedules import make_optimizer, make_scheduler
 from fer.weights import Header
 
+CALMER = "lower optimizer.lr, set gradient_clip=1 or trainer.precision=32-true"
 SPLITS = ("val", "train")  # what validation runs over: the validation split, and a fixed sample of the training split
 
 
@@ -49,6 +50,10 @@ class EmotionModule(LightningModule):
         self.mixers = make_mixers(config.mixup, config.cutmix)
         self.collected: dict[str, Outputs] = {}
         self.outputs: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the settings, by which alone the training may go on."""
+        checkpoint["settings"] = self.config.model_dump(mode="json")
 
     def inputs(self, images: Tensor) -> Tensor:
         """Turn images (B, H, W) uint8 into net input (B, 1, H, W)."""
@@ -100,21 +105,40 @@ class EmotionModule(LightningModule):
         self.outputs.clear()
 
     def finish_splits(self) -> None:
-        """Gather what was collected, over all processes, into `outputs`; a second call does nothing."""
+        """Gather what was collected, over all processes, into `outputs`; a second call does nothing.
+
+        Raises:
+            RunError: if a logit is NaN or infinite; whoever draws or counts it would fail, or show nonsense.
+        """
         for split, collected in self.collected.items():
             self.outputs[split] = collected.gathered()
         self.collected.clear()
+        self._require_finite()
 
     def scale_outputs(self) -> None:
-        """Divide the logits of all outputs by the header's temperature."""
+        """Divide the logits of all outputs by the header's temperature.
+
+        Raises:
+            RunError: if they are too large for it.
+        """
         scale = self.header.temperature
         self.outputs = {name: (logits / scale, *others) for name, (logits, *others) in self.outputs.items()}
+        self._require_finite()
+
+    def _require_finite(self) -> None:
+        for split, (logits, *_) in self.outputs.items():
+            if torch.isfinite(logits).all():
+                continue
+            if self.trainer.state.fn == TrainerFn.FITTING:
+                raise not_finite(self.current_epoch)
+            whose = "the best epoch" if self.config.fit else f"weights={self.config.weights}"
+            raise Diverged(
+                f"{whose}: expected finite outputs, but those for {split} are not; {CALMER} for the training"
+            )
 
     def on_validation_epoch_end(self) -> None:
         self.finish_splits()
         for split, (logits, targets, _) in self.outputs.items():
-            if not torch.isfinite(logits).all():
-                raise not_finite(self.current_epoch)
             metrics = evaluate(logits, targets, self.classes)
             # The sample's loss is without label smoothing, weights and augmentation, unlike the one that is minimised.
             renamed = {"loss": "sample_loss"} if split == "train" else {}
@@ -164,5 +188,5 @@ def not_finite(epoch: int) -> Diverged:
     """Return the error for a loss that is NaN or infinite."""
     return Diverged(
         f"the loss is no longer finite in epoch {epoch + 1}; checkpoints/last.ckpt and best.ckpt are of the last good "
-        "epoch: lower optimizer.lr, set gradient_clip=1 or trainer.precision=32-true"
+        f"epoch: {CALMER}"
     )

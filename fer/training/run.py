@@ -28,13 +28,13 @@ from fer.evaluation.calibration import fit_temperature
 from fer.evaluation.results import Outputs, split_results, write_json, write_predictions
 from fer.mistakes import sentences
 from fer.models.se_resnet import SEResNet
+from fer.run_folder import RESULTS, alone, make_folder
 from fer.schema import TrainConfig
 from fer.training.callbacks import Record
-from fer.training.checks import RESULTS
 from fer.training.dashboard import Dashboard, draw_augmented, draw_evaluation, draw_history, publish_figures
-from fer.training.devices import alone
 from fer.training.losses import make_loss
 from fer.training.module import EmotionModule
+from fer.training.resumption import require_resumable
 from fer.training.summary import describe, print_end, print_some, print_start, shown
 from fer.training.trainer import make_trainer
 from fer.weights import Header, load_net, rounded, save_weights, transplant
@@ -57,7 +57,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
         UserError: if the data or the weights cannot be used.
         RunError: if the loss is not finite, or a file could not be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if (folder / RESULTS).is_file():
         print("finished already")  # a job of a resumed sweep
         return json.loads((folder / RESULTS).read_text(encoding="utf-8"))[config.monitor]
@@ -162,8 +162,14 @@ def make_data(config: TrainConfig, table: Table) -> FaceData:
 
 
 def fit(trainer: Trainer, module: EmotionModule, data: FaceData, folder: Path) -> None:
-    """Train from the last checkpoint in the folder, or from the start, and take the best epoch's weights."""
+    """Train from the last checkpoint in the folder, or from the start, and take the best epoch's weights.
+
+    Raises:
+        UserError: if there are checkpoints that cannot be gone on from.
+    """
     last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
+    if last.exists():
+        require_resumable(last.parent, trainer, module)
     trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
     state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"] if trainer.is_global_zero else None
     module.load_state_dict(rounded(trainer.strategy.broadcast(state)))  # other machines may not see the folder

@@ -23,6 +23,7 @@ from optuna.trial import Trial, TrialState
 from fer.errors import Diverged, RunError
 from fer.evaluation.search_report import JOURNAL, name_of, open_study, write_search_report
 from fer.mistakes import find
+from fer.run_folder import keep_settings
 from fer.schema import TrainConfig
 from fer.training.run import run
 from fer.training.space import Range, is_whole, place, ranges
@@ -134,7 +135,7 @@ def _work(study: optuna.Study, trial: Trial, config: TrainConfig, folder: Path) 
     shown = {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in values.items()}
     print(f"\n{folder.name} ({trial.number + 1} of {config.sweep.trials}): {' '.join(_words(shown))}", flush=True)
     trial_config = TrainConfig.model_validate(place(config.model_dump(mode="json"), values) | {"sweep": None})
-    _write_settings(folder / ".hydra", trial_config, values)
+    _write_settings(folder, trial_config, values)
     try:
         study.tell(trial, run(trial_config, folder, [Pruning(trial)]))
     except (optuna.TrialPruned, Diverged) as reason:
@@ -148,13 +149,11 @@ def _words(values: dict[str, Any]) -> list[str]:
 
 
 def _write_settings(folder: Path, config: TrainConfig, values: dict[str, Any]) -> None:
-    """Leave what Hydra leaves in the folders of runs: the report and TensorBoard's table read it."""
+    """Leave what lies in the folders of runs: the report and TensorBoard's table read it."""
     words = _words(values)
     naming = {"job": {"config": {"override_dirname": {"exclude_keys": ["sweep"]}}}, "overrides": {"task": words}}
-    folder.mkdir(exist_ok=True)
-    files = {"config": config.model_dump(mode="json"), "overrides": words, "hydra": {"hydra": naming}}
-    for name, content in files.items():
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    files = (config.model_dump(mode="json"), {"hydra": naming}, words)
+    keep_settings(folder, *(yaml.safe_dump(content, sort_keys=False) for content in files))
 
 
 class Pruning(Callback):

@@ -25,7 +25,7 @@ def telling_settings(config: TrainConfig, folder: Path) -> dict[str, Any]:
     shown = {} if common else {group: values[f"{group}.name"] for group in GROUPS} | {"seed": config.seed}
     for word in typed:
         key, _, text = word.lstrip("+").partition("=")
-        if key not in common and key not in PATHS:
+        if key not in common and (common or key not in PATHS):  # a path that is swept tells
             value = values.get(key, text or "left out")
             shown[key] = value if isinstance(value, int | float) else str(value)
     return shown

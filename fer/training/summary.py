@@ -6,12 +6,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Trainer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
 import fer
+from fer.counting import counted
 from fer.data.table import Split, Table
 from fer.evaluation.apart import APART
 from fer.evaluation.search_report import best_command, name_of
@@ -51,10 +53,10 @@ def print_start(config: TrainConfig, folder: Path, table: Table, net: SEResNet, 
     net_name = config.model.name if config.fit else config.weights.name
     facts = {
         "net": f"{net_name}, {parameters / 1e6:.2f} M parameters, {table.images.shape[1]} pixels",
-        "training": f"{config.trainer.max_epochs} epochs, batch {config.batch_size}, "
+        "training": f"{counted(config.trainer.max_epochs, 'epoch')}, batch {config.batch_size}, "
         f"{config.augmentation.name} augmentation, {config.optimizer.name} lr {config.optimizer.lr:g}, "
         f"{config.scheduler.name}, seed {config.seed}",
-        "device": f"{device}, {trainer.world_size} process(es), precision {trainer.precision}",
+        "device": f"{device}, {counted(trainer.world_size, 'process')}, precision {trainer.precision}",
         "folder": shown(folder),
     }
     for name, fact in facts.items():
@@ -92,7 +94,8 @@ def describe(config: TrainConfig, header: Header, trainer: Trainer, folder: Path
         "dataset": config.dataset.name,
         "classes": list(header.classes),
         "input_size": header.input_size,
-        "device": trainer.strategy.root_device.type,
+        "device": (device := trainer.strategy.root_device.type),
+        **({"threads": torch.get_num_threads()} if device == "cpu" else {}),  # sums in another order, other figures
         "versions": {"fer": fer.__version__, "python": platform.python_version()}
         | {name: version(name) for name in LIBRARIES},
     }

@@ -2,7 +2,9 @@
 
 import logging
 import sys
+import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,9 +15,9 @@ from lightning.pytorch.plugins.environments import (
     ClusterEnvironment,
     LightningEnvironment,
     SLURMEnvironment,
-    TorchElasticEnvironment,
 )
 
+from fer import processes
 from fer.schema import TrainConfig
 from fer.training.callbacks import FiniteLoss, Patience
 from fer.training.checkpoints import BestAndLast, MovingAverage, WholeCheckpoints
@@ -34,6 +36,16 @@ class SteadyTrainer(Trainer):
     def received_sigterm(self) -> bool:
         """Lightning would end a training after this batch, with exit code 0."""
         return False
+
+
+class Events(TensorBoardLogger):
+    """TensorBoard's logger, without the file of settings beside it: `.hydra/` holds them all."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, name="", version="", default_hp_metric=False)
+
+    def save(self) -> None:
+        """Lightning would write hparams.yaml, empty."""
 
 
 def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) -> Trainer:
@@ -57,12 +69,12 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
     if in_terminal := sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=10, leave=False))
     accelerator = find_accelerator(config.trainer.accelerator)
-    is_shared = config.trainer.strategy == "ddp"
+    is_shared = bool(config.trainer.shared_by) and accelerator != "mps"  # of which a machine has one
     return SteadyTrainer(
         accelerator=accelerator,
         devices=choose_devices(config.trainer.devices, accelerator),
         num_nodes=config.trainer.num_nodes,
-        strategy=config.trainer.strategy,
+        strategy="ddp" if is_shared else "auto",
         precision=choose_precision(config.trainer.precision, accelerator) if config.fit else "32-true",
         max_epochs=config.trainer.max_epochs,
         gradient_clip_val=config.gradient_clip or None,
@@ -74,7 +86,7 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
             *([SharedBatchNorms()] if is_shared and accelerator == "cpu" else []),
         ],
         sync_batchnorm=is_shared and accelerator != "cpu",
-        logger=TensorBoardLogger(folder, name="", version="", default_hp_metric=False),
+        logger=Events(folder),
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # fer.data.loading.Batches does its work
         enable_progress_bar=in_terminal,
@@ -86,13 +98,16 @@ def _environment(is_shared: bool) -> list[ClusterEnvironment]:
     """Return who says which processes train together, where Lightning would not choose right by itself."""
     if not is_shared:
         return [LightningEnvironment()]  # not the processes of a Slurm job, of which this is one by itself
-    if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
+    if processes.by_srun():
         return [SLURMEnvironment(auto_requeue=False)]  # it would begin anew, in a new folder
+    if SLURMEnvironment.detect() and not processes.by_torchrun():
+        return [LightningEnvironment()]  # in a batch script: it starts the other processes
     return []
 
 
 def _quiet() -> None:
     """Leave out what Lightning says to everybody; what concerns this run is in its summary."""
+    threading.excepthook = _tell_unless_told
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
@@ -104,3 +119,11 @@ def _quiet() -> None:
         "on epoch level in distributed setting",  # every process logs figures over all faces
     ):
         warnings.filterwarnings("ignore", f".*{message}.*")
+
+
+def _tell_unless_told(
+    told: threading.ExceptHookArgs, tell: Callable[[threading.ExceptHookArgs], object] = threading.excepthook
+) -> None:
+    """Leave out the traceback of TensorBoard's writer: the run meets the same error at its next event, and says it."""
+    if not (isinstance(told.exc_value, OSError) and type(told.thread).__module__.startswith("tensorboard.")):
+        tell(told)

@@ -1,0 +1,38 @@
+"""The table: its faces resized, and restricted to some classes."""
+
+import numpy as np
+import pytest
+
+from fer.data.table import Split, Table
+from fer.errors import UserError
+
+
+def make_table() -> Table:
+    """Four faces of 4 pixels with votes for three emotions."""
+    images = np.random.default_rng(0).integers(0, 256, (4, 4, 4), np.uint8)
+    targets = np.array([[0.5, 0.25, 0.25], [0, 1, 0], [0.1, 0.1, 0.8], [0, 0.4, 0.6]], np.float32)
+    splits = np.array([Split.TRAIN, Split.TRAIN, Split.VAL, Split.TEST], np.uint8)
+    return Table(images, targets, splits, np.array([3, 5, 8, 9]), ("angry", "happy", "sad"), ("a", "b", "c", "d"))
+
+
+def test_smaller_faces_are_averages_and_larger_ones_in_between():
+    table = make_table()
+    means = table.images.reshape(4, 2, 2, 2, 2).mean((2, 4))
+    assert np.abs(table.resized(2).images - means).max() <= 0.5
+    assert np.array_equal(table.resized(8).images[:, 0, 0], table.images[:, 0, 0])
+    between = 0.75 * table.images[:, 0, 0] + 0.25 * table.images[:, 0, 1].astype(float)
+    assert np.abs(table.resized(8).images[:, 0, 1] - between).max() <= 0.5
+
+
+def test_fewer_classes_are_those_asked_for_in_their_order():
+    table = make_table().with_classes(("sad", "angry"))
+    assert table.classes == ("sad", "angry")
+    assert (table.rows.tolist(), table.files) == ([3, 8, 9], ("a", "c", "d"))
+    assert table.targets == pytest.approx(np.array([[1 / 3, 2 / 3], [8 / 9, 1 / 9], [1, 0]]))
+    assert {split.name: count.tolist() for split, count in table.counts().items()} == {
+        "TRAIN": [0, 1],
+        "VAL": [1, 0],
+        "TEST": [1, 0],
+    }
+    with pytest.raises(UserError, match="expected faces of fear, sad, but there are none of fear"):
+        table.with_classes(("fear", "sad"))
