@@ -434,9 +434,9 @@ def test_all_mistakes_are_one_list_and_nothing_is_written(train, task, tmp_path,
     begin = (
         "foo: ",
         "typo: ",
+        "weights=nothing.safetensors: ",  # whose net is taken when the settings are composed
         "seed: ",
         "dataset.root=nowhere: ",
-        "weights=nothing.safetensors: ",
         "augmentation.transforms.flip: ",
     )
     assert [line[4:].startswith(start) for line, start in zip(lines, begin, strict=True)] == [True] * 6
