@@ -56,7 +56,7 @@ def find_photos(input: str) -> Found:
         what += f", only {other_files(others)}" if others else ""
         raise UserError(
             f"input={input}: expected an image ({', '.join(sorted(SUFFIXES))}), a folder of images or a pattern such "
-            f"as photos/*.jpg, but {what}: check the name"
+            f"as photos/*.jpg, but {what}: check the name{', or use mode=video for clips' if others else ''}"
         )
     return Found(photos, others)
 
