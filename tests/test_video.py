@@ -358,6 +358,13 @@ def no_frames(path):
     spoil(write_clip(path, 1), 0)
 
 
+def without_packets(path):
+    write_clip(path, 5)
+    with av.open(str(path)) as file:
+        first = next(file.demux(video=0))
+    path.write_bytes(path.read_bytes()[: first.pos])
+
+
 def unknown_codec(path):
     write_clip(path, 2, codec="libx264")
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
@@ -383,6 +390,8 @@ def photo(path):
         ("a.mp4", without_index, "something else, cut off or damaged"),
         ("a.m4a", write_tone, "the file holds only sound"),
         ("a.mp4", no_frames, "not one frame of it could be decoded"),
+        ("a.mkv", no_frames, "not one frame of it could be decoded"),
+        ("a.mkv", without_packets, "not one frame of it could be decoded"),
         ("a.mp4", unknown_codec, "its codec is unknown"),
         ("a.jpg", photo, "it is a single picture: use mode=image"),
     ],

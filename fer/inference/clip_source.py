@@ -64,7 +64,7 @@ class Clip:
         self.has_sound = sound is not None and sound.codec_context is not None
         self.zero = Fraction(self.container.start_time or 0, av.time_base)
         self.width = self.height = self.skipped = self.missing = 0
-        self.tail, self.finished = 1 / self.rate, False
+        self.start, self.tail, self.finished = Fraction(0), 1 / self.rate, False
         self._convert = Upright()
         self._waiting: list[int] = []  # heap: time stamps of the packets that no picture has come of yet
         self._faults = 0  # packets that the decoder refused and whose frames have not been found yet
@@ -167,6 +167,8 @@ class Clip:
         """Return how many frames the file promises beyond those it holds."""
         if self.stream.frames:
             return max(0, self.stream.frames - self._read)
+        if self._last is None:
+            return 0  # not one frame, which is told as it is
         passed = float((self._last - self._first) * self.time_base)
         promised = (self.duration or 0) - (0 if self.stream.duration else self.start)
         lacking = promised - passed - float(self.tail)  # seconds
