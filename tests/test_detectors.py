@@ -147,6 +147,13 @@ def test_haar_finds_drawn_faces_as_yunet_would(scene):
     assert all(face.landmarks is None for face in faces)
 
 
+def test_haar_s_square_becomes_the_box_that_yunet_would_give():
+    """The face lies a little lower than the square, and is narrower; as the measures beside the constants say."""
+    face = detectors._from_haar(np.array([100, 200, 92, 92]), 4, np.array([2.0, 3.0]))
+    assert face.box == pytest.approx((2 * (146 - 38), 3 * (246 - 50 + 2), 2 * 76, 3 * 100))
+    assert face.score == 0.8
+
+
 def test_haar_searches_wide_pictures_at_the_width(scene):
     large = cv2.resize(scene, None, fx=3, fy=3)
     assert_found(make_detector(haar(width=480), silent).find(large), factor=3)

@@ -44,6 +44,13 @@ def test_a_split_without_mistakes_has_a_temperature_all_the_same():
 # Metrics
 
 
+def test_a_class_that_is_only_called_counts_in_the_f1_and_one_that_is_not_there_does_not():
+    found = rates(np.array([[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]))
+    assert found["f1"].tolist() == pytest.approx([2 / 3, 1, 0, 0])
+    assert found["f1_macro"] == pytest.approx((2 / 3 + 1) / 3)
+    assert found["balanced_accuracy"] == pytest.approx((1 / 2 + 1) / 2)
+
+
 def test_metrics_of_a_case_computed_by_hand():
     # True a, a, a, b, c; called a, a, b, b, a.
     called = torch.tensor([0, 0, 1, 1, 0])

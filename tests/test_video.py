@@ -354,6 +354,13 @@ def test_cut_off_file_without_frame_count_is_noticed(tmp_path):
     assert clip.missing + len(frames) == 100
 
 
+def test_a_frame_with_the_time_of_the_last_one_comes_a_step_after_it(tmp_path):
+    with Clip(write_clip(tmp_path / "a.mp4", 3)) as clip:
+        *_, last = clip
+        for step, stamp in ((1, clip._last), (2, None)):
+            assert clip._next(stamp, None).time == pytest.approx(last.time + step / 25)
+
+
 def no_frames(path):
     spoil(write_clip(path, 1), 0)
 
