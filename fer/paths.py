@@ -1,4 +1,4 @@
-"""What a word for a file means: weights by their name or their path, an address in place of a file; imports nothing."""
+"""What a word for a file means: weights by their name or path, an address or a camera in its place; imports nothing."""
 
 import os
 import re
@@ -35,3 +35,15 @@ def is_address(input: str) -> bool:
 def shown(address: str) -> str:
     """Return an address without its secrets: user and password, and the query, where many cameras have theirs."""
     return re.sub(r"\?.*", "?...", re.sub(r"://.*@", "://***@", address))
+
+
+def number_of(source: str) -> int | None:
+    """Return the number of the camera that an input, "2" or "/dev/video2" or a link to it, means; None for others."""
+    device = os.path.realpath(source) if source.startswith("/dev/") else source
+    found = re.fullmatch(r"(?:/dev/video)?([0-9]+)", device)
+    return int(found[1]) if found else None
+
+
+def is_live(source: str) -> bool:
+    """Tell whether an input is a camera or an address and no file."""
+    return is_address(source) or number_of(source) is not None

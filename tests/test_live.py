@@ -19,8 +19,7 @@ from fer.errors import UserError
 from fer.inference import faces, streams
 from fer.inference.faces import Frame
 from fer.inference.live import Live
-from fer.inference.streams import is_live
-from fer.paths import is_address
+from fer.paths import is_address, is_live
 from tests.camera import Server
 from tests.clips import write_clip
 

@@ -3,9 +3,7 @@
 import os
 from pathlib import Path
 
-from fer.paths import is_address
-
-CAMERAS = "/dev/"
+from fer.paths import is_live
 
 
 def mode_of(input: str | None) -> str:
@@ -13,7 +11,7 @@ def mode_of(input: str | None) -> str:
 
     A file is known by its suffix or, if that is no photo's, by its first bytes; one that is not there by its suffix.
     """
-    if input in (None, "") or input.isdecimal() or input.startswith(CAMERAS) or is_address(input):
+    if not input or is_live(input):
         return "webcam"
     from fer.data.images import SUFFIXES  # OpenCV's import takes as long as all else here
 

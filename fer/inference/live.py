@@ -12,8 +12,8 @@ import cv2
 
 from fer.errors import UserError
 from fer.inference.faces import Frame, room
-from fer.inference.streams import Camera, Lost, Raw, Stream, number_of
-from fer.paths import is_address, shown
+from fer.inference.streams import Camera, Lost, Raw, Stream
+from fer.paths import is_address, number_of, shown
 
 ROOM = 32  # frames that wait for a slow recorder before the reader waits for it; fewer where they are large
 LONGEST = 8.0  # seconds between two attempts

@@ -25,8 +25,8 @@ from fer.inference.places import claimed, make_folder, new_folder, output_file, 
 from fer.inference.progress import progress
 from fer.inference.records import Records
 from fer.inference.schema import InferConfig
-from fer.inference.streams import is_live
 from fer.inference.timeline import Timeline, summary
+from fer.paths import is_live
 
 AHEAD = 4  # frames that are decoded, and as many that are searched, while an earlier one is looked at
 END = object()  # after the last item; None may be one

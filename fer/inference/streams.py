@@ -5,7 +5,6 @@ server with a limit of 1 s: back after 1.0 to 1.1 s).
 """
 
 import os
-import re
 import socket
 import sys
 import time
@@ -24,7 +23,6 @@ from av.video.stream import VideoStream
 from fer.inference.faces import BOUNDED, too_large
 from fer.inference.fields import whole
 from fer.inference.upright import Upright, size_of
-from fer.paths import is_address
 
 BACKENDS = {"linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUNDATION, "win32": cv2.CAP_DSHOW}  # the quickest to open
 # Kinds of addresses, and what they may lead on to by a redirect or a playlist: a network, never this machine's files.
@@ -50,18 +48,6 @@ class Raw(NamedTuple):
     width: int
     height: int
     image: Callable[[], np.ndarray]
-
-
-def number_of(source: str) -> int | None:
-    """Return the number of the camera that an input, "2" or "/dev/video2" or a link to it, means; None for others."""
-    device = os.path.realpath(source) if source.startswith("/dev/") else source
-    found = re.fullmatch(r"(?:/dev/video)?([0-9]+)", device)
-    return int(found[1]) if found else None
-
-
-def is_live(source: str) -> bool:
-    """Tell whether an input is a camera or an address and no file."""
-    return is_address(source) or number_of(source) is not None
 
 
 class Camera:
