@@ -72,6 +72,16 @@ def test_confusion_matrix_shows_counts_and_shares():
     assert shown == ["75%", "3", "25%", "1", "0%", "0", "100%", "1,200"]
 
 
+def test_the_gaps_of_the_reliability_lie_between_confidence_and_accuracy():
+    logits = torch.tensor([[0.62, 0.38]] * 4).log()  # in the bin from 60 to 67 %
+    for right, label in ((4, "accuracy above confidence"), (1, "confidence above accuracy")):
+        targets = torch.tensor([0] * right + [1] * (4 - right))
+        axes = figures.reliability(logits, targets, "Test").axes[0]
+        [gap] = [bars for bars in axes.containers if bars.get_label() == label]
+        [bar] = [bar for bar in gap if bar.get_height() > 0]
+        assert sorted((0.62, right / 4)) == pytest.approx([bar.get_y(), bar.get_y() + bar.get_height()])
+
+
 def test_reliability_names_the_calibration_error():
     logits = torch.tensor([[9.0, -9.0]] * 4)
     figure = figures.reliability(logits, torch.tensor([0, 0, 0, 1]), "Test")
