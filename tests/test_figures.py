@@ -74,7 +74,7 @@ def test_confusion_matrix_shows_counts_and_shares():
 
 def test_the_gaps_of_the_reliability_lie_between_confidence_and_accuracy():
     logits = torch.tensor([[0.62, 0.38]] * 4).log()  # in the bin from 60 to 67 %
-    for right, label in ((4, "accuracy above confidence"), (1, "confidence above accuracy")):
+    for right, label in ((4, "accuracy beyond confidence"), (1, "confidence beyond accuracy")):
         targets = torch.tensor([0] * right + [1] * (4 - right))
         axes = figures.reliability(logits, targets, "Test").axes[0]
         [gap] = [bars for bars in axes.containers if bars.get_label() == label]
