@@ -35,13 +35,13 @@ def check(jobs: list[Any], multirun: bool) -> None:
 
 
 def task(config: Any, folder: Path) -> Any:
-    """Train, once or as often as a search wants; the heavy imports happen here."""
+    """Train, once or as often as a search wants, or only evaluate; the heavy imports happen here."""
     if config.sweep:
-        from fer.training.search import search
-
-        return search(config, folder)
-    from fer.training.run import run
-
+        from fer.training.search import search as run
+    elif config.fit:
+        from fer.training.run import run
+    else:
+        from fer.evaluation.run import run
     return run(config, folder)
 
 

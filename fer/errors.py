@@ -2,6 +2,7 @@
 
 import errno
 
+CALMER = "lower optimizer.lr, set gradient_clip=1 or trainer.precision=32-true"  # what helps against `Diverged`
 LONGEST = 200  # characters of a quotation
 FULL = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO")}  # of a disk, at nobody's fault
 

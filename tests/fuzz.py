@@ -101,10 +101,12 @@ def _command(case: Case) -> None:
     script = {"train": train, "infer": infer}[case.script]
 
     def read(config: Any, folder: Path) -> float:
+        from fer.evaluation.run import read_for
         from fer.training.run import prepare
+        from fer.weights import load_net
 
         folder.mkdir(parents=True, exist_ok=True)
-        prepare(config)
+        prepare(config) if config.fit else read_for(config, load_net(config.weights)[1])
         return 0.5
 
     task = (lambda *_: 0.5) if not case.is_read else read if case.script == "train" else infer.task
@@ -158,6 +160,7 @@ def _import_all() -> None:
     import fer.command
     import fer.config
     import fer.data.sources
+    import fer.evaluation.run
     import fer.inference.moving
     import fer.inference.run
     import fer.training.checks

@@ -13,6 +13,7 @@ from safetensors import safe_open
 
 import fer.resolvers  # noqa: F401 (for OmegaConf)
 from fer.schema import TrainConfig
+from train import task as run  # noqa: F401 (trains or evaluates, as the command does)
 
 ROOT = Path(__file__).parents[1]
 DRAWN = ("dataset=synthetic", "dataset.train=48", "dataset.val=24", "dataset.test=24")
@@ -44,8 +45,9 @@ def configure(*words: str) -> TrainConfig:
 def without_figures(patch: pytest.MonkeyPatch) -> None:
     """Leave the figures out, which are most of a tiny run's work."""
     for place, names in (
-        ("fer.training.dashboard", ("draw_evaluation", "draw_augmented")),
+        ("fer.training.dashboard", ("draw_split", "draw_augmented")),
         ("fer.training.run", ("draw_evaluation", "draw_augmented", "draw_history")),
+        ("fer.evaluation.run", ("draw_evaluation",)),
     ):
         for name in names:
             patch.setattr(f"{place}.{name}", lambda *_: {})

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from fer.data.table import Table
-from fer.evaluation.apart import copied, judge_apart, surest
-from fer.training.run import run
+from fer.evaluation.outputs import Outputs
+from fer.evaluation.slices import copied, evaluate_slices, most_confident
 from tests.data import write_ferplus_csv
-from tests.runs import configure, without_figures
+from tests.runs import configure, run, without_figures
 
 
 def make_table():
@@ -25,13 +25,13 @@ def make_table():
 def outputs(table):
     """Outputs of the test split in the order of rows 6, 7, 8, 9, surer and surer; all called angry."""
     logits = torch.tensor([[1.0, 0, 0], [2, 0, 0], [3, 0, 0], [4, 0, 0]])
-    return logits, torch.tensor([0, 2, 1, 0]), torch.tensor([6, 7, 8, 9])
+    return Outputs(logits, torch.tensor([0, 2, 1, 0]), torch.tensor([6, 7, 8, 9]))
 
 
 def test_each_part_has_its_faces_and_targets():
     table = make_table()
     crowd = np.array([0, -1, 1, 2])  # of rows 9, 8, 7, 6
-    parts, copies = judge_apart(outputs(table), table, crowd)
+    parts, copies = evaluate_slices(outputs(table), table, crowd)
     assert copies == 2
     assert {name: (rows.tolist(), targets.tolist()) for name, (_, targets, rows) in parts.items()} == {
         "test_unseen": ([7, 9], [2, 0]),
@@ -46,10 +46,10 @@ def test_parts_that_there_are_not_are_left_out():
     table = make_table()
     table.images[4:] += 100
     for crowd in (None, np.full(4, -1)):
-        parts, copies = judge_apart(outputs(table), table, crowd)
+        parts, copies = evaluate_slices(outputs(table), table, crowd)
         assert (set(parts), copies) == ({"test_surest"}, 0)
     table.images[4:] = table.images[0]
-    parts, copies = judge_apart(outputs(table), table, None)
+    parts, copies = evaluate_slices(outputs(table), table, None)
     assert (set(parts), copies) == ({"test_surest"}, 4)
 
 
@@ -60,8 +60,8 @@ def test_a_single_pixel_makes_another_image():
 
 
 def test_at_least_one_face_is_answered():
-    assert surest(torch.tensor([[0.0, 1.0]])).tolist() == [0]
-    assert surest(torch.zeros(10, 2)).tolist() == list(range(8))
+    assert most_confident(torch.tensor([[0.0, 1.0]])).tolist() == [0]
+    assert most_confident(torch.zeros(10, 2)).tolist() == list(range(8))
 
 
 def test_an_evaluation_judges_the_parts_of_fer2013(tmp_path, monkeypatch):

@@ -10,9 +10,8 @@ from omegaconf import OmegaConf
 
 from fer.emotions import class_names
 from fer.evaluation import card
-from fer.training.run import run
 from fer.weights import digest
-from tests.runs import configure, without_figures
+from tests.runs import configure, run, without_figures
 
 CROPS = {"detector": "yunet", "split": "test", "n": 24, "found": 20}
 CROPS |= {"accuracy_as_they_are": 0.5, "accuracy_found_anew": 0.45}

@@ -5,8 +5,7 @@ import json
 
 import pytest
 
-from fer.training.run import run
-from tests.runs import command, configure, start, wait_until_gone, without_figures
+from tests.runs import command, configure, run, start, wait_until_gone, without_figures
 
 pytestmark = pytest.mark.slow
 TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "batch_size=8")

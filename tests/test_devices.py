@@ -6,9 +6,9 @@ import sys
 import pytest
 from lightning.pytorch.strategies import DDPStrategy
 
+from fer.devices import choose_devices, claim
 from fer.run_folder import alone
 from fer.training import devices
-from fer.training.devices import choose_devices, claim
 from fer.training.trainer import make_trainer
 from tests.conftest import EASY
 from tests.runs import ROOT, configure
@@ -16,7 +16,7 @@ from tests.runs import ROOT, configure
 CLAIM = """
 import sys
 from pathlib import Path
-from fer.training.devices import claim
+from fer.devices import claim
 print(claim(['a', 'b'], Path(sys.argv[1])))
 """
 ALONE = """

@@ -9,9 +9,10 @@ from torch import distributed, multiprocessing
 
 from fer.emotions import class_names
 from fer.evaluation.calibration import LOWEST, fit_temperature
-from fer.evaluation.heatmaps import grad_cam
 from fer.evaluation.intervals import bootstrap
-from fer.evaluation.metrics import Outputs, confusion, evaluate, rates
+from fer.evaluation.metrics import compute_metrics, confusion, rates
+from fer.evaluation.outputs import OutputCollector
+from fer.models.cam import heatmaps
 from fer.models.se_resnet import SEResNet
 
 SIX = class_names(6)
@@ -31,8 +32,8 @@ def test_the_temperature_undoes_what_made_a_net_too_sure():
     logits, targets = sample(20_000)
     assert fit_temperature(logits, targets) == pytest.approx(1, abs=0.05)
     assert fit_temperature(2.5 * logits, targets) == pytest.approx(2.5, abs=0.1)
-    sure = evaluate(2.5 * logits, targets, SIX)
-    scaled = evaluate(2.5 * logits / fit_temperature(2.5 * logits, targets), targets, SIX)
+    sure = compute_metrics(2.5 * logits, targets, SIX)
+    scaled = compute_metrics(2.5 * logits / fit_temperature(2.5 * logits, targets), targets, SIX)
     assert scaled["ece"] < 0.02 < 0.1 < sure["ece"]
     assert scaled["accuracy"] == sure["accuracy"]
 
@@ -55,7 +56,7 @@ def test_metrics_of_a_case_computed_by_hand():
     # True a, a, a, b, c; called a, a, b, b, a.
     called = torch.tensor([0, 0, 1, 1, 0])
     logits = torch.log(torch.full((5, 3), 0.1)).scatter(1, called[:, None], float(np.log(0.8)))
-    metrics = evaluate(logits, torch.tensor([0, 0, 0, 1, 2]), ("a", "b", "c"))
+    metrics = compute_metrics(logits, torch.tensor([0, 0, 0, 1, 2]), ("a", "b", "c"))
     assert metrics["n"] == 5
     assert metrics["loss"] == pytest.approx(-(3 * np.log(0.8) + 2 * np.log(0.1)) / 5, abs=1e-6)
     assert metrics["accuracy"] == pytest.approx(3 / 5)
@@ -81,7 +82,7 @@ def test_auroc_is_the_share_of_pairs_in_the_right_order():
     for label in range(3):
         positive, negative = scores[targets == label, label], scores[targets != label, label]
         areas.append((positive[:, None] > negative).mean())
-    assert evaluate(logits, targets, "abc")["auroc"] == pytest.approx(np.mean(areas), abs=1e-6)
+    assert compute_metrics(logits, targets, "abc")["auroc"] == pytest.approx(np.mean(areas), abs=1e-6)
 
 
 def test_calibration_error_is_the_mean_gap_over_fifteen_bins():
@@ -90,13 +91,13 @@ def test_calibration_error_is_the_mean_gap_over_fifteen_bins():
     gap = confidence.numpy() - (predictions == targets).numpy()
     bins = np.floor(confidence.numpy() * 15).astype(int)
     expected = sum(abs(gap[bins == index].sum()) for index in range(15)) / 500
-    assert evaluate(logits, targets, SIX)["ece"] == pytest.approx(expected, abs=1e-6)
+    assert compute_metrics(logits, targets, SIX)["ece"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_logits_between_0_and_1_are_still_logits():
     logits = torch.tensor([[0.9, 0.1], [0.2, 0.7]])
     confidence = logits.double().softmax(1).max(1).values.mean().item()
-    assert evaluate(logits, torch.tensor([0, 1]), "ab")["ece"] == pytest.approx(1 - confidence, abs=1e-6)
+    assert compute_metrics(logits, torch.tensor([0, 1]), "ab")["ece"] == pytest.approx(1 - confidence, abs=1e-6)
 
 
 @pytest.mark.parametrize("targets", [[3], [2, 2, 2], [0, 5], [1, 4, 4, 1]])
@@ -104,16 +105,16 @@ def test_absent_classes_give_finite_metrics_without_warnings(targets):
     logits, _ = sample(len(targets))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        metrics = evaluate(logits, torch.tensor(targets), SIX)
+        metrics = compute_metrics(logits, torch.tensor(targets), SIX)
     assert len(metrics) == 7 + 3 * 6
     assert all(isinstance(value, float) and 0 <= value < 100 for value in metrics.values())
 
 
 def test_absent_classes_do_not_lower_the_averages():
     targets = torch.tensor([1, 4, 4, 1])
-    metrics = evaluate(10 * torch.nn.functional.one_hot(targets, 6).float(), targets, SIX)
+    metrics = compute_metrics(10 * torch.nn.functional.one_hot(targets, 6).float(), targets, SIX)
     assert metrics["balanced_accuracy"] == metrics["f1_macro"] == metrics["auroc"] == 1
-    called_absent = evaluate(torch.eye(6)[[1, 4, 4, 0]], targets, SIX)
+    called_absent = compute_metrics(torch.eye(6)[[1, 4, 4, 0]], targets, SIX)
     assert called_absent["balanced_accuracy"] == pytest.approx((1 / 2 + 1) / 2)
 
 
@@ -127,7 +128,7 @@ def test_rates_take_a_stack_of_matrices():
 
 
 def test_outputs_come_sorted_and_once():
-    outputs = Outputs()
+    outputs = OutputCollector()
     logits, targets, rows = torch.randn(7, 3), torch.arange(7) % 3, torch.tensor([40, 10, 30, 20, 60, 50, 0])
     for batch in (slice(0, 4), slice(4, 7), slice(1, 3)):  # the last one repeats faces, as a padding sampler does
         outputs.update(logits[batch], targets[batch], rows[batch])
@@ -140,7 +141,7 @@ def test_outputs_come_sorted_and_once():
 
 
 def test_outputs_keep_no_graph_and_no_half_precision():
-    outputs = Outputs()
+    outputs = OutputCollector()
     outputs.update(torch.randn(3, 2, requires_grad=True).bfloat16(), torch.zeros(3).long(), torch.arange(3))
     logits = outputs.gathered()[0]
     assert logits.dtype == torch.float32
@@ -148,17 +149,17 @@ def test_outputs_keep_no_graph_and_no_half_precision():
 
 
 def test_outputs_of_a_single_face_can_be_evaluated():
-    outputs = Outputs()
+    outputs = OutputCollector()
     outputs.update(torch.tensor([[0.0, 3.0]]), torch.tensor([1]), torch.tensor([5]))
     logits, targets, rows = outputs.gathered()
     assert (logits.shape, targets.tolist(), rows.tolist()) == ((1, 2), [1], [5])
-    assert evaluate(logits, targets, "ab")["accuracy"] == 1
+    assert compute_metrics(logits, targets, "ab")["accuracy"] == 1
 
 
 def gather(rank, port, found):
     address = f"tcp://127.0.0.1:{port}"
     distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
-    outputs = Outputs()
+    outputs = OutputCollector()
     for rows in ([[4, 0], [2]], [[3, 1]])[rank]:  # three faces here, two there
         rows = torch.tensor(rows)
         outputs.update(torch.stack((rows, -rows), 1).float(), rows % 2, rows)
@@ -237,7 +238,7 @@ def test_grad_cam_equals_the_closed_form(net):
         maps = torch.einsum("bc,bchw->bhw", net.head.weight[LABELS], activations).relu()
     pixels = activations[0, 0].numel()  # Grad-CAM's weights are the head's, over the number of pooled pixels
     expected = scale_cam_image(scale_cam_image(maps.numpy() / pixels, (24, 24)))
-    found = grad_cam(net, FACES, LABELS)
+    found = heatmaps(net, FACES, LABELS)
     assert found.shape == (3, 24, 24)
     assert found.dtype == np.float32
     assert found.max() <= 1
@@ -249,9 +250,9 @@ def test_grad_cam_equals_the_closed_form(net):
     "context", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)]
 )
 def test_grad_cam_works_inside_a_validation_hook(net, context):
-    expected = grad_cam(net, FACES, LABELS)
+    expected = heatmaps(net, FACES, LABELS)
     with context():
-        assert np.allclose(grad_cam(net, FACES * 1.0, LABELS), expected)  # times 1.0: born in that mode
+        assert np.allclose(heatmaps(net, FACES * 1.0, LABELS), expected)  # times 1.0: born in that mode
 
 
 def test_grad_cam_leaves_the_net_as_it_was(net):
@@ -260,7 +261,7 @@ def test_grad_cam_leaves_the_net_as_it_was(net):
     net(FACES).sum().backward()
     net.head.weight.requires_grad_(False)
     before, gradients = copy.deepcopy(net), [parameter.grad.clone() for parameter in net.parameters()]
-    grad_cam(net, FACES, LABELS)
+    heatmaps(net, FACES, LABELS)
     assert [module.training for module in net.modules()] == [module.training for module in before.modules()]
     assert not any(module._forward_hooks or module._backward_hooks for module in net.modules())
     for found, expected in zip(net.parameters(), before.parameters(), strict=True):
@@ -272,7 +273,7 @@ def test_grad_cam_leaves_the_net_as_it_was(net):
 
 
 def test_grad_cam_works_with_frozen_and_half_precision_weights(net):
-    expected = grad_cam(net, FACES, LABELS)
-    assert np.allclose(grad_cam(net.requires_grad_(False), FACES, LABELS), expected)
-    found = grad_cam(net.bfloat16(), FACES.bfloat16(), LABELS)
+    expected = heatmaps(net, FACES, LABELS)
+    assert np.allclose(heatmaps(net.requires_grad_(False), FACES, LABELS), expected)
+    found = heatmaps(net.bfloat16(), FACES.bfloat16(), LABELS)
     assert np.abs(found - expected).mean() < 0.02

@@ -9,7 +9,7 @@ from pytorch_grad_cam import EigenCAM, GradCAM, GradCAMPlusPlus, LayerCAM
 from pytorch_grad_cam.utils import svd_on_activations
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-from fer.inference.explainers import EXPLAINERS, explain, finish
+from fer.models.cam import EXPLAINERS, explain, finish
 from fer.models.se_resnet import SEResNet
 
 PACKAGE = {"gradcam": GradCAM, "gradcam++": GradCAMPlusPlus, "layercam": LayerCAM, "eigencam": EigenCAM}
@@ -28,7 +28,7 @@ def make_inputs(size=24, count=4, seed=1):
 
 
 def ours(explainer, net, inputs, labels=LABELS):
-    return finish(explain(explainer, net, net.features(inputs), labels), inputs.shape[2])
+    return finish(explain(explainer, net, net.forward_features(inputs), labels), inputs.shape[2])
 
 
 def package(explainer, net, inputs, labels=LABELS):
@@ -70,13 +70,13 @@ def test_a_class_that_nothing_speaks_for_has_an_empty_map(explainer):
 @pytest.mark.parametrize("explainer", EXPLAINERS)
 def test_features_of_one_pixel_have_an_empty_map(explainer):
     net, inputs = make_net(), make_inputs(4)
-    assert net.features(inputs).shape[2:] == (1, 1)
+    assert net.forward_features(inputs).shape[2:] == (1, 1)
     assert np.array_equal(ours(explainer, net, inputs), np.zeros((4, 4, 4)))
 
 
 def test_eigen_cam_equals_the_package_but_for_the_sign_which_the_strength_of_the_features_decides(monkeypatch):
     net, inputs = make_net(), make_inputs()
-    features, projection = net.features(inputs), svd_on_activations.get_2d_projection
+    features, projection = net.forward_features(inputs), svd_on_activations.get_2d_projection
     found = explain("eigencam", net, features, LABELS)
     scaled, raw = finish(found, 24), package("eigencam", net, inputs)
     monkeypatch.setattr(svd_on_activations, "get_2d_projection", lambda features: -projection(features))

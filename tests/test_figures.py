@@ -8,7 +8,7 @@ from PIL import Image
 
 from fer.emotions import class_names
 from fer.evaluation import figures
-from fer.evaluation.metrics import confusion, evaluate
+from fer.evaluation.metrics import compute_metrics, confusion
 
 
 @pytest.fixture(params=[6, 7, 8])
@@ -43,7 +43,7 @@ def test_every_figure_is_drawn_for_every_vocabulary(case):
     images, logits, targets, classes = case
     heatmaps = np.linspace(0, 1, 4 * 48 * 48, dtype=np.float32).reshape(4, 48, 48)
     assert drawn(figures.confusion_matrix(confusion(logits, targets, classes), classes, "Confusion"))
-    assert drawn(figures.per_class(evaluate(logits, targets, classes), classes, "Classes"))
+    assert drawn(figures.per_class(compute_metrics(logits, targets, classes), classes, "Classes"))
     assert drawn(figures.reliability(logits, targets, "Reliability"))
     assert drawn(figures.coverage(logits, targets, "Coverage"))
     assert drawn(figures.mistakes(images, logits, targets, classes, "Mistakes"))
@@ -88,7 +88,7 @@ def test_reliability_names_the_calibration_error():
     assert figure.get_suptitle() == "Test · ECE 25.0%"
 
 
-def test_coverage_is_the_accuracy_of_the_surest():
+def test_coverage_is_the_accuracy_of_the_most_confident():
     logits = torch.tensor([[4.0, 0], [3, 0], [2, 0], [1, 0]])
     figure = figures.coverage(logits, torch.tensor([0, 0, 0, 1]), "Test")
     assert [text.get_text() for text in figure.axes[0].texts] == ["100.0%", "100.0%", "75.0%"]

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.conftest import ARCHITECTURE
-from tests.runs import DRAWN, configure, without_figures
+from tests.runs import DRAWN, configure, run, without_figures
 
 TINY = ARCHITECTURE | {"widths": [8, 16], "depths": [1, 1], "name": "tiny", "input_size": 24}  # of tiny.safetensors
 MINE = """\
@@ -94,7 +94,6 @@ def test_an_evaluation_is_named_by_what_is_evaluated(weights, train, task):
 
 
 def test_an_evaluation_s_figures_tell_its_own_command_beside_the_training_s(weights, train, task, monkeypatch):
-    from fer.training.run import run
     from fer.weights import Header, load_net, save_weights
 
     net, header = load_net(weights)
@@ -111,7 +110,6 @@ def test_an_evaluation_s_figures_tell_its_own_command_beside_the_training_s(weig
 
 
 def test_the_last_of_a_long_row_of_fine_tunings_are_told(weights, tmp_path, monkeypatch, capsys):
-    from fer.training.run import run
     from fer.weights import Header, load_net, read_weights, save_weights
 
     net, header = load_net(weights)

@@ -142,7 +142,6 @@ def test_judged_faces_are_not_augmented_and_come_in_the_table_s_order():
     assert np.array_equal(torch.cat([batch.images for batch in batches]), data.parts[Split.VAL].images)
     rows = torch.cat([batch.rows for batch in sample]).tolist()
     assert sorted(rows) == list(range(1000, 1040))
-    assert sum(len(batch.rows) for batch in data.test_dataloader()) == 10
 
 
 def test_the_first_batch_is_the_one_that_is_trained_on_first():
@@ -169,7 +168,7 @@ def test_labels_are_drawn_for_training_only():
     table = make_table(targets=np.full((60, 6), 1 / 6, np.float32))
     data = FaceData(table, None, 10, 0, 1, draw_labels=True)
     assert set(next(iter(data.train_dataloader())).targets.unique().tolist()) == {0, 1}
-    assert next(iter(data.test_dataloader())).targets.unique().tolist() == pytest.approx([1 / 6])
+    assert next(iter(data.val_dataloader()[0])).targets.unique().tolist() == pytest.approx([1 / 6])
 
 
 def test_faces_with_a_pipeline_survive_being_sent_to_another_process():
@@ -189,7 +188,7 @@ def test_loaders_work_where_processes_are_spawned(monkeypatch):
 
 def test_workers_are_started_only_for_faces_that_are_augmented(monkeypatch):
     assert make_data(workers=2).train_dataloader().num_workers == 2
-    assert make_data(workers=2).test_dataloader().num_workers == 0
+    assert make_data(workers=2).val_dataloader()[0].num_workers == 0
     assert make_data(workers=2, name="none").train_dataloader().num_workers == 0
     for cores, chosen in ((1, 0), (2, 1), (16, 1)):  # on a CPU
         monkeypatch.setattr("fer.data.module._cores", lambda cores=cores: cores)

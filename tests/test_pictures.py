@@ -15,8 +15,7 @@ from fer.data.synthetic import draw_faces
 from fer.emotions import EMOTIONS
 from fer.inference.crops import cut, whole
 from fer.inference.predictor import Predictor
-from fer.training.run import run
-from tests.runs import configure, without_figures
+from tests.runs import configure, run, without_figures
 
 SIDE = 40
 

@@ -12,16 +12,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from fer.evaluation.heatmaps import grad_cam
 from PIL import Image
 
 import fer
 from fer.data.images import read_image
 from fer.emotions import class_names
 from fer.errors import UserError
-from fer.evaluation.heatmaps import grad_cam
 from fer.inference import predictor as module
-from fer.inference.explainers import EXPLAINERS
 from fer.inference.predictor import Predictor
+from fer.models.cam import EXPLAINERS
 from fer.models.se_resnet import SEResNet
 from fer.weights import Header, rounded, save_weights
 from tests.data import write_image
@@ -255,7 +255,7 @@ def test_wrong_names_are_refused_with_the_nearest_even_without_faces(predictor):
 def test_many_faces_are_taken_in_batches(predictor, monkeypatch):
     expected = predictor.look(FACES, "gradcam")
     monkeypatch.setattr(module, "BATCH", 2)
-    sizes, features = [], predictor.net.features
+    sizes, features = [], predictor.net.forward_features
     monkeypatch.setattr(predictor.net, "features", lambda inputs: sizes.append(len(inputs)) or features(inputs))
     for found, whole in zip(predictor.look(FACES, "gradcam"), expected, strict=True):
         assert found == pytest.approx(whole, abs=1e-4)

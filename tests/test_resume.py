@@ -107,7 +107,7 @@ def falling(monkeypatch):
     def evaluate(logits, targets, classes):
         return {"accuracy": 1 / (1 + next(count)), "loss": 1.0}
 
-    monkeypatch.setattr("fer.training.module.evaluate", evaluate)
+    monkeypatch.setattr("fer.training.module.compute_metrics", evaluate)
 
 
 def test_the_last_whole_epoch_is_kept_also_if_it_was_not_the_best(tmp_path, monkeypatch, falling):
@@ -120,7 +120,7 @@ def test_a_run_that_had_stopped_early_does_not_go_on(tmp_path, monkeypatch):
     config = configure("trainer.max_epochs=9", "early_stopping=1", "monitor=val/loss", "optimizer.lr=1")
     run(config, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr(fer.training.run, "judge", lambda *_: 1 / 0)
+        patch.setattr(fer.training.run, "evaluate", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run(config, tmp_path / "twice")
     run(config, tmp_path / "twice")

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from fer.training.settings import as_typed
+from fer.provenance import as_typed
 
 
 def leave_words(folder, *words):

@@ -14,12 +14,11 @@ import pytest
 
 from fer.command import main
 from fer.errors import RunError
+from fer.provenance import telling_settings
 from fer.schema import TrainConfig
 from fer.training.checks import check_training
-from fer.training.dashboard import telling_settings
-from fer.training.run import run
 from tests.conftest import EASY
-from tests.runs import ROOT, command, configure, start, wait_until_gone, without_figures
+from tests.runs import ROOT, command, configure, run, start, wait_until_gone, without_figures
 
 
 def folders(sweep: Path) -> list[str]:

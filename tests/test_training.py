@@ -9,22 +9,24 @@ import shutil
 import sys
 import threading
 import warnings
+from functools import partial
 
 import cv2
 import pytest
 import torch
-from lightning.pytorch.trainer.states import TrainerFn
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from fer.data.table import Split
 from fer.emotions import class_names
 from fer.errors import Diverged, RunError, UserError
 from fer.evaluation.card import write_card
+from fer.evaluation.console import scope
+from fer.evaluation.predict import predict
+from fer.evaluation.run import read_for
 from fer.inference.predictor import Predictor
 from fer.training.module import EmotionModule
-from fer.training.run import read_for, run
 from fer.training.schedules import choose_precision
-from fer.training.summary import scope
 from fer.training.trainer import _tell_unless_told
 from fer.weights import Header, load_net, read_weights
 from tests.data import (
@@ -34,7 +36,7 @@ from tests.data import (
     write_ferplus_folders,
     write_kaggle_folders,
 )
-from tests.runs import command, configure, tensors, without_figures
+from tests.runs import command, configure, run, tensors, without_figures
 
 DRAWN = ("confusion", "per_class", "reliability", "coverage", "mistakes", "gradcam")
 
@@ -451,45 +453,53 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_good_weights(words, tm
         assert all(torch.isfinite(tensor).all() for tensor in state.values())
 
 
-def spoil(monkeypatch, stage):
-    """Make the outputs of a stage infinite, without a loss that is; figures can be drawn of finite ones only."""
+def spoil_validation(monkeypatch):
+    """Make the outputs of a training's validation infinite, without a loss that is."""
     begin = EmotionModule.on_validation_epoch_start
 
     def spoiled(module):
         begin(module)
-        if module.trainer.state.fn == stage:
-            module.net.head.bias.data.fill_(float("inf"))
+        module.net.head.bias.data.fill_(float("inf"))
 
-    def drawn(module, *_):
-        assert all(torch.isfinite(logits).all() for logits, *_ in module.outputs.values())
-        return {}
+    monkeypatch.setattr(EmotionModule, "on_validation_epoch_start", spoiled)
 
-    for name in ("on_validation_epoch_start", "on_test_epoch_start"):
-        monkeypatch.setattr(EmotionModule, name, spoiled)
-    for place in ("dashboard", "run"):
-        monkeypatch.setattr(f"fer.training.{place}.draw_evaluation", drawn)
+
+def spoil_evaluation(monkeypatch, split):
+    """Make one answer for a split infinite."""
+
+    def spoiled(classify, table, *place):
+        outputs = predict(classify, table, *place)
+        if int(table.splits[0]) == Split[split.upper()]:
+            outputs.logits[0, 0] = float("inf")
+        return outputs
+
+    monkeypatch.setattr("fer.evaluation.evaluate.predict", spoiled)
 
 
 @pytest.mark.parametrize(
-    ("stage", "says"),
+    ("spoil", "says"),
     [
-        (TrainerFn.FITTING, "the loss is no longer finite in epoch 1"),
+        (spoil_validation, "the loss is no longer finite in epoch 1"),
         (
-            TrainerFn.VALIDATING,
+            partial(spoil_evaluation, split="val"),
             "the best epoch: expected finite outputs, but those for val are not; lower optimizer.lr",
         ),
-        (TrainerFn.TESTING, "the best epoch: expected finite outputs, but those for test are not; lower optimizer.lr"),
+        (
+            partial(spoil_evaluation, split="test"),
+            "the best epoch: expected finite outputs, but those for test are not; lower optimizer.lr",
+        ),
     ],
 )
-def test_outputs_that_are_not_finite_end_the_run_before_anything_is_drawn(stage, says, tmp_path, monkeypatch, quick):
-    spoil(monkeypatch, stage)
+def test_outputs_that_are_not_finite_end_the_run_before_anything_is_drawn(spoil, says, tmp_path, monkeypatch, quick):
+    spoil(monkeypatch)
+    monkeypatch.setattr("fer.training.run.draw_evaluation", lambda *_: pytest.fail("drawn"))
     with pytest.raises(Diverged, match=f"^{says}"):
         run(configure("trainer.max_epochs=1"), tmp_path)
     assert not (tmp_path / "metrics.json").exists()
 
 
 def test_weights_whose_outputs_are_not_finite_are_told_by_name(weights, tmp_path, monkeypatch, quick):
-    spoil(monkeypatch, TrainerFn.VALIDATING)
+    spoil_evaluation(monkeypatch, "val")
     with pytest.raises(RunError, match=r"^weights=.*tiny\.safetensors: expected finite outputs, but those for val are"):
         run(configure("fit=false", f"weights={weights}"), tmp_path)
 

@@ -1,4 +1,4 @@
-"""The Lightning data module: a table's three splits as loaders, for however many processes there are."""
+"""The Lightning data module: training and validation faces as loaders, for however many processes there are."""
 
 import hashlib
 import os
@@ -13,7 +13,6 @@ from fer.data.loading import Batch, Batches, Faces, Transform, make_loader
 from fer.data.table import Split, Table
 from fer.errors import UserError
 
-SAMPLE = 1000  # training faces that are judged after each epoch, without augmentation
 MOST_WORKERS = 8
 
 
@@ -87,14 +86,7 @@ class FaceData(LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
         """Return the validation split, and a fixed sample of the training split."""
-        train = self.parts[Split.TRAIN]
-        sample = np.random.default_rng(self.seed).permutation(len(train))[:SAMPLE]
-        parts = (self.parts[Split.VAL], train.select(sample))
-        return [self._plain(part) for part in parts if len(part)]  # an evaluation may have no training faces
-
-    def test_dataloader(self) -> DataLoader[Batch]:
-        """Return the test split."""
-        return self._plain(self.parts[Split.TEST])
+        return [self._plain(part) for part in (self.parts[Split.VAL], self.parts[Split.TRAIN].sample(self.seed))]
 
     def _train_faces(self) -> Faces:
         return Faces(self.parts[Split.TRAIN], self.transform, self.draw_labels, self.seed)

@@ -10,6 +10,8 @@ import numpy as np
 
 from fer.errors import UserError
 
+SAMPLE = 1000  # faces that stand for a split where all of them would take long
+
 
 class Split(IntEnum):
     """What a face is for: fitting, choosing, or the one reading at the end."""
@@ -61,6 +63,14 @@ class Table:
     def part(self, split: Split) -> "Table":
         """Return the faces of one split."""
         return self.select(self.splits == split)
+
+    def sample(self, seed: int, count: int = SAMPLE) -> "Table":
+        """Return some of the faces, always the same ones for a seed."""
+        return self.select(np.random.default_rng(seed).permutation(len(self))[:count])
+
+    def by_rows(self) -> "Table":
+        """Return the faces in the order of their rows."""
+        return self.select(np.argsort(self.rows, kind="stable"))
 
     def resized(self, size: int) -> "Table":
         """Return the table with square images of `size` pixels (area averaging down, bilinear up)."""

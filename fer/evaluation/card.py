@@ -18,13 +18,13 @@ import numpy as np
 
 from fer.emotions import EMOTIONS
 from fer.errors import RunError, UserError
-from fer.evaluation.apart import APART
 from fer.evaluation.comparison import estimate
 from fer.evaluation.files import whole_file
 from fer.evaluation.markdown import code, listed, per_cent, spread, table
 from fer.evaluation.metrics import rates
 from fer.evaluation.reading import read_run
 from fer.evaluation.runs import Run
+from fer.evaluation.slices import SLICES
 from fer.evaluation.study import read_study
 from fer.paths import resolve_weights
 from fer.weights import Header, digest, load_net, read_weights
@@ -36,7 +36,7 @@ SPLITS = {
     "test": "test",
     "test_flip": "test, mirrored too",
     "test_tencrop": "test, ten crops",
-} | {key: f"test, {words}" for key, words in APART.items()}
+} | {key: f"test, {words}" for key, words in SLICES.items()}
 SOURCES = {
     "fer2013": (
         "FER2013 (Goodfellow et al., 2013): 48-pixel gray faces from the web, each with one annotator's word. "

@@ -1,55 +1,17 @@
-"""Metrics of a classifier from its logits: collected over batches and devices, computed once over a whole split.
-
-Averages of per-batch metrics are wrong for everything but the loss and the accuracy, and a distributed sampler repeats
-samples to fill its last batch. So batches are only collected (`Outputs`), and each sample counts once.
-"""
+"""Metrics of a classifier from its logits, computed once over a whole split."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics import Metric
 from torchmetrics.functional.classification import (
     multiclass_calibration_error,
     multiclass_confusion_matrix,
     multilabel_auroc,
 )
-from torchmetrics.utilities import dim_zero_cat
 
 CALIBRATION_BINS = 15
-
-
-class Outputs(Metric):
-    """Collect the logits, targets and rows of a split, over batches and over the processes of a distributed run.
-
-    `gathered()` returns logits (N, C), targets (N,) and rows (N,) on the CPU, in the order of rows, each row once.
-    """
-
-    full_state_update = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        for name in ("logits", "targets", "rows"):
-            self.add_state(name, [], dist_reduce_fx="cat")
-
-    def update(self, logits: Tensor, targets: Tensor, rows: Tensor) -> None:
-        """Add a batch: logits (B, C) float, targets (B,) int64, rows (B,) int64, as `Table.rows` numbers the faces."""
-        self.logits.append(logits.detach())
-        self.targets.append(targets.detach())
-        self.rows.append(rows.detach())
-
-    def compute(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what `gathered` does; of one single sample, torchmetrics makes scalars of targets and rows."""
-        logits, targets, rows = (dim_zero_cat(state).cpu() for state in (self.logits, self.targets, self.rows))
-        rows, first = np.unique(rows.numpy(), return_index=True)
-        return logits[first].float(), targets[first], torch.from_numpy(rows)
-
-    def gathered(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (logits, targets, rows) of all batches of all processes; see the class."""
-        logits, targets, rows = self.compute()
-        return logits.reshape(rows.numel(), -1), targets.reshape(-1), rows.reshape(-1)
 
 
 def confusion(outputs: Tensor, targets: Tensor, classes: Sequence[str]) -> np.ndarray:
@@ -118,7 +80,7 @@ def auroc(probabilities: Tensor, targets: Tensor) -> float:
     return multilabel_auroc(probabilities[:, present], positive, len(present), validate_args=False).item()
 
 
-def evaluate(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> dict[str, float]:
+def compute_metrics(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> dict[str, float]:
     """Compute every metric of a split.
 
     Args:

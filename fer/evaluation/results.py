@@ -6,29 +6,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from fer.data.table import Table
 from fer.evaluation.files import whole_file
 from fer.evaluation.intervals import bootstrap
-from fer.evaluation.metrics import calibration_error, evaluate
+from fer.evaluation.metrics import calibration_error, compute_metrics
+from fer.evaluation.outputs import Outputs
 
-Outputs = tuple[Tensor, Tensor, Tensor]  # logits (N, C), targets (N,), rows (N,)
 History = dict[str, list[tuple[int, float]]]  # key -> [(epoch, value), ...], epochs counted from 1
 
 
-def split_results(outputs: dict[str, Outputs], classes: tuple[str, ...], temperature: float) -> dict[str, float]:
+def split_results(
+    raw: dict[str, Outputs], calibrated: dict[str, Outputs], classes: tuple[str, ...]
+) -> dict[str, float]:
     """Return flat metrics of every judged split: `test/accuracy`, its interval `test/accuracy_low` and `_high`, ...
 
     Args:
-        outputs: by name of the split, views of test-time augmentation in its name ("test_flip"); of scaled logits.
+        raw: by name of the split, views of test-time augmentation in its name ("test_flip"); for the calibration error
+            without a temperature, `ece_uncalibrated`.
+        calibrated: the same, with logits divided by the temperature; for all else.
         classes: C names.
-        temperature: what the logits were divided by, for the calibration error without it, `ece_uncalibrated`.
     """
     results: dict[str, float] = {}
-    for split, (logits, targets, _) in outputs.items():
-        metrics = evaluate(logits, targets, classes)
-        metrics["ece_uncalibrated"] = calibration_error((logits.double() * temperature).softmax(1), targets)
+    for split, (logits, targets, _) in calibrated.items():
+        metrics = compute_metrics(logits, targets, classes)
+        metrics["ece_uncalibrated"] = calibration_error(raw[split].logits.double().softmax(1), targets)
         for name, (low, high) in bootstrap(logits, targets, classes).items():
             metrics |= {f"{name}_low": low, f"{name}_high": high}
         results |= {f"{split}/{name}": value for name, value in metrics.items()}

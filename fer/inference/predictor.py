@@ -15,8 +15,8 @@ from fer.data.pictures import over_white, read_photo
 from fer.emotions import class_name
 from fer.errors import UserError
 from fer.inference.crops import cut, whole
-from fer.inference.explainers import EXPLAINERS, explain, finish
 from fer.mistakes import nearest
+from fer.models.cam import EXPLAINERS, explain, finish
 from fer.models.inputs import normalise
 from fer.models.se_resnet import SEResNet
 from fer.weights import Header, load_net
@@ -146,8 +146,8 @@ class Predictor:
         for start in range(0, len(crops), BATCH):
             part = slice(start, start + BATCH)
             faces = torch.tensor(crops[part]).to(self.device)
-            features = self.net.features(normalise(faces, self.header.mean, self.header.std))
-            logits = self.net.classify(features)  # (B, C)
+            features = self.net.forward_features(normalise(faces, self.header.mean, self.header.std))
+            logits = self.net.forward_head(features)  # (B, C)
             answers = (logits / self.header.temperature).softmax(1).cpu().numpy()
             _require_finite(answers)
             probabilities[part] = answers = settle(answers) if settle else answers

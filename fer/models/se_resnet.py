@@ -83,6 +83,8 @@ class SEResNet(nn.Module):
         ValueError: if `widths` and `depths` differ in length.
     """
 
+    pools_linearly = True  # logits are the head's of the features' means: Grad-CAM has a closed form
+
     def __init__(
         self,
         classes: int,
@@ -122,13 +124,13 @@ class SEResNet(nn.Module):
             if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def features(self, x: Tensor) -> Tensor:
+    def forward_features(self, x: Tensor) -> Tensor:
         """Return the last stage's output (B, C, h, w), never below zero: what the explainers look at."""
         return self.stages(self.stem(x))
 
-    def classify(self, features: Tensor) -> Tensor:
+    def forward_head(self, features: Tensor) -> Tensor:
         """Return the logits (B, classes) of a last stage's output."""
         return self.head(self.dropout(features.mean((2, 3))))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classify(self.features(x))
+        return self.forward_head(self.forward_features(x))

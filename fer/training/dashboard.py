@@ -1,35 +1,18 @@
-"""What a run shows: TensorBoard while it trains, and the same figures as PNG files when it is done."""
+"""What a training shows: TensorBoard while it trains, and the figures that only a training has."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
-
-import cv2
-import numpy as np
-import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from tensorboard.compat.proto.summary_pb2 import Summary
-from torch import Tensor
 
-from fer.atomic import atomic_file
 from fer.data.module import FaceData
-from fer.data.table import Split, Table
+from fer.data.table import Split
 from fer.evaluation import figures
-from fer.evaluation.heatmaps import grad_cam
-from fer.evaluation.metrics import confusion, evaluate
+from fer.evaluation.evaluate import draw_split, pixels
 from fer.evaluation.results import History
-from fer.schema import TrainConfig
 from fer.training.module import EmotionModule
-from fer.training.settings import telling_settings
 
 SHOWN = 24  # faces of an augmented batch
-EXPLAINED = 12  # faces with a heatmap
 WATCHED = ("confusion", "mistakes", "gradcam")  # figures on the dashboard; figures/ has all
-FINAL = ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "loss")  # columns of HPARAMS, for val and test
 
 
 class Dashboard(Callback):
@@ -50,10 +33,11 @@ class Dashboard(Callback):
         epoch = trainer.current_epoch + 1
         if epoch & (epoch - 1) or not trainer.is_global_zero:
             return
-        drawn = draw_evaluation(module, "val", self.data.parts[Split.VAL], WATCHED)
+        faces = self.data.parts[Split.VAL].by_rows()
+        drawn = draw_split(module.net, module.header, "val", module.outputs["val"], faces, WATCHED)
         drawn |= draw_augmented(module, self.data) if epoch == 1 else {}
         for name, figure in drawn.items():
-            _log(trainer.logger, f"view/{name}", _image(figure, 0.5), epoch)
+            trainer.logger.experiment.add_image(f"view/{name}", pixels(figure, 0.5), epoch, dataformats="HWC")
 
 
 def draw_augmented(module: EmotionModule, data: FaceData) -> dict[str, Figure]:
@@ -64,76 +48,6 @@ def draw_augmented(module: EmotionModule, data: FaceData) -> dict[str, Figure]:
     return {"augmented_batch": figures.faces(inputs, names, "Training faces as the net sees them")}
 
 
-def draw_evaluation(module: EmotionModule, split: str, table: Table, names: Sequence[str] = ()) -> dict[str, Figure]:
-    """Return the figures of a split that was just judged, by name.
-
-    Args:
-        module: whose `outputs[split]` are drawn.
-        split: "val" or "test".
-        table: the faces of that split, in the order of the outputs.
-        names: of the figures ("confusion"); all if there are none.
-    """
-    logits, targets, rows = module.outputs[split]
-    where = np.searchsorted(table.rows, rows.numpy())
-    images, classes = table.images[where], module.classes
-    title = {"val": "Validation", "test": "Test"}[split]
-    n = f"{title}, n = {len(targets):,}"
-    draw: dict[str, Callable[[], Figure]] = {
-        "confusion": lambda: figures.confusion_matrix(confusion(logits, targets, classes), classes, n),
-        "per_class": lambda: figures.per_class(evaluate(logits, targets, classes), classes, n),
-        "reliability": lambda: figures.reliability(logits, targets, n),
-        "coverage": lambda: figures.coverage(logits, targets, f"{n}: if unsure faces may be left out"),
-        "mistakes": lambda: figures.mistakes(images, logits, targets, classes, f"{title}: surest mistakes"),
-        "gradcam": lambda: _draw_heatmaps(module, images, logits, targets, title),
-    }
-    return {f"{split}/{name}": draw[name]() for name in names or draw}
-
-
 def draw_history(history: History) -> dict[str, Figure]:
     """Return the figure of a training's course, by name."""
     return {"learning_curves": figures.learning_curves(history, "Training")}
-
-
-def _draw_heatmaps(module: EmotionModule, images: np.ndarray, logits: Tensor, targets: Tensor, title: str) -> Figure:
-    """Explain the called class of a few faces of each class, picked evenly over the split."""
-    order = torch.argsort(targets, stable=True)
-    chosen = order[torch.linspace(0, len(order) - 1, min(EXPLAINED, len(order))).long()]
-    inputs = module.inputs(torch.from_numpy(images[chosen.numpy()]).to(module.device))
-    called = logits[chosen].argmax(1)
-    heatmaps = grad_cam(module.net, inputs, called.to(module.device))
-    captions = [
-        f"{module.classes[target]}\ncalled {module.classes[call]}"
-        for target, call in zip(targets[chosen].tolist(), called.tolist(), strict=True)
-    ]
-    return figures.heatmap_panel(images[chosen.numpy()], heatmaps, captions, f"{title}: Grad-CAM of the called class")
-
-
-def publish_figures(
-    logger: TensorBoardLogger, folder: Path, drawn: dict[str, Figure], config: TrainConfig, results: dict[str, Any]
-) -> None:
-    """Write the figures as PNG files ("val/confusion" as val_confusion.png), and log the HPARAMS table."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, figure in drawn.items():
-        with atomic_file(folder / f"{name.replace('/', '_')}.png", "wb") as file:
-            file.write(_image(figure).encoded_image_string)
-    final = {
-        f"final/{key}": results[key] for name in FINAL for key in (f"val/{name}", f"test/{name}") if key in results
-    }
-    logger.log_hyperparams(telling_settings(config, folder.parent), final)
-    logger.finalize("success")
-
-
-def _image(figure: Figure, scale: float = 1.0) -> Summary.Image:
-    """Draw and encode a figure, for its file or, scaled, for TensorBoard, whose own way takes twice as long."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    pixels = cv2.cvtColor(np.asarray(canvas.buffer_rgba()), cv2.COLOR_RGBA2BGR)  # (H, W, 3)
-    if scale != 1:
-        pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    height, width, colours = pixels.shape
-    png = cv2.imencode(".png", pixels)[1].tobytes()
-    return Summary.Image(height=height, width=width, colorspace=colours, encoded_image_string=png)
-
-
-def _log(logger: TensorBoardLogger, name: str, image: Summary.Image, step: int) -> None:
-    logger.experiment._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)

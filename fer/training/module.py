@@ -1,19 +1,18 @@
-"""The Lightning module: how the net is fed, taught and judged. The net itself knows nothing of it."""
+"""The Lightning module: how the net is fed, taught and validated. The net itself knows nothing of it."""
 
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 from lightning import LightningModule
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from fer.data.loading import Batch
-from fer.errors import Diverged
-from fer.evaluation.metrics import Outputs, evaluate
-from fer.models.inputs import average_logits, normalise, views
+from fer.errors import CALMER, Diverged
+from fer.evaluation.metrics import compute_metrics
+from fer.evaluation.outputs import OutputCollector, Outputs
+from fer.models.inputs import normalise
 from fer.models.se_resnet import SEResNet
 from fer.monitor import sign
 from fer.schema import TrainConfig
@@ -21,7 +20,6 @@ from fer.training.losses import best_of
 from fer.training.schedules import make_optimizer, make_scheduler
 from fer.weights import Header
 
-CALMER = "lower optimizer.lr, set gradient_clip=1 or trainer.precision=32-true"
 SPLITS = ("val", "train")  # what validation runs over: the validation split, and a fixed sample of the training split
 
 
@@ -35,8 +33,7 @@ class EmotionModule(LightningModule):
         config: the run's configuration.
 
     Attributes:
-        tta: the kinds of views that make rows of figures of their own; none while fitting.
-        outputs: logits (N, C), targets (N,) and rows (N,) of each split that was judged last.
+        outputs: what the net said last of validation, and of the sample of train.
     """
 
     def __init__(self, net: SEResNet, header: Header, loss: nn.Module, config: TrainConfig) -> None:
@@ -46,11 +43,10 @@ class EmotionModule(LightningModule):
             self.net.compile()
         self.header, self.loss, self.config = header, loss, config
         self.classes = header.classes
-        self.tta: tuple[str, ...] = ()
         self.pick_best = getattr(config.dataset, "labels", None) == "multi"
         self.mixers = make_mixers(config.mixup, config.cutmix)
-        self.collected: dict[str, Outputs] = {}
-        self.outputs: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+        self.collected: dict[str, OutputCollector] = {}
+        self.outputs: dict[str, Outputs] = {}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the settings, by which alone the training may go on."""
@@ -79,75 +75,34 @@ class EmotionModule(LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._judge(SPLITS[dataloader_idx], batch)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._judge("test", batch)
-
-    def _judge(self, split: str, batch: Batch) -> None:
-        inputs, targets = self.inputs(batch.images), batch.targets.argmax(1)
-        # The last judgement is in float32, so that another machine reaches the same figures with the weights file.
-        is_last = self.trainer.state.fn != TrainerFn.FITTING
-        with torch.autocast(self.device.type, enabled=False) if is_last else nullcontext():
-            self._collect(split, self.net(inputs), targets, batch.rows)
-            for kind in self.tta if split != "train" else ():
-                logits = average_logits([self.net(view) for view in views(inputs, kind)])
-                self._collect(f"{split}_{kind}", logits, targets, batch.rows)
-
-    def _collect(self, split: str, logits: Tensor, targets: Tensor, rows: Tensor) -> None:
+        split = SPLITS[dataloader_idx]
         if split not in self.collected:
-            self.collected[split] = Outputs().to(self.device)
-        self.collected[split].update(logits.float(), targets, rows)
+            self.collected[split] = OutputCollector().to(self.device)
+        self.collected[split].update(self.net(self.inputs(batch.images)).float(), batch.targets.argmax(1), batch.rows)
 
     def on_validation_epoch_start(self) -> None:
-        self.outputs.clear()
-
-    def on_test_epoch_start(self) -> None:
         self.outputs.clear()
 
     def finish_splits(self) -> None:
         """Gather what was collected, over all processes, into `outputs`; a second call does nothing.
 
         Raises:
-            RunError: if a logit is NaN or infinite; whoever draws or counts it would fail, or show nonsense.
+            Diverged: if a logit is NaN or infinite.
         """
         for split, collected in self.collected.items():
             self.outputs[split] = collected.gathered()
         self.collected.clear()
-        self._require_finite()
-
-    def scale_outputs(self) -> None:
-        """Divide the logits of all outputs by the header's temperature.
-
-        Raises:
-            RunError: if they are too large for it.
-        """
-        scale = self.header.temperature
-        self.outputs = {name: (logits / scale, *others) for name, (logits, *others) in self.outputs.items()}
-        self._require_finite()
-
-    def _require_finite(self) -> None:
-        for split, (logits, *_) in self.outputs.items():
-            if torch.isfinite(logits).all():
-                continue
-            if self.trainer.state.fn == TrainerFn.FITTING:
-                raise not_finite(self.current_epoch)
-            whose = "the best epoch" if self.config.fit else f"weights={self.config.weights}"
-            raise Diverged(
-                f"{whose}: expected finite outputs, but those for {split} are not; {CALMER} for the training"
-            )
+        if not all(output.are_finite for output in self.outputs.values()):
+            raise not_finite(self.current_epoch)
 
     def on_validation_epoch_end(self) -> None:
         self.finish_splits()
         for split, (logits, targets, _) in self.outputs.items():
-            metrics = evaluate(logits, targets, self.classes)
+            metrics = compute_metrics(logits, targets, self.classes)
             # The sample's loss is without label smoothing, weights and augmentation, unlike the one that is minimised.
             renamed = {"loss": "sample_loss"} if split == "train" else {}
             named = {f"{split}/{renamed.get(name, name)}": value for name, value in metrics.items() if name != "n"}
             self.log_dict(named, rank_zero_only=False, add_dataloader_idx=False)
-
-    def on_test_epoch_end(self) -> None:
-        self.finish_splits()
 
     def on_train_epoch_end(self) -> None:
         # Lightning would step a plateau after the checkpoint, and a resumed run would miss the step.

@@ -1,55 +1,45 @@
-"""One run: read the data, teach the net, judge it once, and leave a folder that says all about it.
+"""One training: read the data, teach the net, judge it once, and leave a folder that says all about it.
 
 metrics.json is written last, and only if everything went well: no file, no success.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback
-from matplotlib.figure import Figure
-from pydantic import ValidationError
 
 from fer.data.augmentation import build_strategy
-from fer.data.ferplus import read_crowd
 from fer.data.module import FaceData, gray_statistics
 from fer.data.sources import read
-from fer.data.table import Split, Table, require_one
-from fer.emotions import class_names
-from fer.errors import RunError, Terminated, UserError, printable
-from fer.evaluation.apart import judge_apart
-from fer.evaluation.calibration import fit_temperature
-from fer.evaluation.markdown import listed
-from fer.evaluation.results import Outputs, split_results, write_json, write_predictions
-from fer.mistakes import sentences
+from fer.data.table import Split, Table
+from fer.errors import Terminated, UserError
+from fer.evaluation.console import print_end, print_some, shown
+from fer.evaluation.evaluate import draw_evaluation, evaluate
+from fer.evaluation.run import crowd_of, finished, monitored, publish, writing
 from fer.models.se_resnet import SEResNet
 from fer.monitor import monitor_mistake
+from fer.provenance import describe
 from fer.run_folder import RESULTS, alone, make_folder
 from fer.schema import TrainConfig
 from fer.training.callbacks import Record
-from fer.training.dashboard import Dashboard, draw_augmented, draw_evaluation, draw_history, publish_figures
+from fer.training.console import print_start
+from fer.training.dashboard import Dashboard, draw_augmented, draw_history
 from fer.training.losses import make_loss
 from fer.training.module import EmotionModule
 from fer.training.resumption import require_resumable
-from fer.training.summary import describe, print_end, print_some, print_start, scope, shown
 from fer.training.trainer import make_trainer
-from fer.weights import Header, load_net, rounded, save_weights, transplant
-
-VOCABULARIES = {"fer2013": (6, 7), "ferplus": (6, 7, 8), "synthetic": (6, 7)}
+from fer.weights import Header, rounded, save_weights, transplant
 
 
 def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) -> float:
-    """Train and evaluate, or only evaluate, by a configuration.
+    """Train and evaluate by a configuration.
 
     Args:
-        config: the checked configuration.
+        config: the checked configuration, of `fit=true`.
         folder: takes everything that the run leaves; with an interrupted run's checkpoint in it, that run goes on.
         watchers: further callbacks of the training.
 
@@ -62,8 +52,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
     """
     make_folder(folder)
     if (folder / RESULTS).is_file():
-        print("finished already")  # a job of a resumed sweep
-        return monitored(json.loads((folder / RESULTS).read_text(encoding="utf-8")), config)
+        return finished(folder, config)
     record = Record(folder)
     seed_everything(config.seed, verbose=False)
     table, net, header = prepare(config)
@@ -75,51 +64,40 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
     module = EmotionModule(net, header, make_loss(config.loss, table.counts()[Split.TRAIN]), config)
     if trainer.is_global_zero:
         print_start(config, folder, table, net, trainer)
-    with resumable(folder, config), alone(folder) if trainer.is_global_zero else nullcontext():
-        if config.fit:
-            fit(trainer, module, data, folder)
-        logger, trainer.logger, trainer.callbacks = trainer.logger, None, []  # judging is no part of the record
-        outputs, drawn = judge(trainer, module, data)
-        header = module.header
+    with resumable(folder), alone(folder) if trainer.is_global_zero else nullcontext():
+        fit(trainer, module, data, folder)
         if not trainer.is_global_zero:
-            return 0.0
-        if "test" in outputs:
-            parts, copies = judge_apart(outputs["test"], table, crowd)
-            outputs |= parts
-        results = split_results(outputs, header.classes, header.temperature) | describe(config, header, trainer, folder)
-        results |= scope(table) if not config.fit else {}
-        if "test" in outputs:
-            results["test/copies"] = copies
-        if config.fit:
-            drawn |= draw_augmented(module, data) | draw_history(record.history)
-            results |= record.summary(config.monitor)
-            save_weights(folder / "weights.safetensors", net.state_dict(), header.trained(results))
-        if "val" in outputs:
-            write_predictions(folder / "predictions_val.csv", outputs["val"], data.parts[Split.VAL])
-        if "test" in outputs:
-            write_predictions(folder / "predictions.csv", outputs["test"], data.parts[Split.TEST])
-        publish_figures(logger, folder / "figures", drawn, config, results)
-        results["temperature"] = header.temperature
-        results["seconds"] = round(record.seconds(), 1)
-        write_json(folder / RESULTS, results)
-    print_end(results, header.classes, list(outputs), folder)
+            return 0.0  # one process judges
+        device = trainer.strategy.root_device
+        found = evaluate(
+            net,
+            header,
+            table,
+            whose="the best epoch",
+            test=config.test,
+            tta=config.tta,
+            crowd=crowd,
+            calibrate=True,
+            seed=config.seed,
+            device=device,
+            batch=config.batch_size,
+        )
+        header = replace(header, temperature=found.temperature)
+        results = found.results | describe(config, header, folder, device.type, trainer.precision)
+        results |= record.summary(config.monitor)
+        save_weights(folder / "weights.safetensors", net.state_dict(), header.trained(results))
+        drawn = draw_evaluation(net, header, found) | draw_augmented(module, data) | draw_history(record.history)
+        publish(folder, found, drawn, config, results, record.seconds)
+    print_end(results, header.classes, list(found.outputs), folder)
     return monitored(results, config)
 
 
-def monitored(results: dict[str, Any], config: TrainConfig) -> float:
-    """Return the monitored metric of validation, or of test where an evaluation has no other faces."""
-    return results.get(config.monitor, results.get(config.monitor.replace("val/", "test/")))
-
-
 def prepare(config: TrainConfig) -> tuple[Table, SEResNet, Header]:
-    """Return the faces, the net, and what its weights file says (fit=false) or will say.
+    """Return the faces, the net, and what its weights file will say.
 
     Raises:
-        UserError: if data or weights cannot be used, or do not fit each other.
+        UserError: if data or weights cannot be used.
     """
-    if not config.fit:
-        net, header = load_net(config.weights)
-        return read_for(config, header), net, header
     print(f"reading {config.dataset.name}", flush=True)
     table = read(config.dataset, config.model.input_size)
     if len(table.classes) < 2:
@@ -138,61 +116,9 @@ def prepare(config: TrainConfig) -> tuple[Table, SEResNet, Header]:
     return table, net, Header(table.classes, config.model.input_size, mean, std, architecture)
 
 
-def read_for(config: TrainConfig, header: Header) -> Table:
-    """Read the dataset with the classes and the input size of a weights file.
-
-    The faces of the classes that both have are kept; the table says how many others there were.
-
-    Raises:
-        UserError: if there are no such classes, or no faces of them.
-    """
-    name, asked = config.dataset.name, {}
-    if name in VOCABULARIES:
-        shared = _require_shared(config, header, class_names(VOCABULARIES[name][-1]))
-        asked["classes"] = next(count for count in VOCABULARIES[name] if shared <= set(class_names(count)))
-    print(f"reading {name}", flush=True)
-    if name == "ferplus" and header.training.get("dataset") == name:
-        asked["labels"] = header.training.get("labels")  # they choose the training faces, which test is compared with
-    try:
-        dataset = type(config.dataset).model_validate(config.dataset.model_dump() | asked)
-    except ValidationError as error:
-        wrong = printable(sentences(error, asked)[0])
-        raise UserError(f"weights={config.weights}: the file's header is wrong: training.{wrong}") from error
-    table = read(dataset, header.input_size, fit=False)
-    _require_shared(config, header, table.classes)
-    judged = (Split.VAL, Split.TEST) if config.test else (Split.VAL,)
-    return require_one(table.with_classes(header.classes), judged, f"{name}, with the classes of {config.weights}")
-
-
-def _require_shared(config: TrainConfig, header: Header, labelled: tuple[str, ...]) -> set[str]:
-    """Return the classes that a net and a dataset have in common.
-
-    Raises:
-        UserError: if there are none.
-    """
-    if shared := set(header.classes) & set(labelled):
-        return shared
-    raise UserError(
-        f"weights={config.weights}: expected a net that tells some of the classes of dataset={config.dataset.name} "
-        f"apart ({listed(labelled) or 'none'}), but it tells {listed(header.classes)} apart"
-    )
-
-
-def crowd_of(config: TrainConfig, table: Table) -> np.ndarray | None:
-    """Return what FER+'s annotators call FER2013's test faces; None where that is not known.
-
-    Raises:
-        UserError: if the file of their votes does not fit.
-    """
-    if config.dataset.name != "fer2013" or not config.test:
-        return None
-    rows = table.part(Split.TEST).rows
-    return read_crowd(config.dataset.root, rows, table.classes, config.dataset.on_error)
-
-
 def make_data(config: TrainConfig, table: Table) -> FaceData:
-    """Return the loaders of a table, with the configured augmentation if there is something to train."""
-    transform = build_strategy(config.augmentation.transforms, table.images.shape[1]) if config.fit else None
+    """Return the loaders of a table, with the configured augmentation."""
+    transform = build_strategy(config.augmentation.transforms, table.images.shape[1])
     draws = getattr(config.dataset, "labels", None) == "probability"
     return FaceData(table, transform, config.batch_size, config.workers, config.seed, draws)
 
@@ -225,7 +151,7 @@ def _how_to_go_on(folder: Path) -> str:
 
 
 @contextmanager
-def resumable(folder: Path, config: TrainConfig) -> Iterator[None]:
+def resumable(folder: Path) -> Iterator[None]:
     """Say how to go on after an interruption.
 
     Raises:
@@ -234,38 +160,12 @@ def resumable(folder: Path, config: TrainConfig) -> Iterator[None]:
         RunError: if a file could not be written.
     """
     try:
-        yield
-    except OSError as error:
-        raise RunError(f"a file of the run could not be written ({error})") from error
+        with writing():
+            yield
     except (KeyboardInterrupt, SystemExit, Terminated) as error:
         if isinstance(error, SystemExit) and not isinstance(error.__context__, KeyboardInterrupt):
             raise
-        if config.fit:
-            print(f"\n{_how_to_go_on(folder)}", flush=True)
+        print(f"\n{_how_to_go_on(folder)}", flush=True)
         if isinstance(error, SystemExit):
             raise KeyboardInterrupt from error
         raise
-
-
-def judge(trainer: Trainer, module: EmotionModule, data: FaceData) -> tuple[dict[str, Outputs], dict[str, Figure]]:
-    """Judge validation and, if asked for, test, with views if asked for; return outputs by split, and figures.
-
-    After a training, the temperature is fitted on validation; the logits in the outputs are divided by it.
-    """
-    config = module.config
-    module.tta = {"none": (), "all": ("flip", "tencrop")}.get(config.tta, (config.tta,))
-    outputs: dict[str, Outputs] = {}
-    drawn: dict[str, Figure] = {}
-    for split in (Split.VAL, Split.TEST) if config.test else (Split.VAL,):
-        if not len(data.parts[split]):  # of an evaluation, one of them is enough
-            continue
-        judge_split = trainer.validate if split == Split.VAL else trainer.test
-        judge_split(module, datamodule=data, verbose=False)
-        if config.fit and split == Split.VAL:
-            temperature = fit_temperature(*module.outputs["val"][:2])
-            module.header = replace(module.header, temperature=temperature)
-        module.scale_outputs()
-        outputs |= module.outputs
-        if trainer.is_global_zero:
-            drawn |= draw_evaluation(module, split.name.lower(), data.parts[split])
-    return outputs, drawn

@@ -26,9 +26,9 @@ from fer.mistakes import find
 from fer.monitor import sign
 from fer.run_folder import keep_settings
 from fer.schema import TrainConfig
+from fer.training.console import print_best
 from fer.training.run import run
 from fer.training.space import Range, is_whole, place, ranges
-from fer.training.summary import print_best
 
 
 def search(config: TrainConfig, folder: Path) -> float:

@@ -17,11 +17,11 @@ from lightning.pytorch.plugins.environments import (
 )
 
 from fer import processes
+from fer.devices import choose_devices, find_accelerator
 from fer.monitor import sign
 from fer.schema import TrainConfig
 from fer.training.callbacks import FiniteLoss, Patience
 from fer.training.checkpoints import BestAndLast, MovingAverage, WholeCheckpoints
-from fer.training.devices import choose_devices, find_accelerator
 from fer.training.distributed import SharedBatchNorms
 from fer.training.progress import Progress
 from fer.training.schedules import choose_precision

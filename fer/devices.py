@@ -23,6 +23,13 @@ def choose_devices(wanted: int | str, accelerator: str) -> int | str | list[int]
     return wanted
 
 
+def evaluation_device(wanted: str) -> torch.device:
+    """Return the one device that judges a net, by trainer.accelerator."""
+    accelerator = find_accelerator(wanted)
+    devices = choose_devices(1, accelerator)
+    return torch.device(accelerator, devices[0] if isinstance(devices, list) else None)
+
+
 @cache
 def own_gpu() -> int:
     """Return the number of the GPU that is this process's until it ends, as a job of a parallel sweep among others."""

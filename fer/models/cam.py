@@ -1,4 +1,4 @@
-"""Where a face speaks for an emotion: class activation maps of the net's last stage, a whole batch at once.
+"""Class activation maps: where a face speaks for an emotion, by the net's last features, a whole batch at once.
 
 All of them start from features that a forward pass has made already, so that one pass gives answers and explanations.
 
@@ -9,22 +9,23 @@ d logit_k / d A_c, sums, and cuts off what is negative. Our net ends in global a
 
 at every pixel, whatever the face. Their mean is the same, so the map is relu(sum_c W[k, c] A_c) / (h * w), without a
 backward pass. This holds if the features are those that are pooled (no earlier stage), if nothing but dropout, which is
-off, stands between them and the logits, and if the explainer averages plain gradients. The others therefore go through
-the grad-cam package, which is given the net's end alone: its backward pass stops at the features.
+off, stands between them and the logits (`net.pools_linearly` says so), and if the explainer averages plain gradients.
+Other nets and explainers go through the grad-cam package, which is given the net's end alone: its backward pass stops
+at the features.
 """
+
+import copy
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fer.models.se_resnet import SEResNet
-
 EXPLAINERS = ("gradcam", "gradcam++", "layercam", "eigencam")
 EPSILON = 1e-7  # the package's: a map of zeros stays one
 
 
-def explain(explainer: str, net: SEResNet, features: Tensor, targets: Tensor) -> Tensor:
+def explain(explainer: str, net: nn.Module, features: Tensor, targets: Tensor) -> Tensor:
     """Return where each face speaks for its target class, at the resolution of the features, not scaled yet.
 
     Works inside `no_grad` and `inference_mode` and from several threads, and leaves the net as it was.
@@ -32,19 +33,38 @@ def explain(explainer: str, net: SEResNet, features: Tensor, targets: Tensor) ->
     Args:
         explainer: one of `EXPLAINERS`.
         net: in eval mode, its weights frozen.
-        features: (B, C, h, w), what `net.features` returned; B at least 1.
+        features: (B, C, h, w), what `net.forward_features` returned; B at least 1.
         targets: (B,) int64; eigencam knows no classes and passes over them.
 
     Returns:
         (B, h, w) on the features' device, for `finish`.
     """
-    if explainer == "gradcam":
+    if explainer == "gradcam" and net.pools_linearly:
         return grad_cam(net, features, targets)
-    maps = _eigen_cam(features) if explainer == "eigencam" else _by_gradients(explainer, net, features, targets)
-    return torch.from_numpy(maps).to(features.device)
+    if explainer == "eigencam":
+        return _eigen_cam(features)
+    return torch.from_numpy(_by_gradients(explainer, net, features, targets)).to(features.device)
 
 
-def grad_cam(net: SEResNet, features: Tensor, targets: Tensor) -> Tensor:
+@torch.inference_mode()
+def heatmaps(net: nn.Module, inputs: Tensor, targets: Tensor) -> np.ndarray:
+    """Return Grad-CAM heatmaps of faces, in float32 whatever the net's type and mode, which stay as they are.
+
+    Args:
+        net: in any mode, of any float type.
+        inputs: (B, 1, H, H), normalised, on the net's device.
+        targets: (B,) int64, the class to explain for each face.
+
+    Returns:
+        (B, H, H) float32 in [0, 1], each face scaled to its own maximum.
+    """
+    with torch.autocast(inputs.device.type, enabled=False):
+        net = copy.deepcopy(net).float().eval().requires_grad_(False)
+        features = net.forward_features(inputs.float())
+        return finish(explain("gradcam", net, features, targets), inputs.shape[2])
+
+
+def grad_cam(net: nn.Module, features: Tensor, targets: Tensor) -> Tensor:
     """Return Grad-CAM's maps (B, h, w) in closed form; the mathematics stand at the top of this file."""
     weights = net.head.weight[targets] / features[0, 0].numel()  # (B, C)
     return torch.einsum("bc,bchw->bhw", weights, features)
@@ -68,34 +88,35 @@ def _scaled(maps: Tensor) -> Tensor:
 class _Head(nn.Module):
     """The net behind its features, with a layer of its own for the package's hooks."""
 
-    def __init__(self, net: SEResNet) -> None:
+    def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.features, self.net = nn.Identity(), net
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net.classify(self.features(x))
+        return self.net.forward_head(self.features(x))
 
 
-def _by_gradients(explainer: str, net: SEResNet, features: Tensor, targets: Tensor) -> np.ndarray:
-    from pytorch_grad_cam import GradCAMPlusPlus, LayerCAM  # seconds
+def _by_gradients(explainer: str, net: nn.Module, features: Tensor, targets: Tensor) -> np.ndarray:
+    from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, LayerCAM  # seconds
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     with torch.inference_mode(False), torch.enable_grad():
         head = _Head(net)
-        cam = {"gradcam++": GradCAMPlusPlus, "layercam": LayerCAM}[explainer](head, [head.features])
+        kinds = {"gradcam": GradCAM, "gradcam++": GradCAMPlusPlus, "layercam": LayerCAM}
+        cam = kinds[explainer](head, [head.features])
         leaf = features.detach().clone().requires_grad_()  # a clone, as inference tensors have no gradients
         return cam(leaf, [ClassifierOutputTarget(label) for label in targets.tolist()])
 
 
-def _eigen_cam(features: Tensor) -> np.ndarray:
+def _eigen_cam(features: Tensor) -> Tensor:
     """Project each face's features on their first principal component (Muhammad and Yeasin, Eigen-CAM, 2020).
 
     A component's sign is arbitrary, and the wrong one would light up the background: here it is the one with which the
     map is bright where the features are strong.
     """
-    from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection  # seconds
-
-    strength = features.mean(1).cpu().numpy()  # (B, h, w)
-    maps = get_2d_projection(features.cpu().numpy())  # (B, h, w), each of mean 0
-    wrong = (maps * strength).sum((1, 2), keepdims=True) < 0
-    return np.where(wrong, -maps, maps)
+    pixels = features.float().flatten(2).transpose(1, 2)  # (B, h * w, C)
+    centred = pixels - pixels.mean(1, keepdim=True)
+    first = torch.linalg.svd(centred, full_matrices=False).Vh[:, 0]  # (B, C)
+    maps = torch.einsum("bpc,bc->bp", centred, first)  # (B, h * w), each of mean 0
+    wrong = (maps * pixels.mean(2)).sum(1, keepdim=True) < 0
+    return torch.where(wrong, -maps, maps).reshape(len(features), *features.shape[2:])

@@ -1,0 +1,192 @@
+"""One evaluation, `fit=false`: a weights file judged on a dataset, and a folder that says all about it.
+
+The folder is that of a training but for what only a training has; metrics.json is written last: no file, no success.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from pydantic import ValidationError
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from fer.data.ferplus import read_crowd
+from fer.data.sources import read
+from fer.data.table import Split, Table, require_one
+from fer.devices import evaluation_device
+from fer.emotions import class_names
+from fer.errors import RunError, UserError, printable
+from fer.evaluation.console import print_end, print_faces, print_facts, print_scope, scope, shown, size_of
+from fer.evaluation.evaluate import Evaluation, draw_evaluation, evaluate, write_evaluation
+from fer.evaluation.markdown import listed
+from fer.evaluation.results import write_json
+from fer.mistakes import sentences
+from fer.monitor import monitor_mistake
+from fer.provenance import describe, telling_settings
+from fer.run_folder import RESULTS, alone, make_folder
+from fer.schema import TrainConfig
+from fer.weights import Header, load_net
+
+VOCABULARIES = {"fer2013": (6, 7), "ferplus": (6, 7, 8), "synthetic": (6, 7)}
+FINAL = ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "loss")  # columns of HPARAMS, for val and test
+
+
+def run(config: TrainConfig, folder: Path) -> float:
+    """Judge a weights file by a configuration.
+
+    Args:
+        config: the checked configuration, of `fit=false`.
+        folder: takes everything that the evaluation leaves.
+
+    Returns:
+        The monitored metric, of validation, or of test where there are no other faces.
+
+    Raises:
+        UserError: if the data or the weights cannot be used.
+        RunError: if an answer is not finite, or a file could not be written.
+    """
+    began = time.perf_counter()
+    make_folder(folder)
+    if (folder / RESULTS).is_file():
+        return finished(folder, config)
+    net, header = load_net(config.weights)
+    table = read_for(config, header)
+    if wrong := monitor_mistake(config.monitor, header.classes):
+        raise UserError(f"monitor: {wrong}")
+    crowd = crowd_of(config, table)
+    device = evaluation_device(config.trainer.accelerator)
+    print_faces(config.dataset.name, table)
+    print_scope(table, folder)
+    net_name = f"from {shown(config.weights)}: {config.model.name}, {size_of(net, table)}"
+    print_facts({"net": net_name, "device": f"{device}, precision 32-true", "folder": shown(folder)})
+    with alone(folder), writing():
+        found = evaluate(
+            net,
+            header,
+            table,
+            whose=f"weights={config.weights}",
+            test=config.test,
+            tta=config.tta,
+            crowd=crowd,
+            seed=config.seed,
+            device=device,
+            batch=config.batch_size,
+        )
+        results = found.results | describe(config, header, folder, device.type, "32-true") | scope(table)
+        drawn = draw_evaluation(net, header, found)
+        publish(folder, found, drawn, config, results, lambda: time.perf_counter() - began)
+    print_end(results, header.classes, list(found.outputs), folder)
+    return monitored(results, config)
+
+
+def publish(
+    folder: Path,
+    found: Evaluation,
+    drawn: dict[str, Figure],
+    config: TrainConfig,
+    results: dict[str, Any],
+    seconds: Callable[[], float],
+) -> None:
+    """Write what an evaluation leaves in a run's folder, the row of HPARAMS, and last metrics.json.
+
+    Args:
+        folder: of the run.
+        found: by the evaluation.
+        drawn: figures, by name.
+        config: of the run.
+        results: for metrics.json; takes the temperature and the seconds of the run.
+        seconds: tells how long the run has taken.
+    """
+    write_evaluation(folder, found, drawn)
+    keys = (f"{split}/{name}" for name in FINAL for split in ("val", "test"))
+    final = {f"final/{key}": results[key] for key in keys if key in results}
+    with SummaryWriter(str(folder)) as writer:
+        for summary in hparams(telling_settings(config, folder), final):
+            writer.file_writer.add_summary(summary)
+        for key, value in final.items():
+            writer.add_scalar(key, value, 0)
+    results["temperature"] = found.temperature
+    results["seconds"] = round(seconds(), 1)
+    write_json(folder / RESULTS, results)
+
+
+def finished(folder: Path, config: TrainConfig) -> float:
+    """Return what a run in a folder came to, which is finished already: a job of a resumed sweep."""
+    print("finished already")
+    return monitored(json.loads((folder / RESULTS).read_text(encoding="utf-8")), config)
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Tell in a sentence that a file of the run could not be written.
+
+    Raises:
+        RunError: saying which.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"a file of the run could not be written ({error})") from error
+
+
+def monitored(results: dict[str, Any], config: TrainConfig) -> float:
+    """Return the monitored metric of validation, or of test where an evaluation has no other faces."""
+    return results.get(config.monitor, results.get(config.monitor.replace("val/", "test/")))
+
+
+def read_for(config: TrainConfig, header: Header) -> Table:
+    """Read the dataset with the classes and the input size of a weights file.
+
+    The faces of the classes that both have are kept; the table says how many others there were.
+
+    Raises:
+        UserError: if there are no such classes, or no faces of them.
+    """
+    name, asked = config.dataset.name, {}
+    if name in VOCABULARIES:
+        shared = _require_shared(config, header, class_names(VOCABULARIES[name][-1]))
+        asked["classes"] = next(count for count in VOCABULARIES[name] if shared <= set(class_names(count)))
+    print(f"reading {name}", flush=True)
+    if name == "ferplus" and header.training.get("dataset") == name:
+        asked["labels"] = header.training.get("labels")  # they choose the training faces, which test is compared with
+    try:
+        dataset = type(config.dataset).model_validate(config.dataset.model_dump() | asked)
+    except ValidationError as error:
+        wrong = printable(sentences(error, asked)[0])
+        raise UserError(f"weights={config.weights}: the file's header is wrong: training.{wrong}") from error
+    table = read(dataset, header.input_size, fit=False)
+    _require_shared(config, header, table.classes)
+    judged = (Split.VAL, Split.TEST) if config.test else (Split.VAL,)
+    return require_one(table.with_classes(header.classes), judged, f"{name}, with the classes of {config.weights}")
+
+
+def _require_shared(config: TrainConfig, header: Header, labelled: tuple[str, ...]) -> set[str]:
+    """Return the classes that a net and a dataset have in common.
+
+    Raises:
+        UserError: if there are none.
+    """
+    if shared := set(header.classes) & set(labelled):
+        return shared
+    raise UserError(
+        f"weights={config.weights}: expected a net that tells some of the classes of dataset={config.dataset.name} "
+        f"apart ({listed(labelled) or 'none'}), but it tells {listed(header.classes)} apart"
+    )
+
+
+def crowd_of(config: TrainConfig, table: Table) -> np.ndarray | None:
+    """Return what FER+'s annotators call FER2013's test faces; None where that is not known.
+
+    Raises:
+        UserError: if the file of their votes does not fit.
+    """
+    if config.dataset.name != "fer2013" or not config.test:
+        return None
+    rows = table.part(Split.TEST).rows
+    return read_crowd(config.dataset.root, rows, table.classes, config.dataset.on_error)

@@ -1,0 +1,117 @@
+"""What a run was: its settings as they were typed, for HPARAMS, metrics.json and the weights file, and its versions."""
+
+import platform
+import shlex
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+import fer
+from fer.config import PATHS
+from fer.header import Header, read_header
+from fer.nested import leaves
+from fer.paths import resolve_weights
+from fer.schema import TrainConfig
+from fer.weights import digest
+
+PLACES = {"dataset.root": "dataset.root=DIR", "weights": "weights=FILE"}
+LIBRARIES = ("torch", "torchvision", "lightning", "albumentations", "torchmetrics", "opencv-python", "numpy")
+STARTS = 20  # trainings that a weights file names as those it started from
+GROUPS = ("dataset", "augmentation", "model", "loss", "optimizer", "scheduler")
+
+
+def telling_settings(config: TrainConfig, folder: Path) -> dict[str, Any]:
+    """Return what tells a run from others, for the HPARAMS table: of a sweep's job, what is swept.
+
+    Otherwise the groups' options, the seed and the keys that were typed. All sixty would bury them: TensorBoard sorts
+    by name, and shows the first few.
+    """
+    values = dict(leaves(config.model_dump(mode="json")))
+    typed, common = read_words(folder / ".hydra")
+    shown = {} if common else {group: values[f"{group}.name"] for group in GROUPS} | {"seed": config.seed}
+    for word in typed:
+        key, _, text = word.lstrip("+").partition("=")
+        if key not in common and (common or key not in PATHS):  # a path that is swept tells
+            value = values.get(key, text or "left out")
+            shown[key] = value if isinstance(value, int | float) else str(value)
+    return shown
+
+
+def read_words(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the words that Hydra wrote into a run's folder, and the keys that all jobs of its sweep have in common."""
+    try:
+        hydra = yaml.safe_load((folder / "hydra.yaml").read_text(encoding="utf-8"))["hydra"]
+    except OSError:
+        return [], []  # a run from Python
+    return hydra["overrides"]["task"], hydra["job"]["config"]["override_dirname"]["exclude_keys"]
+
+
+def as_typed(folder: Path) -> str:
+    """Return a run's command as anybody could type it, without the places of this machine; "" of a run from Python."""
+    if not (folder / ".hydra/hydra.yaml").is_file():
+        return ""
+    words = read_words(folder / ".hydra")[0]
+    if (folder.parent / "study.journal").is_file():  # a search's trial
+        words = [word for word in read_words(folder.parent / ".hydra")[0] if not word.startswith("sweep")] + words
+    keys = [word.partition("=")[0] for word in words]
+    shown = [PLACES.get(key, word) for key, word in zip(keys, words, strict=True) if key != "resume"]
+    return shlex.join(("python", "train.py", *shown))
+
+
+def describe(config: TrainConfig, header: Header, folder: Path, device: str, precision: str) -> dict[str, Any]:
+    """Return what a run was, for metrics.json and the weights file; of an evaluation, how its weights were trained.
+
+    Args:
+        config: of the run.
+        header: of its net.
+        folder: of the run.
+        device: "cpu", "cuda" or "mps".
+        precision: of the training, in Lightning's words.
+    """
+    trained = header.training or {
+        "dataset": config.dataset.name,
+        "labels": getattr(config.dataset, "labels", "one-hot"),
+        "augmentation": config.augmentation.name,
+        "model": config.model.name,
+        "loss": f"{config.loss.name}, class weights: {config.loss.weighting}",
+        "optimizer": config.optimizer.name,
+        "scheduler": config.scheduler.name,
+        "max_epochs": config.trainer.max_epochs,
+        "seed": config.seed,
+        "precision": precision,
+        **({"started_from": _origin(config.weights)} if config.weights else {}),
+        **({"command": command} if (command := as_typed(folder)) else {}),
+    }
+    now = {
+        "dataset": config.dataset.name,
+        "classes": list(header.classes),
+        "input_size": header.input_size,
+        "device": device,
+        **({"threads": torch.get_num_threads()} if device == "cpu" else {}),  # sums in another order, other figures
+        "versions": {"fer": fer.__version__, "python": platform.python_version()}
+        | {name: version(name) for name in LIBRARIES},
+    }
+    if config.fit:
+        return trained | now
+    judged = {"weights": str(config.weights), "weights_sha256": digest(config.weights)}
+    return trained | now | judged | ({"evaluation_command": typed} if (typed := as_typed(folder)) else {})
+
+
+def _origin(weights: Path) -> dict[str, Any]:
+    """Return what a weights file says of itself, for the training that starts from it: its own start included.
+
+    Of a long row of fine-tunings, only the last are kept, since no file may say more than can be read.
+    """
+    training = read_header(weights).training
+    kept = ("dataset", "command", "seed", "epochs", "started_from")
+    file = resolve_weights(weights)
+    origin = {"name": file.name, "sha256": digest(file)} | {key: training[key] for key in kept if key in training}
+    earliest: Any = origin
+    for _ in range(STARTS - 1):
+        earliest = earliest.get("started_from") if isinstance(earliest, dict) else None
+    if isinstance(earliest, dict):
+        earliest.pop("started_from", None)
+    return origin
