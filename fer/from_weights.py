@@ -27,10 +27,9 @@ def take_net(config: DictConfig) -> None:
     if not config.weights:
         raise UserError("model=weights: expected the file of the net, but weights is null: add weights=FILE")
     header = read_header(Path(config.weights))
-    known = header.architecture | {"input_size": header.input_size}
-    for key in missing:
-        config.model[key] = known.get(key)
-    config.model.name = _name(header, config.weights)
+    known = {"architecture" if key == "name" else key: value for key, value in header.architecture.items()}
+    chosen = {} if is_judged else {key: value for key, value in config.model.items() if value is not None}
+    config.model = known | {"input_size": header.input_size} | chosen | {"name": _name(header, config.weights)}
     if is_judged:
         config.augmentation = {"name": "none", "transforms": {}}
 

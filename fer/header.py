@@ -11,11 +11,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 
+from fer.architectures import InputSize, check_arguments, require_size, typed
 from fer.emotions import MOST, NAME, is_class_name
 from fer.errors import UserError, printable
 from fer.mistakes import nearest, sentences
 from fer.paths import resolve_weights, shipped
-from fer.schema import Architecture, InputSize
 
 FORMAT = "fer-weights-1"
 SHORT, LONG = 2_000, 1_000_000  # characters of an entry; of one that tells of classes, training or metrics
@@ -33,10 +33,6 @@ def _sensible(name: str) -> str:
     if not is_class_name(name):
         raise ValueError(f'expected {NAME}, but got "{printable(name)}"')
     return name
-
-
-def _arguments(architecture: dict[str, Any]) -> dict[str, Any]:
-    return Architecture.model_validate(architecture).model_dump()
 
 
 def _no_figures(training: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +59,7 @@ class Header:
         classes: names, in the order of the logits.
         input_size: side of the faces, in pixels.
         mean, std: of gray in [0, 1]; inputs are (gray - mean) / std.
-        architecture: SEResNet's arguments but for the number of classes.
+        architecture: what `fer.models.factory.build_net` builds the net from; without a `name` it is an SE-ResNet.
         temperature: what logits are divided by before the softmax.
         training: what the net was trained on and how (dataset, augmentation, seed, epochs, versions).
         metrics: flat keys as in metrics.json.
@@ -73,7 +69,7 @@ class Header:
     input_size: Annotated[InputSize, Strict()]
     mean: Mean
     std: Deviation
-    architecture: Annotated[dict[str, Any], AfterValidator(_arguments)]
+    architecture: Annotated[dict[str, Any], AfterValidator(check_arguments)]
     temperature: Temperature = 1.0
     training: Annotated[dict[str, Any], AfterValidator(_no_figures)] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -153,7 +149,7 @@ def parse(texts: dict[str, str]) -> Header:
     values = {item.name: _parsed(item.name, texts[item.name]) for item in fields(Header) if item.name in texts}
     try:
         header = TypeAdapter(Header).validate_python(values)
-        Architecture(**header.architecture).require_size(header.input_size)
+        require_size(typed(header.architecture), header.input_size)
     except ValidationError as error:
         wrong = "; ".join(map(printable, sentences(error, values)[:3]))
         raise ValueError(f"the file's header is wrong: {wrong}") from error

@@ -117,7 +117,8 @@ def _sentence(key: str, items: list[dict[str, Any]], plain: dict[str, Any]) -> s
         return f"{key}: expected a value, but it is missing"
     if item["type"] == "union_tag_invalid":
         wrong, known = item["ctx"]["tag"], item["ctx"]["expected_tags"].replace("'", "")
-        return f"{key}.name: expected one of {known}, but got {shown(wrong)}{nearest(wrong, known.split(', '))}"
+        which = item["ctx"]["discriminator"].replace("'", "")
+        return f"{key}.{which}: expected one of {known}, but got {shown(wrong)}{nearest(wrong, known.split(', '))}"
     if item["type"] not in EXPECTED:
         message = item["msg"].removeprefix("Value error, ")
         return f"{key}: {message}" if key else message

@@ -76,6 +76,7 @@ def describe(config: TrainConfig, header: Header, folder: Path, device: str, pre
         "labels": getattr(config.dataset, "labels", "one-hot"),
         "augmentation": config.augmentation.name,
         "model": config.model.name,
+        **({"pretrained": config.model.backbone} if getattr(config.model, "pretrained", False) else {}),
         "loss": f"{config.loss.name}, class weights: {config.loss.weighting}",
         "optimizer": config.optimizer.name,
         "scheduler": config.scheduler.name,

@@ -5,10 +5,11 @@ configs, stopping at the first, cannot. Meanings and units stand in the YAML fil
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, Strict, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
+from fer.architectures import Model, Section, Share, Whole
 from fer.emotions import class_names
 from fer.monitor import monitor_mistake
 from fer.paths import resolve_weights
@@ -18,12 +19,6 @@ def _not_empty(path: Any) -> Any:
     if path == "":
         raise ValueError("expected a path, but got nothing")  # to pathlib it would be the current folder
     return path
-
-
-def _whole(number: Any) -> Any:
-    if isinstance(number, bool | float):  # Literal compares by value: it would take 6.0 for 6 and true for 1
-        raise ValueError(f"expected a whole number, but got {str(number).lower()}")
-    return number
 
 
 def _one_together(shares: tuple[float, ...]) -> tuple[float, ...]:
@@ -43,18 +38,13 @@ def _with_name(section: Any) -> Any:
     return {"name": ""} | section if isinstance(section, dict) else section
 
 
-Whole = BeforeValidator(_whole)
 KIND = Field(discriminator="name"), BeforeValidator(_with_name)  # of a section that comes in several
 Place = Annotated[Path, Strict(False), BeforeValidator(_not_empty)]
 ShippedPlace = Annotated[Place, AfterValidator(resolve_weights)]  # of what may come with the project
-Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, lt=2**32)]
-InputSize = Annotated[int, Field(ge=16, le=512)]
 Faces = Annotated[int, Field(ge=12)]
-Widths = Annotated[tuple[Annotated[int, Field(gt=0, le=4096)], ...], Strict(False), Field(min_length=1, max_length=6)]
-Depths = Annotated[tuple[Annotated[int, Field(gt=0, le=200)], ...], Strict(False), Field(min_length=1, max_length=6)]
 Shares = Annotated[
     tuple[Annotated[float, Field(gt=0, lt=1)], ...],
     Strict(False),
@@ -64,14 +54,7 @@ Shares = Annotated[
 OnError = Literal["raise", "skip"]
 Weighting = Literal["none", "balanced", "sqrt", "effective"]
 
-MOST = 200  # million parameters: with gradients, averages and AdamW's moments 4 GB, which a laptop can hold
 DRAWN = 500_000_000  # pixels of a drawn split: 16 GB while it is drawn, 120,000 faces of 64 pixels
-
-
-class Section(BaseModel):
-    """A part of the configuration: unknown keys are mistakes, YAML's types count, nothing changes after the check."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Fer2013(Section):
@@ -130,61 +113,6 @@ class Augmentation(Section):
 
     name: str
     transforms: dict[str, dict[str, Any]]
-
-
-class Architecture(Section):
-    """The arguments of `fer.models.se_resnet.SEResNet` but for the number of classes, as weights files hold them."""
-
-    widths: Widths
-    depths: Depths
-    stem_stride: Annotated[Literal[1, 2], Whole]
-    reduction: PositiveInt
-    dropout: Share
-    drop_path: Share
-
-    @model_validator(mode="after")
-    def _stages_agree(self) -> Self:
-        if len(self.widths) != len(self.depths):
-            raise ValueError(f"expected as many depths as widths, but got {self.depths} for {self.widths}")
-        if (found := self.parameters() / 1e6) > MOST:
-            raise ValueError(
-                f"expected a net of at most {MOST} million parameters, but these widths and depths make {found:,.0f} "
-                "million: take smaller ones"
-            )
-        return self
-
-    def parameters(self) -> int:
-        """Return how many the net has but for its head, by arithmetic: to build it takes torch, and memory."""
-        inputs = self.widths[0]
-        total = 11 * inputs  # the stem
-        for width, depth in zip(self.widths, self.depths, strict=True):
-            hidden = max(width // self.reduction, 4)
-            total += depth * (18 * width**2 + 4 * width + 2 * hidden * width + hidden + width)
-            total += 9 * width * (inputs - width)  # the first block's first convolution
-            total += (inputs + 2) * width if inputs != width else 0  # and its shortcut
-            inputs = width
-        return total
-
-    def require_size(self, side: int) -> None:
-        """Raise a ValueError if faces of `side` pixels are too small to be halved as often as the stages do."""
-        if side < (needed := 2 * self.stem_stride * 2 ** (len(self.widths) - 1)):
-            raise ValueError(f"expected input_size of at least {needed} for these stages, but got {side}")
-
-
-class Model(Architecture):
-    """conf/model/*.yaml: the net, and the side of its input."""
-
-    name: str
-    input_size: InputSize
-
-    @model_validator(mode="after")
-    def _size_suits_stages(self) -> Self:
-        self.require_size(self.input_size)
-        return self
-
-    def architecture(self) -> dict[str, Any]:
-        """Return SEResNet's arguments but for the number of classes."""
-        return self.model_dump(exclude={"name", "input_size"})
 
 
 class CrossEntropy(Section):

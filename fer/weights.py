@@ -13,12 +13,12 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from fer.atomic import atomic_file
 from fer.errors import RunError, UserError, printable
 from fer.header import FORMAT, Header, no_safetensors, parse, readable_weights
-from fer.models.se_resnet import SEResNet
+from fer.models.factory import build_net
 from fer.paths import resolve_weights
 
 WHOLE, REAL = ("I64",), ("F16", "BF16", "F32")  # of batch norm's counters, and of all else
@@ -63,7 +63,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], Header]:
     return state, header
 
 
-def load_net(path: Path) -> tuple[SEResNet, Header]:
+def load_net(path: Path) -> tuple[nn.Module, Header]:
     """Return the net of a weights file, in eval mode on the CPU, and the file's header.
 
     Raises:
@@ -72,10 +72,13 @@ def load_net(path: Path) -> tuple[SEResNet, Header]:
     state, header, net = _read(path)
     kinds = {name: tensor.dtype for name, tensor in net.state_dict().items()}
     net.load_state_dict({name: tensor.to(kinds[name], copy=True) for name, tensor in state.items()}, assign=True)
+    if any(tensor.is_meta for tensor in net.buffers()):  # those that no file holds, as some of timm's nets have
+        net, loaded = build_net(len(header.classes), header.architecture), net
+        net.load_state_dict(loaded.state_dict())
     return net.eval(), header
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], Header, SEResNet]:
+def _read(path: Path) -> tuple[dict[str, Tensor], Header, nn.Module]:
     """Return a file's tensors, its header, and the net that they fit, which has no memory yet.
 
     Raises:
@@ -91,12 +94,12 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Header, SEResNet]:
         _require_numbers(state)
     except (SafetensorError, OSError) as error:
         raise no_safetensors(path, source, error) from error
-    except ValueError as error:
+    except (ValueError, ImportError) as error:
         raise UserError(f"weights={path}: {error}") from error
     return state, header, net
 
 
-def transplant(net: SEResNet, classes: tuple[str, ...], path: Path) -> list[str]:
+def transplant(net: nn.Module, classes: tuple[str, ...], path: Path) -> list[str]:
     """Start `net` from a weights file: tensors of equal name and shape, and the head class by class, by name.
 
     Returns:
@@ -119,7 +122,7 @@ def transplant(net: SEResNet, classes: tuple[str, ...], path: Path) -> list[str]
     return left
 
 
-def _fitting(found: dict[str, tuple[str, list[int]]], header: Header) -> SEResNet:
+def _fitting(found: dict[str, tuple[str, list[int]]], header: Header) -> nn.Module:
     """Return the net of a header, without memory for its tensors, if those of the file fit it.
 
     Args:
@@ -129,11 +132,12 @@ def _fitting(found: dict[str, tuple[str, list[int]]], header: Header) -> SEResNe
     Raises:
         ValueError: naming the first tensor that does not fit.
     """
-    blocks = sum(name.endswith(".conv1.weight") for name in found)  # counted first: to build many takes long
-    if blocks != (wanted := sum(header.architecture["depths"])):
-        raise _misfit(f"{wanted} blocks", f"{blocks}")
+    if "name" not in header.architecture:
+        blocks = sum(name.endswith(".conv1.weight") for name in found)  # counted first: to build many takes long
+        if blocks != (wanted := sum(header.architecture["depths"])):
+            raise _misfit(f"{wanted} blocks", f"{blocks}")
     with torch.device("meta"):
-        net = SEResNet(len(header.classes), **header.architecture)
+        net = build_net(len(header.classes), header.architecture)
     expected = net.state_dict()
     for name in [*expected, *found]:
         if name not in found:

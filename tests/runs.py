@@ -35,10 +35,10 @@ def tiny(*words: str) -> list[str]:
     return [*dataset, *TINY, *words]
 
 
-def configure(*words: str) -> TrainConfig:
-    """Return the configuration of a tiny run."""
+def configure(*words: str, only: bool = False) -> TrainConfig:
+    """Return the configuration of a tiny run, or of one by these words only."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        composed = compose("train", tiny(*words))
+        composed = compose("train", list(words) if only else tiny(*words))
     return TrainConfig.model_validate(OmegaConf.to_container(composed, resolve=True))
 
 

@@ -35,7 +35,7 @@ def test_a_training_that_starts_from_weights_takes_their_net(words, changed, wei
     assert train("dataset=synthetic", f"weights={weights}", *words).code == 0
     [(config, folder)] = task.calls
     assert settings(folder)["model"] == TINY | changed
-    assert config.model.model_dump(mode="json") == TINY | changed
+    assert config.model.model_dump(mode="json") == TINY | {"architecture": "se_resnet"} | changed
     assert folder.name.endswith("synthetic_mid_tiny_seed1")
     assert "model=weights" in yaml.safe_load((folder / ".hydra/overrides.yaml").read_text(encoding="utf-8"))
     assert train("dataset=synthetic", f"weights={weights}", *words, f"resume={folder}").code == 0

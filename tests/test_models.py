@@ -1,19 +1,25 @@
 """The nets of all options: shapes, odd inputs, randomness only in training; and what they are fed."""
 
+import sys
+
 import pytest
 import torch
 import yaml
+from pydantic import TypeAdapter
 
+from fer.architectures import Model, typed
+from fer.models.factory import build_net
 from fer.models.inputs import average_logits, normalise, views
-from fer.models.se_resnet import Block, DropPath, SEResNet
-from fer.schema import Architecture, Model
+from fer.models.se_resnet import Block, DropPath, SEResNet, SqueezeExcitation
 from tests.runs import ROOT
 
+OPTION = TypeAdapter(Model)
 OPTIONS = {
-    path.stem: Model(**yaml.safe_load(path.read_text()))
+    path.stem: OPTION.validate_python(yaml.safe_load(path.read_text()))
     for path in sorted((ROOT / "conf/model").glob("*.yaml"))
     if path.stem != "weights"  # whose values a file tells
 }
+OURS = {name: option for name, option in OPTIONS.items() if name != "timm"}
 
 
 def build(**changes):
@@ -21,26 +27,73 @@ def build(**changes):
     return SEResNet(6, **({"widths": (8, 16), "depths": (1, 2)} | changes))
 
 
-@pytest.mark.parametrize("config", OPTIONS.values(), ids=OPTIONS)
-def test_every_option_makes_logits_and_learns_in_all_its_parts(config):
-    net = SEResNet(7, **config.architecture())
-    side = config.input_size
-    logits = net(torch.randn(2, 1, side, side))
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_makes_logits_and_learns_in_all_its_parts(name):
+    if name == "timm":
+        pytest.importorskip("timm")
+    config = OPTIONS[name]
+    net, side = build_net(7, config.arguments()), config.input_size
+    inputs = torch.randn(2, 1, side, side)
+    logits = net(inputs)
     assert logits.shape == (2, 7)
+    assert net.head.out_features == 7
     logits.square().sum().backward()
     assert all(weight.grad is not None and torch.isfinite(weight.grad).all() for weight in net.parameters())
+    features = net.eval().forward_features(inputs)
+    assert torch.equal(net.forward_head(features), net(inputs))
+    is_pooled = features.shape[1] == net.head.in_features and torch.allclose(
+        net.head(features.mean((2, 3))), net(inputs), atol=1e-4
+    )
+    assert net.pools_linearly == is_pooled
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"widths": (48, 48, 8), "depths": (1, 3, 2), "reduction": 3}, {"widths": (5,), "depths": (2,)}]
+    "changes", [{}, {"widths": (48, 48, 8), "depths": (1, 3, 2)}, {"widths": (5,), "depths": (2,)}]
 )
-@pytest.mark.parametrize("config", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("config", OURS.values(), ids=OURS)
 def test_the_schema_counts_the_parameters_of_all_but_the_head(config, changes):
-    architecture = Architecture(**(config.architecture() | changes))
+    odd = {"reduction": 3} if config.architecture == "se_resnet" else {"hidden": 7}
+    arguments = config.arguments() | changes | (odd if changes else {})
     with torch.device("meta"):
-        net = SEResNet(6, **architecture.model_dump())
+        net = build_net(6, arguments)
     found = sum(weight.numel() for weight in net.parameters()) - sum(weight.numel() for weight in net.head.parameters())
-    assert architecture.parameters() == found
+    assert typed(arguments).parameters() == found
+
+
+def test_the_plain_net_is_small_and_has_no_blocks():
+    net = build_net(6, OPTIONS["vgg"].arguments())
+    assert sum(weight.numel() for weight in net.parameters()) < 3e6
+    assert sum(isinstance(module, torch.nn.Conv2d) for module in net.modules()) == 8
+    assert not any(isinstance(module, SqueezeExcitation | Block) for module in net.modules())
+
+
+@pytest.mark.parametrize(
+    ("backbone", "says"),
+    [
+        ("resnet8", "expected a backbone that timm knows, but got resnet8; did you mean resnet"),
+        ("vit_tiny_patch16_224", "expected a backbone for faces of any size, but vit_tiny_patch16_224 is none"),
+        ("swin_s3_tiny_224", "expected a backbone "),
+        ("resnet18.nonsense", "timm cannot make it"),
+    ],
+)
+def test_backbones_that_cannot_be_used_are_refused_in_a_sentence(backbone, says):
+    pytest.importorskip("timm")
+    with torch.device("meta"), pytest.raises(ValueError, match=says):
+        build_net(6, {"name": "timm", "backbone": backbone})
+
+
+def test_a_missing_library_is_one_sentence_with_the_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(ImportError, match=r'^expected the library timm, .*: pip install -e "\.\[timm\]"$'):
+        build_net(6, {"name": "timm", "backbone": "resnet18"})
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenetv3_small_050", "convnext_atto"])
+def test_backbones_of_every_ending_tell_how_they_end(backbone):
+    pytest.importorskip("timm")
+    net = build_net(6, {"name": "timm", "backbone": backbone}).eval()
+    assert net(torch.randn(2, 1, 64, 64)).shape == (2, 6)
+    assert net.pools_linearly == (backbone == "resnet18")
 
 
 @pytest.mark.parametrize("stem_stride", [1, 2])

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch import nn
 
 from fer.counting import counted
 from fer.data.pictures import over_white, read_photo
@@ -18,7 +19,6 @@ from fer.inference.crops import cut, whole
 from fer.mistakes import nearest
 from fer.models.cam import EXPLAINERS, explain, finish
 from fer.models.inputs import normalise
-from fer.models.se_resnet import SEResNet
 from fer.weights import Header, load_net
 
 PHOTO = 1000  # pixels of a side; hardly a face is cut out as large
@@ -45,7 +45,7 @@ class Predictor:
         device: where the net runs.
     """
 
-    def __init__(self, net: SEResNet, header: Header, device: torch.device) -> None:
+    def __init__(self, net: nn.Module, header: Header, device: torch.device) -> None:
         # On CPUs channels_last saves most where it counts: on one thread a single face takes 3.4 ms instead of 6.1
         # (batches of 2 to 16 up to 15 % longer), on two threads batches of 1 to 16 take 15 to 20 % less.
         layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format

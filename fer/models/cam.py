@@ -46,7 +46,6 @@ def explain(explainer: str, net: nn.Module, features: Tensor, targets: Tensor) -
     return torch.from_numpy(_by_gradients(explainer, net, features, targets)).to(features.device)
 
 
-@torch.inference_mode()
 def heatmaps(net: nn.Module, inputs: Tensor, targets: Tensor) -> np.ndarray:
     """Return Grad-CAM heatmaps of faces, in float32 whatever the net's type and mode, which stay as they are.
 
@@ -58,7 +57,8 @@ def heatmaps(net: nn.Module, inputs: Tensor, targets: Tensor) -> np.ndarray:
     Returns:
         (B, H, H) float32 in [0, 1], each face scaled to its own maximum.
     """
-    with torch.autocast(inputs.device.type, enabled=False):
+    # Not in inference_mode, as in Lightning's validation: a copied net's weights could have no gradients there.
+    with torch.autocast(inputs.device.type, enabled=False), torch.inference_mode(False), torch.no_grad():
         net = copy.deepcopy(net).float().eval().requires_grad_(False)
         features = net.forward_features(inputs.float())
         return finish(explain("gradcam", net, features, targets), inputs.shape[2])

@@ -27,7 +27,7 @@ def check_training(jobs: list[Job], multirun: bool) -> None:
         UserError: with everything that was found wrong, an argument each.
     """
     errors: list[str] = []
-    checks = (_check_files, _check_strategy, _check_search, _check_processes, _check_devices)
+    checks = (_check_files, _check_net, _check_strategy, _check_search, _check_processes, _check_devices)
     for job in jobs:
         for check in checks if not processes.is_helper() else (_check_processes,):
             errors += check(job)
@@ -60,6 +60,22 @@ def _check_files(job: Job) -> Iterator[str]:
             readable_weights(weights)
         except UserError as error:
             yield str(error)
+
+
+def _check_net(job: Job) -> Iterator[str]:
+    """Build the net of a library, which alone knows its backbones; without memory for the weights."""
+    model = job.part("model")
+    if not model or model.architecture != "timm" or not job.part("fit"):
+        return
+    import torch
+
+    from fer.models.factory import build_net
+
+    try:
+        with torch.device("meta"):
+            build_net(2, model.arguments())
+    except (ValueError, ImportError) as error:
+        yield f"model={model.name}: {error}"
 
 
 def _check_strategy(job: Job) -> Iterator[str]:
@@ -212,7 +228,10 @@ def _compare(job: Job) -> Iterator[str]:
 def _trained_by(checkpoint: Path) -> dict[str, Any]:
     import torch
 
-    return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["settings"]
+    from fer.schema import TrainConfig
+
+    settings = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["settings"]
+    return TrainConfig.model_validate(settings).model_dump(mode="json")  # older ones lack what has a default
 
 
 def _differences_from(path: Path, job: Job) -> list[str]:

@@ -37,8 +37,8 @@ def _net_name(config: TrainConfig) -> str:
     """Return the net's name, and whether all of it comes from a file."""
     if not config.weights:
         return config.model.name
-    known, own = read_header(config.weights).architecture, config.model.architecture()
-    is_whole = all(known[key] == own[key] for key in ("widths", "depths", "stem_stride", "reduction"))
+    known, own = read_header(config.weights).architecture, config.model.arguments()
+    is_whole = all(known.get(key) == own.get(key) for key in known | own if not key.startswith("drop"))
     return f"from {shown(config.weights)}: {config.model.name}" if is_whole else config.model.name
 
 

@@ -13,7 +13,6 @@ from fer.errors import CALMER, Diverged
 from fer.evaluation.metrics import compute_metrics
 from fer.evaluation.outputs import OutputCollector, Outputs
 from fer.models.inputs import normalise
-from fer.models.se_resnet import SEResNet
 from fer.monitor import sign
 from fer.schema import TrainConfig
 from fer.training.losses import best_of
@@ -24,7 +23,7 @@ SPLITS = ("val", "train")  # what validation runs over: the validation split, an
 
 
 class EmotionModule(LightningModule):
-    """Teach an SE-ResNet emotions.
+    """Teach a net emotions.
 
     Args:
         net: maps (B, 1, H, W) to logits (B, C).
@@ -36,7 +35,7 @@ class EmotionModule(LightningModule):
         outputs: what the net said last of validation, and of the sample of train.
     """
 
-    def __init__(self, net: SEResNet, header: Header, loss: nn.Module, config: TrainConfig) -> None:
+    def __init__(self, net: nn.Module, header: Header, loss: nn.Module, config: TrainConfig) -> None:
         super().__init__()
         self.net = net.to(memory_format=torch.channels_last)
         if config.trainer.compile:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback
+from torch import nn
 
 from fer.data.augmentation import build_strategy
 from fer.data.module import FaceData, gray_statistics
@@ -20,7 +21,7 @@ from fer.errors import Terminated, UserError
 from fer.evaluation.console import print_end, print_some, shown
 from fer.evaluation.evaluate import draw_evaluation, evaluate
 from fer.evaluation.run import crowd_of, finished, monitored, publish, writing
-from fer.models.se_resnet import SEResNet
+from fer.models.factory import build_net
 from fer.monitor import monitor_mistake
 from fer.provenance import describe
 from fer.run_folder import RESULTS, alone, make_folder
@@ -92,7 +93,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
     return monitored(results, config)
 
 
-def prepare(config: TrainConfig) -> tuple[Table, SEResNet, Header]:
+def prepare(config: TrainConfig) -> tuple[Table, nn.Module, Header]:
     """Return the faces, the net, and what its weights file will say.
 
     Raises:
@@ -105,8 +106,12 @@ def prepare(config: TrainConfig) -> tuple[Table, SEResNet, Header]:
             f"dataset.root={config.dataset.root}: expected faces of two classes or more, but got only "
             f"{', '.join(table.classes)}"
         )
-    architecture = config.model.architecture()
-    net = SEResNet(len(table.classes), **architecture)
+    architecture = config.model.arguments()
+    start = {"pretrained": True} if getattr(config.model, "pretrained", False) else {}
+    try:
+        net = build_net(len(table.classes), architecture, **start)
+    except (ValueError, ImportError) as error:
+        raise UserError(f"model={config.model.name}: {error}") from error
     if config.weights:
         left = transplant(net, table.classes, config.weights)
         print_some(f"starting from {config.weights}; not taken over", left)
