@@ -24,7 +24,7 @@ from fer.evaluation.metrics import compute_metrics, confusion
 from fer.evaluation.outputs import Outputs
 from fer.evaluation.predict import BATCH, classifier, predict
 from fer.evaluation.results import split_results, write_predictions
-from fer.evaluation.slices import evaluate_slices
+from fer.evaluation.slices import make_slices
 from fer.header import Header
 from fer.models.cam import heatmaps
 from fer.models.inputs import normalise
@@ -74,7 +74,7 @@ def evaluate(
         whose: net it is, for an error: "weights=a.safetensors".
         test: whether test is judged; the one reading of a reported run.
         tta: "none", or views that are judged beside the faces as they are: "flip", "tencrop", "all".
-        crowd: what FER+'s annotators call the test faces, as `evaluate_slices` takes it.
+        crowd: what FER+'s annotators call the test faces, as `make_slices` takes it.
         calibrate: fit the temperature on validation instead of taking the header's.
         seed: of the sample of train.
         device: where the net runs.
@@ -94,13 +94,14 @@ def evaluate(
             raw[f"{split}_{view}"] = predict(classifier(net, header, view), part, device, batch)
     _require_finite(raw, whose)
     temperature = fit_temperature(*raw["val"][:2]) if calibrate else header.temperature
-    copies = {}
-    if "test" in raw:
-        slices, count = evaluate_slices(raw["test"], table, crowd)
-        raw |= slices
-        copies = {"test/copies": count}
     outputs = {name: output.scaled(temperature) for name, output in raw.items()}
     _require_finite(outputs, whose)
+    copies = {}
+    if "test" in outputs:
+        slices, count = make_slices(outputs["test"], table, crowd)
+        copies = {"test/copies": count}
+        for all_of in (raw, outputs):
+            all_of |= {name: take(all_of["test"]) for name, take in slices.items()}
     results = split_results(raw, outputs, header.classes)
     return Evaluation(faces, outputs, temperature, results | copies)
 

@@ -9,12 +9,16 @@ Each becomes a split of its own in metrics.json, beside `test`:
 - `test_surest`: the most confident 80 % of the faces: what it would reach if it might stay silent.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from fer.data.table import Split, Table
 from fer.evaluation.outputs import Outputs
+
+Slice = Callable[[Outputs], Outputs]
 
 CONFIDENT = 0.8  # share of the faces
 SLICES = {
@@ -25,23 +29,30 @@ SLICES = {
 }
 
 
-def evaluate_slices(test: Outputs, table: Table, crowd: np.ndarray | None) -> tuple[dict[str, Outputs], int]:
-    """Return the outputs of the slices, by name, and how many test images are copies of training images.
+def make_slices(test: Outputs, table: Table, crowd: np.ndarray | None) -> tuple[dict[str, Slice], int]:
+    """Return the slices, by name, and how many test images are copies of training images.
 
     Args:
-        test: the outputs of the test split, in the order of its rows.
+        test: the outputs of the test split, calibrated, in the order of its rows.
         table: all splits.
         crowd: (N,) int64, the crowd's class of each test face in the table's order, -1 for none; None without votes.
+
+    Returns:
+        For each slice what takes it out of outputs of the test split.
     """
     faces = table.part(Split.TEST)
     places = np.argsort(faces.rows, kind="stable")  # of the outputs' rows in the table
     new = torch.from_numpy(~copied(faces.images, table.part(Split.TRAIN).images)[places])
-    slices = {} if new.all() or not new.any() else {"test_unseen": test.select(new)}
+    slices: dict[str, Slice] = {}
+    if new.any() and not new.all():
+        slices["test_unseen"] = lambda outputs: outputs.select(new)
     if crowd is not None and (crowd >= 0).any():
         labels = torch.from_numpy(crowd[places])
-        slices["test_agreed"] = test.select(labels >= 0)
-        slices["test_crowd"] = test._replace(targets=labels).select(labels >= 0)
-    return slices | {"test_surest": test.select(most_confident(test.logits))}, int((~new).sum())
+        slices["test_agreed"] = lambda outputs: outputs.select(labels >= 0)
+        slices["test_crowd"] = lambda outputs: outputs._replace(targets=labels).select(labels >= 0)
+    confident = most_confident(test.logits)
+    slices["test_surest"] = lambda outputs: outputs.select(confident)
+    return slices, int((~new).sum())
 
 
 def copied(images: np.ndarray, originals: np.ndarray) -> np.ndarray:

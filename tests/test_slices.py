@@ -8,7 +8,7 @@ import torch
 
 from fer.data.table import Table
 from fer.evaluation.outputs import Outputs
-from fer.evaluation.slices import copied, evaluate_slices, most_confident
+from fer.evaluation.slices import copied, make_slices, most_confident
 from tests.data import write_ferplus_csv
 from tests.runs import configure, run, without_figures
 
@@ -31,25 +31,26 @@ def outputs(table):
 def test_each_part_has_its_faces_and_targets():
     table = make_table()
     crowd = np.array([0, -1, 1, 2])  # of rows 9, 8, 7, 6
-    parts, copies = evaluate_slices(outputs(table), table, crowd)
+    parts, copies = make_slices(outputs(table), table, crowd)
     assert copies == 2
-    assert {name: (rows.tolist(), targets.tolist()) for name, (_, targets, rows) in parts.items()} == {
+    taken = {name: take(outputs(table)) for name, take in parts.items()}
+    assert {name: (rows.tolist(), targets.tolist()) for name, (_, targets, rows) in taken.items()} == {
         "test_unseen": ([7, 9], [2, 0]),
         "test_agreed": ([6, 7, 9], [0, 2, 0]),
         "test_crowd": ([6, 7, 9], [2, 1, 0]),
         "test_surest": ([7, 8, 9], [2, 1, 0]),
     }
-    assert parts["test_crowd"][0].tolist() == [[1, 0, 0], [2, 0, 0], [4, 0, 0]]
+    assert taken["test_crowd"].logits.tolist() == [[1, 0, 0], [2, 0, 0], [4, 0, 0]]
 
 
 def test_parts_that_there_are_not_are_left_out():
     table = make_table()
     table.images[4:] += 100
     for crowd in (None, np.full(4, -1)):
-        parts, copies = evaluate_slices(outputs(table), table, crowd)
+        parts, copies = make_slices(outputs(table), table, crowd)
         assert (set(parts), copies) == ({"test_surest"}, 0)
     table.images[4:] = table.images[0]
-    parts, copies = evaluate_slices(outputs(table), table, None)
+    parts, copies = make_slices(outputs(table), table, None)
     assert (set(parts), copies) == ({"test_surest"}, 4)
 
 
