@@ -73,7 +73,7 @@ def describe(config: TrainConfig, header: Header, folder: Path, device: str, pre
     """
     trained = header.training or {
         "dataset": config.dataset.name,
-        "labels": getattr(config.dataset, "labels", "one-hot"),
+        "labels": config.dataset.labels,
         "augmentation": config.augmentation.name,
         "model": config.model.name,
         **({"pretrained": config.model.backbone} if getattr(config.model, "pretrained", False) else {}),

@@ -5,7 +5,7 @@ configs, stopping at the first, cannot. Meanings and units stand in the YAML fil
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
@@ -61,6 +61,7 @@ class Fer2013(Section):
     """conf/dataset/fer2013.yaml."""
 
     name: Literal["fer2013"]
+    labels: ClassVar[str] = "one-hot"
     root: Place
     classes: Annotated[Literal[6, 7], Whole]
     on_error: OnError
@@ -80,6 +81,7 @@ class Folder(Section):
     """conf/dataset/folder.yaml."""
 
     name: Literal["folder"]
+    labels: ClassVar[str] = "one-hot"
     root: Place
     classes: Annotated[Literal[6, 7, 8, "own"] | None, Whole]
     split: Shares | None = None
@@ -91,6 +93,7 @@ class Synthetic(Section):
     """conf/dataset/synthetic.yaml."""
 
     name: Literal["synthetic"]
+    labels: ClassVar[str] = "one-hot"
     classes: Annotated[Literal[6, 7], Whole]
     train: Faces
     val: Faces
@@ -249,7 +252,7 @@ class TrainConfig(Section):
             )
         if isinstance(self.dataset, Synthetic):
             self.dataset.require_room(self.model.input_size)
-        if self.mixup + self.cutmix > 0 and getattr(self.dataset, "labels", None) == "multi":
+        if self.mixup + self.cutmix > 0 and self.dataset.labels == "multi":
             raise ValueError("dataset.labels=multi: expected mixup=0 and cutmix=0: mixed faces have no best label")
         return self
 

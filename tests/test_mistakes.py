@@ -333,3 +333,11 @@ def test_strategies_whose_faces_fit_into_no_batch_are_refused(transforms, senten
 def test_transforms_may_hold_transforms():
     flips = [{"_target_": FLIP, "p": 1.0}, {"_target_": "albumentations.VerticalFlip", "p": 1.0}]
     build_strategy({"some": {"_target_": "albumentations.OneOf", "transforms": flips, "p": 0.5}}, 48)
+
+
+def test_a_strategy_whose_transforms_fit_alone_but_not_in_a_row_is_refused_before_any_work(train):
+    crop = "{_target_: albumentations.RandomCrop, height: %d, width: %d, p: 1.0}"
+    words = (f"+augmentation.transforms.one={crop % (20, 20)}", f"+augmentation.transforms.two={crop % (24, 24)}")
+    found = train("dataset=synthetic", "augmentation=none", "model=tiny", *words)
+    assert found.code == 2
+    assert "augmentation.transforms.two: " in found.err and "augmentation.transforms.one: " not in found.err

@@ -84,11 +84,16 @@ def _check_strategy(job: Job) -> Iterator[str]:
         return
     from fer.data.augmentation import build_strategy
 
-    for name, arguments in augmentation.transforms.items():
-        try:
-            build_strategy({name: arguments}, model.input_size)
-        except UserError as error:
-            yield str(error)
+    try:
+        build_strategy(augmentation.transforms, model.input_size)
+    except UserError as whole:
+        errors = []
+        for name, arguments in augmentation.transforms.items():  # the first stops it, and others may be wrong too
+            try:
+                build_strategy({name: arguments}, model.input_size)
+            except UserError as error:
+                errors.append(str(error))
+        yield from errors or [str(whole)]
 
 
 def _check_search(job: Job) -> Iterator[str]:

@@ -42,7 +42,7 @@ class EmotionModule(LightningModule):
             self.net.compile()
         self.header, self.loss, self.config = header, loss, config
         self.classes = header.classes
-        self.pick_best = getattr(config.dataset, "labels", None) == "multi"
+        self.pick_best = config.dataset.labels == "multi"
         self.mixers = make_mixers(config.mixup, config.cutmix)
         self.collected: dict[str, OutputCollector] = {}
         self.outputs: dict[str, Outputs] = {}

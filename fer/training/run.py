@@ -124,7 +124,7 @@ def prepare(config: TrainConfig) -> tuple[Table, nn.Module, Header]:
 def make_data(config: TrainConfig, table: Table) -> FaceData:
     """Return the loaders of a table, with the configured augmentation."""
     transform = build_strategy(config.augmentation.transforms, table.images.shape[1])
-    draws = getattr(config.dataset, "labels", None) == "probability"
+    draws = config.dataset.labels == "probability"
     return FaceData(table, transform, config.batch_size, config.workers, config.seed, draws)
 
 
