@@ -99,7 +99,8 @@ def sentences(error: ValidationError, plain: dict[str, Any]) -> list[str]:
     """Turn pydantic's errors into "key: expected ..., but got ...", one for each key."""
     by_key: dict[str, list[dict[str, Any]]] = {}
     for item in error.errors():
-        by_key.setdefault(_dotted(item["loc"], plain), []).append(item)
+        names_no_value = item["type"] in ("missing", "extra_forbidden")
+        by_key.setdefault(_dotted(item["loc"], plain, names_no_value), []).append(item)
     parents = {key for key in by_key if any(other.startswith(f"{key}.") for other in by_key)}
     return [_sentence(key, items, plain) for key, items in by_key.items() if key not in parents]
 
@@ -149,14 +150,20 @@ def shown(value: Any) -> str:
     return printable(repr(value)) if value != "" else "nothing"
 
 
-def _dotted(location: tuple[str | int, ...], plain: Any) -> str:
-    """Join pydantic's location, without the names of union members that it mixes in."""
+def _dotted(location: tuple[str | int, ...], plain: Any, names_no_value: bool) -> str:
+    """Join pydantic's location, without the names of union members that it mixes in.
+
+    Args:
+        location: of a mistake.
+        plain: the configuration.
+        names_no_value: whether the last part is a key that `plain` has not, or the schema has not.
+    """
     parts, node = [], plain
     for index, part in enumerate(location):
         items = dict(enumerate(node)) if isinstance(node, list) else node
         if isinstance(items, dict) and part in items:
             node = items[part]
-        elif index + 1 < len(location) or not isinstance(node, dict):
+        elif index + 1 < len(location) or not isinstance(node, dict) or not names_no_value:
             continue
         parts.append(str(part))
     return ".".join(parts)
