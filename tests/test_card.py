@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from fer.emotions import class_names
-from fer.evaluation import card
+from fer.evaluation import card, card_text
 from fer.training.run import run
 from fer.weights import digest
 from tests.runs import configure, without_figures
@@ -64,7 +64,8 @@ def test_the_card_says_what_the_evaluation_found(runs, tmp_path):
     assert not re.search(r"\bnan\b|None", text)
 
 
-def test_the_card_of_a_training_from_weights_tells_their_own(runs, tmp_path):
+def test_the_card_of_a_training_from_weights_tells_their_own(runs, tmp_path, monkeypatch):
+    without_figures(monkeypatch)
     first = runs / "seed1/weights.safetensors"
     train(tmp_path / "second", "seed=3", f"weights={first}")
     train(tmp_path / "third", "seed=4", f"weights={tmp_path / 'second/weights.safetensors'}")
@@ -126,7 +127,7 @@ def test_what_does_not_belong_to_the_weights_is_refused(runs, tmp_path, capsys):
 
 
 def test_weaknesses_are_counted_and_only_where_there_is_something_to_count():
-    sentences = list(card._weaknesses(COUNTS, ("angry", "fear", "neutral", "sad"), {"test/copies": 0}))
+    sentences = list(card_text._weaknesses(COUNTS, ("angry", "fear", "neutral", "sad"), {"test/copies": 0}))
     assert sentences == [
         "It misses fear most often: 0 of 2 such faces are called so.",
         "Its word fear is right least often: 0 of 2 times.",
@@ -134,7 +135,7 @@ def test_weaknesses_are_counted_and_only_where_there_is_something_to_count():
         "Most often mistaken: fear, called neutral (2 of 2); angry, called fear (1 of 4); "
         "neutral, called fear (1 of 5).",
     ]
-    sentences = list(card._weaknesses(np.eye(2, dtype=int), ("neutral", "sad"), {"test/copies": 0}))
+    sentences = list(card_text._weaknesses(np.eye(2, dtype=int), ("neutral", "sad"), {"test/copies": 0}))
     assert not any("takes" in sentence or "never" in sentence for sentence in sentences)
 
 
