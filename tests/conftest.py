@@ -26,10 +26,23 @@ ARCHITECTURE = {
     "dropout": 0.0,
     "drop_path": 0.0,
 }
+MOST = 4  # processes; each takes more than a gigabyte
 EASY = ("dataset=synthetic", "augmentation=none")  # passes all checks, and quickly
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch reads it when it is first imported
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Let the fast tests take a process for each core, where they are run as a whole; -n tells another number.
+
+    One file is done sooner in this process than others have started, and the slow tests start processes themselves.
+    """
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    is_whole = not any(".py" in word for word in config.args) and config.option.markexpr == "not slow"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST) if is_whole and cores > 1 else 0
 
 
 @pytest.fixture(scope="session", autouse=True)
