@@ -6,10 +6,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from io import TextIOBase
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from omegaconf import DictConfig, OmegaConf
 
 from fer.command import main
 from fer.emotions import class_names
@@ -49,6 +52,26 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the tests, and the processes that they start, out of the user's cache."""
     os.environ["FER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parsed_once() -> Iterator[None]:
+    """Parse each text of conf/ once: parsing is a quarter of composing, and a thousand configurations are composed."""
+    known: dict[str, DictConfig] = {}
+    load = OmegaConf.load
+
+    def load_known(file: Any) -> Any:
+        if not isinstance(file, TextIOBase):
+            return load(file)
+        text = file.read()
+        if text not in known:
+            file.seek(0)
+            known[text] = load(file)
+        return deepcopy(known[text])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OmegaConf, "load", staticmethod(load_known))
+        yield
 
 
 @pytest.fixture(scope="session")
