@@ -78,9 +78,11 @@ def _run(
         return print(help_page(script, _own_options(words)), flush=True)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own error page and exits with 1
     import hydra
+    from hydra.plugins.sweeper import Sweeper
 
     from fer.config import quote_path
 
+    Sweeper.validate_batch_is_legal = lambda *_: None  # would compose every job once more: `_check` has
     flags, words = _parse(words, bare)
     model, is_page = schema(), flags.cfg or flags.hydra_help or flags.info or flags.shell_completion
     jobs, names = _check(flags, script, model, check)

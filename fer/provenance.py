@@ -107,7 +107,7 @@ def _origin(weights: Path) -> dict[str, Any]:
     Of a long row of fine-tunings, only the last are kept, since no file may say more than can be read.
     """
     training = read_header(weights).training
-    kept = ("dataset", "command", "seed", "epochs", "started_from")
+    kept = ("dataset", "command", "seed", "epochs", "pretrained", "started_from")
     file = resolve_weights(weights)
     origin = {"name": file.name, "sha256": digest(file)} | {key: training[key] for key in kept if key in training}
     earliest: Any = origin

@@ -6,10 +6,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from io import TextIOBase
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from omegaconf import DictConfig, OmegaConf
 
 from fer.command import main
 from fer.emotions import class_names
@@ -26,16 +29,49 @@ ARCHITECTURE = {
     "dropout": 0.0,
     "drop_path": 0.0,
 }
+MOST = 4  # processes; each takes more than a gigabyte
 EASY = ("dataset=synthetic", "augmentation=none")  # passes all checks, and quickly
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch reads it when it is first imported
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Let the fast tests take a process for each core, where they are run as a whole; -n tells another number.
+
+    One file is done sooner in this process than others have started, and the slow tests start processes themselves.
+    """
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    is_whole = not any(".py" in word for word in config.args) and config.option.markexpr == "not slow"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST) if is_whole and cores > 1 else 0
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the tests, and the processes that they start, out of the user's cache."""
     os.environ["FER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parsed_once() -> Iterator[None]:
+    """Parse each text of conf/ once: parsing is a quarter of composing, and a thousand configurations are composed."""
+    known: dict[str, DictConfig] = {}
+    load = OmegaConf.load
+
+    def load_known(file: Any) -> Any:
+        if not isinstance(file, TextIOBase):
+            return load(file)
+        text = file.read()
+        if text not in known:
+            file.seek(0)
+            known[text] = load(file)
+        return deepcopy(known[text])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OmegaConf, "load", staticmethod(load_known))
+        yield
 
 
 @pytest.fixture(scope="session")

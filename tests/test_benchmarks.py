@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from fer.data import benchmark as loading
+from fer.data.timing import in_turns
 from fer.inference import benchmark as inference
 from fer.training import benchmark as training
+from fer.training import timing
 from tests.clips import write_clip
 
 SPREAD = r"(\S+) \((\S+) to (\S+)\)"  # median, lowest, highest
@@ -43,7 +45,7 @@ def test_loading_prints_a_row_for_each_comparison(capsys):
 def test_turns_alternate_after_a_call_of_each_to_warm_up():
     calls = []
     clock = iter(range(100)).__next__
-    seconds = loading.in_turns(lambda: calls.append("a"), lambda: calls.append("b"), turns=2, clock=clock)
+    seconds = in_turns(lambda: calls.append("a"), lambda: calls.append("b"), turns=2, clock=clock)
     assert calls == ["a", "b"] * 3
     assert seconds.tolist() == [[1, 1], [1, 1]]
 
@@ -56,19 +58,19 @@ def test_loading_refuses_what_it_cannot_measure(words, capsys):
 
 
 def test_training_prints_a_row_for_each_loop(capsys, monkeypatch):
-    monkeypatch.setattr(training.Dashboard, "on_validation_epoch_end", lambda *_: None)  # seconds of drawing
-    monkeypatch.setattr(training, "FER2013", (24, 12))
+    monkeypatch.setattr(timing.Dashboard, "on_validation_epoch_end", lambda *_: None)  # seconds of drawing
+    monkeypatch.setattr(timing, "FER2013", (24, 12))
     words = "--steps 2 --repeats 2 experiment=debug ema=0.9"
     training.main(words.split())
     lines = capsys.readouterr().out.splitlines()
-    ratios = [spreads(lines, loop)[0] for loop in training.LOOPS[1:]]
+    ratios = [spreads(lines, loop)[0] for loop in timing.LOOPS[1:]]
     assert all(0 < low <= median <= high for median, low, high in ratios)
     assert any("2 turns of 2 steps" in line for line in lines)
     assert any(line.startswith("an epoch of FER2013 (24 faces)") for line in lines)
 
 
 def test_an_epoch_has_as_many_steps_as_asked_for():
-    config = training.shortened(training.configure(["experiment=laptop"]), steps=5, epochs=3)
+    config = timing.shortened(timing.configure(["experiment=laptop"]), steps=5, epochs=3)
     assert (config.dataset.train, config.trainer.max_epochs) == (5 * config.batch_size, 3)
 
 

@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from fer.emotions import class_names
-from fer.evaluation import card
+from fer.evaluation import card, card_text
 from fer.weights import digest
 from tests.runs import configure, run, without_figures
 
@@ -63,7 +63,8 @@ def test_the_card_says_what_the_evaluation_found(runs, tmp_path):
     assert not re.search(r"\bnan\b|None", text)
 
 
-def test_the_card_of_a_training_from_weights_tells_their_own(runs, tmp_path):
+def test_the_card_of_a_training_from_weights_tells_their_own(runs, tmp_path, monkeypatch):
+    without_figures(monkeypatch)
     first = runs / "seed1/weights.safetensors"
     train(tmp_path / "second", "seed=3", f"weights={first}")
     train(tmp_path / "third", "seed=4", f"weights={tmp_path / 'second/weights.safetensors'}")
@@ -73,6 +74,12 @@ def test_the_card_of_a_training_from_weights_tells_their_own(runs, tmp_path):
     assert [row.rpartition(", ")[2] for row in rows] == ["seed 3", "seed 1"]
     assert f"`{digest(first)[:16]}…`" in rows[1]
     assert "trained from scratch in 3 trainings, each" in (tmp_path / "card.md").read_text()
+
+
+def test_a_net_that_began_from_published_weights_is_not_said_to_be_from_scratch():
+    training = {"seed": 2, "started_from": {"seed": 1, "pretrained": "resnet18"}}
+    assert card_text._origin(training) == "from timm's weights of resnet18, so not from scratch,"
+    assert card_text._origin({"seed": 2}) == "from scratch"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +132,7 @@ def test_what_does_not_belong_to_the_weights_is_refused(runs, tmp_path, capsys):
 
 
 def test_weaknesses_are_counted_and_only_where_there_is_something_to_count():
-    sentences = list(card._weaknesses(COUNTS, ("angry", "fear", "neutral", "sad"), {"test/copies": 0}))
+    sentences = list(card_text._weaknesses(COUNTS, ("angry", "fear", "neutral", "sad"), {"test/copies": 0}))
     assert sentences == [
         "It misses fear most often: 0 of 2 such faces are called so.",
         "Its word fear is right least often: 0 of 2 times.",
@@ -133,7 +140,7 @@ def test_weaknesses_are_counted_and_only_where_there_is_something_to_count():
         "Most often mistaken: fear, called neutral (2 of 2); angry, called fear (1 of 4); "
         "neutral, called fear (1 of 5).",
     ]
-    sentences = list(card._weaknesses(np.eye(2, dtype=int), ("neutral", "sad"), {"test/copies": 0}))
+    sentences = list(card_text._weaknesses(np.eye(2, dtype=int), ("neutral", "sad"), {"test/copies": 0}))
     assert not any("takes" in sentence or "never" in sentence for sentence in sentences)
 
 

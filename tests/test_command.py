@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from fer.config import Command
 from fer.errors import RunError, UserError
@@ -160,6 +161,18 @@ def test_a_sweep_with_its_flag_anywhere(train, task, tmp_path):
     assert "job 0: seed=1\n" in result.out
 
 
+def test_hydra_composes_each_job_of_a_sweep_once(train, task, monkeypatch):
+    composed, load = [], ConfigLoaderImpl.load_sweep_config
+
+    def load_sweep_config(self, *words, **more):
+        composed.append(more.get("sweep_overrides", words[-1]))
+        return load(self, *words, **more)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", load_sweep_config)
+    assert train("-m", *EASY, "seed=1,2").code == 0
+    assert [words[-1] for words in composed] == ["seed=1", "seed=2"]
+
+
 def test_own_strategies_from_another_folder(train, task, tmp_path):
     own = tmp_path / "my conf" / "augmentation" / "my_own.yaml"
     own.parent.mkdir(parents=True)
@@ -266,7 +279,7 @@ def test_a_run_outlasts_what_takes_its_output(tmp_path):
             assert done.stderr.count(b"\n") == 1
             assert list(tmp_path.glob(f"{place}/**/done"))
         assert subprocess.run([sys.executable, TRAIN, "--help"], stdout=full, stderr=subprocess.PIPE).returncode == 1
-        assert subprocess.run([sys.executable, TRAIN, "seed=-1"], stderr=full).returncode == 2
+        assert subprocess.run([sys.executable, stub, "seed=-1"], env=environment, stderr=full).returncode == 2
     os.close(writer)
 
 

@@ -33,7 +33,7 @@ WRONG = {
         "dataset=": "dataset=: expected one of fer2013, ferplus, ferplus_votes, folder, synthetic",
         "augmentation=hflp": "augmentation=hflp: expected one of full, hflip, mid, none, soft, strong, vflip; "
         "did you mean hflip?",
-        "model=null": "model=null: expected one of base, laptop, large, native, small, tiny, weights",
+        "model=null": "model=null: expected one of base, laptop, large, native, small, timm, tiny, vgg, weights",
         "experiment=lap": "experiment=lap: expected one of cpu, debug, fer2013_full, fer2013_hflip, fer2013_mid, "
         "fer2013_none, fer2013_vflip, ferplus_full, ferplus_none, gpu, laptop, recipe, shipped; did you mean laptop?",
         "loss='focall'": "loss=focall: expected one of cross_entropy, focal; did you mean focal?",

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from fer.evaluation.heatmaps import grad_cam
 from PIL import Image
 
 import fer
@@ -21,7 +20,7 @@ from fer.emotions import class_names
 from fer.errors import UserError
 from fer.inference import predictor as module
 from fer.inference.predictor import Predictor
-from fer.models.cam import EXPLAINERS
+from fer.models.cam import EXPLAINERS, heatmaps
 from fer.models.se_resnet import SEResNet
 from fer.weights import Header, rounded, save_weights
 from tests.data import write_image
@@ -218,9 +217,9 @@ def test_heatmaps_are_grad_cam_of_the_called_or_the_named_class(predictor, net):
     found = predictor.explain(FACES)
     assert found.shape == (5, SIZE, SIZE)
     assert found.dtype == np.float32
-    assert found == pytest.approx(grad_cam(net, inputs(FACES), called), abs=1e-4)
+    assert found == pytest.approx(heatmaps(net, inputs(FACES), called), abs=1e-4)
     for name in ("sad", "sadness", " SAD"):
-        assert predictor.explain(FACES, name) == pytest.approx(grad_cam(net, inputs(FACES), called * 0 + 2), abs=1e-4)
+        assert predictor.explain(FACES, name) == pytest.approx(heatmaps(net, inputs(FACES), called * 0 + 2), abs=1e-4)
 
 
 @pytest.mark.parametrize("explainer", EXPLAINERS)

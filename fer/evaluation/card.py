@@ -9,58 +9,14 @@ predictions.csv, what it was made by from the file's header.
 
 import argparse
 import json
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from fer.emotions import EMOTIONS
 from fer.errors import RunError, UserError
-from fer.evaluation.comparison import estimate
-from fer.evaluation.files import whole_file
-from fer.evaluation.markdown import code, listed, per_cent, spread, table
-from fer.evaluation.metrics import rates
-from fer.evaluation.reading import read_run
-from fer.evaluation.runs import Run
-from fer.evaluation.slices import SLICES
-from fer.evaluation.study import read_study
-from fer.paths import resolve_weights
-from fer.weights import Header, digest, load_net, read_weights
 
-SPLITS = {
-    "val": "validation",
-    "val_flip": "validation, mirrored too",
-    "val_tencrop": "validation, ten crops",
-    "test": "test",
-    "test_flip": "test, mirrored too",
-    "test_tencrop": "test, ten crops",
-} | {key: f"test, {words}" for key, words in SLICES.items()}
-SOURCES = {
-    "fer2013": (
-        "FER2013 (Goodfellow et al., 2013): 48-pixel gray faces from the web, each with one annotator's word. "
-        "Of the CSV file, Training, PublicTest and PrivateTest are training, validation and test.",
-        "FER2013 was published for a challenge and is for research; the pictures belong to their owners.",
-        "The labels are single annotators' words for pictures found by searching for such words, and many are "
-        "doubtful. Faces turned far away, covered or badly lit are hardly in the data.",
-    ),
-    "ferplus": (
-        "FER+ (Barsoum et al., 2016): FER2013's 48-pixel gray faces from the web, each with ten annotators' votes. "
-        "Validation and test keep the faces with an official majority (PublicTest and PrivateTest).",
-        "FER+'s votes are under the MIT licence; FER2013's pictures are for research and belong to their owners.",
-        "The faces that ten annotators could not agree upon are left out of validation and test, so real pictures are "
-        "harder than these figures say. Faces turned far away, covered or badly lit are hardly in the data.",
-    ),
-}
-USE = (
-    "For research, teaching and play: to study training and augmentation, to show how such nets look at faces, to try "
-    "interfaces.",
-    "Not for judging, hiring, policing, grading, diagnosing or watching people, nor for anything that a person would "
-    "have to bear the consequences of. A face does not tell what a person feels: the net tells which of these words "
-    "annotators would give to a picture. How it errs on people of different age, sex, skin or culture was not "
-    "measured, because the data do not say.",
-)
+if TYPE_CHECKING:  # it is imported late, as all that is heavy: --help needs none of it
+    from fer.evaluation.runs import Run
 
 
 def write_card(evaluation: Path, output: Path, seeds: Sequence[Path] = (), crops: Path | None = None) -> None:
@@ -76,6 +32,11 @@ def write_card(evaluation: Path, output: Path, seeds: Sequence[Path] = (), crops
         UserError: if a folder does not hold what it should, or not what belongs to the weights.
         RunError: if the card cannot be written.
     """
+    from fer.evaluation.card_text import card_lines
+    from fer.evaluation.files import whole_file
+    from fer.paths import resolve_weights
+    from fer.weights import digest, read_weights
+
     run = _read(evaluation)
     if "weights" not in run.metrics:
         raise UserError(f"{evaluation}: expected an evaluation (fit=false weights=FILE), but it is a training")
@@ -90,24 +51,29 @@ def write_card(evaluation: Path, output: Path, seeds: Sequence[Path] = (), crops
         )
     runs = _read_seeds(seeds, found) if seeds else []
     crops_sentence = _read_crops(crops, found) if crops else None
-    text = "\n".join(_card(run, weights, header, runs, crops_sentence))
+    text = "\n".join(card_lines(run, weights, header, runs, crops_sentence))
     with whole_file(output) as file:
         file.write(text)
 
 
-def _read(folder: Path) -> Run:
+def _read(folder: Path) -> "Run":
+    from fer.evaluation.reading import read_run
+
     run = read_run(folder)
     if run.problem or "test" not in run.predictions:
         raise UserError(f"{folder}: expected a finished run with its predictions, but {run.problem or 'has none'}")
     return run
 
 
-def _read_seeds(folders: Sequence[Path], weights: str) -> list[Run]:
+def _read_seeds(folders: Sequence[Path], weights: str) -> list["Run"]:
     """Return finished trainings that differ in the seed only, one of them that of the weights of a SHA-256.
 
     Raises:
         UserError: if they are not that.
     """
+    from fer.evaluation.study import read_study
+    from fer.weights import digest
+
     runs = [_read(folder) for folder in folders]
     settings = read_study(list(folders)).tasks
     kept = [run for task in settings for run in task.runs]
@@ -127,6 +93,8 @@ def _read_crops(path: Path, weights: str) -> str:
     Raises:
         UserError: if the file does not say that.
     """
+    from fer.evaluation.markdown import per_cent
+
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         sentence = (
@@ -141,157 +109,6 @@ def _read_crops(path: Path, weights: str) -> str:
     if found.get("weights_sha256") != weights:
         raise UserError(f"{path}: expected figures of the same weights, but they are of another file")
     return sentence
-
-
-def _card(run: Run, weights: Path, header: Header, runs: Sequence[Run], crops: str | None) -> Iterator[str]:
-    metrics, training = run.metrics, header.training
-    data, licence, labels = SOURCES.get(training["dataset"], (f"The dataset {training['dataset']}.", "", ""))
-    parameters = sum(parameter.numel() for parameter in load_net(weights)[0].parameters())
-    steps = len(list(_earlier(training))) + 1
-    origin = "from scratch" + (f" in {steps} trainings, each from the weights of the one before" if steps > 1 else "")
-    kind = "emotions" if set(header.classes) <= set(EMOTIONS) else "classes"
-    yield from (f"# {weights.name}", "")
-    yield (
-        f"Tells {len(header.classes)} {kind} apart ({', '.join(header.classes)}) on gray faces of "
-        f"{header.input_size} pixels. An SE-ResNet of {parameters / 1e6:.2f} M parameters, trained {origin}; "
-        f"{weights.stat().st_size / 1e6:.1f} MB, SHA-256 `{metrics['weights_sha256'][:16]}…`."
-    )
-    yield from ("", "## How it was made", "", data, "")
-    yield from table(("", ""), list(_recipe(training, header)), left=2)
-    yield from ("## What it reaches", "")
-    yield "Per cent, with 95 % bootstrap intervals over the faces. These figures come back, to the digit, on a CPU, by"
-    yield from ("", f"    {_command(run)}", "")
-    yield from ("The best epoch and the temperature were chosen on validation, nothing on test.", "")
-    yield from table(("", "n", "accuracy", "balanced accuracy", "macro F1", "calibration error"), list(_rows(metrics)))
-    yield from _over_seeds(runs)
-    before, after = (per_cent(metrics[f"test/{name}"]) for name in ("ece_uncalibrated", "ece"))
-    yield (
-        f"The probabilities are those of logits over the temperature {header.temperature:g}, fitted on validation: the "
-        f"expected calibration error on test is {after} with it and {before} without."
-    )
-    if crops:
-        yield from ("", crops)
-    yield from ("", "### By class, on test", "")
-    kinds = ("precision", "recall", "f1")
-    counts = _counts(run)
-    rows = [
-        (name, f"{n:,}", *(per_cent(metrics[f"test/{kind}/{name}"]) for kind in kinds))
-        for name, n in zip(header.classes, counts.sum(1), strict=True)
-    ]
-    yield from table(("class", "n", "precision", "recall", "F1"), rows)
-    yield from ("### Who is taken for whom, on test", "")
-    yield from table(
-        ("true \\ called", *header.classes),
-        [(name, *map(str, row)) for name, row in zip(header.classes, counts.tolist(), strict=True)],
-    )
-    yield from ("## Where it is weak", "")
-    yield from (f"- {sentence}" for sentence in (*_weaknesses(counts, header.classes, metrics), labels) if sentence)
-    yield from ("", "## Use", "", *(line for sentence in USE for line in (sentence, "")))
-    yield from ("## Licence", "", f"The weights: MIT, as the code. {licence}".rstrip(), "")
-
-
-def _earlier(training: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the trainings that a training started from, the latest first."""
-    while training := training.get("started_from"):
-        yield training
-
-
-def _command_of(training: dict[str, Any]) -> str:
-    return code(training["command"]) if "command" in training else "from Python"
-
-
-def _recipe(training: dict[str, Any], header: Header) -> Iterator[tuple[str, str]]:
-    yield "command", _command_of(training)
-    for earlier in _earlier(training):
-        made = ", ".join(f"{key} {earlier[key]}" for key in ("dataset", "epochs", "seed") if key in earlier)
-        file = f"{code(earlier['name'])}, SHA-256 `{earlier['sha256'][:16]}…`"
-        yield "started from", f"{file}: {_command_of(earlier)}, {made}"
-    yield "epochs", f"{training.get('epochs', '?')}, the best on validation: {training.get('best_epoch', '?')}"
-    yield "augmentation", code(str(training["augmentation"]))
-    yield "labels", str(training["labels"])
-    yield "loss", str(training["loss"])
-    yield "optimizer, schedule", f"{training['optimizer']}, {training['scheduler']}"
-    yield "seed", str(training["seed"])
-    yield "trained on", f"{training['device']}, {training['precision']}"
-    names = ("fer", "torch", "lightning", "albumentations")
-    yield (
-        "versions",
-        ", ".join(f"{name} {training['versions'][name]}" for name in names if name in training["versions"]),
-    )
-    yield "normalisation", f"gray in [0, 1], minus {header.mean:.4f}, over {header.std:.4f}"
-
-
-def _command(run: Run) -> str:
-    """Return the words of the evaluation, but for the places of this machine."""
-    drop = ("fit", "weights", "dataset.root", "workers", "batch_size")
-    words = [f"{key}={value}" for key, value in run.typed.items() if value and key not in drop]
-    words = ["fit=false", f"weights={run.metrics['weights']}", *words]
-    return shlex.join(("python", "train.py", *words, *(["dataset.root=DIR"] if "dataset.root" in run.config else [])))
-
-
-def _rows(metrics: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    for split, words in SPLITS.items():
-        if f"{split}/accuracy" not in metrics:
-            continue
-        names = ("accuracy", "balanced_accuracy", "f1_macro")
-        figures = (
-            f"{per_cent(metrics[f'{split}/{name}'])} ({per_cent(metrics[f'{split}/{name}_low'])} to "
-            f"{per_cent(metrics[f'{split}/{name}_high'])})"
-            for name in names
-        )
-        yield words, f"{metrics[f'{split}/n']:,}", *figures, per_cent(metrics[f"{split}/ece"])
-
-
-def _over_seeds(runs: Sequence[Run]) -> Iterator[str]:
-    if len(runs) < 2:
-        yield from ("One seed: nothing is said about the luck of the training.", "")
-        return
-    names = {f"{split}/accuracy": words for split, words in SPLITS.items()}
-    rows = [
-        (words, *(per_cent(run.figure(key)) for run in runs), spread(estimate([run.figure(key) for run in runs])))
-        for key, words in names.items()
-        if all(key in run.metrics for run in runs)
-    ]
-    seeds = [f"seed {run.metrics['seed']}" for run in runs]
-    interval = ", 95 % t-interval" if len(runs) > 2 else ""
-    yield from (f"Accuracy of {len(runs)} trainings that differ in the seed; mean ± deviation{interval}:", "")
-    yield from table(("", *seeds, "over seeds"), rows)
-
-
-def _counts(run: Run) -> np.ndarray:
-    """Return (C, C) int64: how often a test face of class i (row) was called j (column)."""
-    found, width = run.predictions["test"], len(run.classes)
-    return np.bincount(found.targets * width + found.called, minlength=width**2).reshape(width, width)
-
-
-def _weaknesses(counts: np.ndarray, classes: Sequence[str], metrics: dict[str, Any]) -> Iterator[str]:
-    faces, calls, hits = counts.sum(1), counts.sum(0), counts.diagonal()
-    recall, precision = (rates(counts)[name] for name in ("recall", "precision"))
-    worst = int(np.where(faces > 0, recall, np.inf).argmin())
-    yield f"It misses {classes[worst]} most often: {hits[worst]} of {faces[worst]} such faces are called so."
-    vague = int(np.where(calls > 0, precision, np.inf).argmin())
-    yield f"Its word {classes[vague]} is right least often: {hits[vague]} of {calls[vague]} times."
-    if never := [name for name, n in zip(classes, calls, strict=True) if n == 0]:
-        yield f"It never says {listed(never)}."
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    np.fill_diagonal(shares, 0)
-    pairs = [np.unravel_index(place, shares.shape) for place in shares.ravel().argsort()[::-1][:3]]
-    taken = [f"{classes[i]}, called {classes[j]} ({counts[i, j]} of {faces[i]})" for i, j in pairs if shares[i, j]]
-    if taken:
-        yield f"Most often mistaken: {'; '.join(taken)}."
-    if "neutral" not in classes and set(classes) <= set(EMOTIONS):
-        yield "There is no neutral class: a calm face, too, is called one of these words."
-    if copies := metrics["test/copies"]:
-        yield (
-            f"{copies:,} of the {metrics['test/n']:,} test images are exact copies of training images; without them "
-            f"the accuracy is {per_cent(metrics.get('test_unseen/accuracy', np.nan))}."
-        )
-    if "test_crowd/accuracy" in metrics:
-        agreed, crowd = (per_cent(metrics[f"test_{part}/accuracy"]) for part in ("agreed", "crowd"))
-        yield (
-            f"On the {metrics['test_agreed/n']:,} test faces on which FER+'s ten annotators agree it reaches {agreed}, "
-            f"and {crowd} by their words instead of FER2013's."
-        )
 
 
 def main(words: Sequence[str] | None = None) -> None:

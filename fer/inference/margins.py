@@ -12,6 +12,7 @@ the box. With --weights, PublicTest is scored as it is and after each of its fac
 import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,9 +22,11 @@ from fer.errors import UserError
 from fer.inference.crops import cut, whole
 from fer.inference.detectors import make_detector
 from fer.inference.faces import Face
-from fer.inference.predictor import Predictor
 from fer.inference.recrop import ENLARGED, FRAME, SIDE, accuracy, detector_settings, find_faces, read_faces_of, recrop
 from fer.inference.schema import Crop, Haar, YuNet
+
+if TYPE_CHECKING:  # it is imported late: --help needs no torch
+    from fer.inference.predictor import Predictor
 
 
 def measure(faces: Iterable[Face]) -> np.ndarray:
@@ -35,7 +38,7 @@ def measure(faces: Iterable[Face]) -> np.ndarray:
 
 
 def score(
-    table: Table, faces: Sequence[Face | None], margin: float, shift: float, predictor: Predictor
+    table: Table, faces: Sequence[Face | None], margin: float, shift: float, predictor: "Predictor"
 ) -> Iterable[str]:
     """Yield a line for each way of cutting the found faces out: the accuracy of the net."""
     chosen = np.array([face is not None for face in faces])
@@ -61,6 +64,8 @@ def report(folder: Path, config: YuNet | Haar, n: int, weights: Path | None) -> 
     Raises:
         UserError: if files are missing or not as they should be, or no face is found.
     """
+    from fer.inference.predictor import Predictor
+
     predictor = Predictor.load(weights, "cpu") if weights else None
     table = read_faces_of(predictor, folder) if predictor else read_fer2013(folder, SIDE)
     detector = make_detector(config, print)

@@ -10,25 +10,25 @@ the margin and the shift of conf/infer.yaml. The model card takes the figures fr
 import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from omegaconf import OmegaConf
 
-from fer.data.benchmark import CONF
+from fer.benchmarks import CONF
 from fer.data.fer2013 import read_fer2013
 from fer.data.ferplus import read_ferplus
 from fer.data.table import Split, Table
 from fer.emotions import class_names
 from fer.errors import RunError, UserError
-from fer.evaluation.results import write_json
 from fer.inference.crops import cut, region, whole
 from fer.inference.detectors import Detector, make_detector
 from fer.inference.faces import Face
-from fer.inference.predictor import Predictor
 from fer.inference.schema import Crop, Haar, YuNet
-from fer.weights import digest
+
+if TYPE_CHECKING:  # it is imported late: --help needs no torch
+    from fer.inference.predictor import Predictor
 
 SIDE = 48  # pixels of FER2013's images
 ENLARGED = 4 * SIDE
@@ -78,12 +78,12 @@ def recrop(images: np.ndarray, faces: Sequence[Face], crop: Crop, size: int) -> 
     return np.stack([cut(framed(image), square, size) for image, square in zip(images, squares, strict=True)])
 
 
-def accuracy(predictor: Predictor, crops: np.ndarray, labels: np.ndarray) -> float:
+def accuracy(predictor: "Predictor", crops: np.ndarray, labels: np.ndarray) -> float:
     """Return the share of crops (N, S, S) that are called as their labels (N,) say."""
     return float((predictor.look(crops)[0].argmax(1) == labels).mean())
 
 
-def read_faces_of(predictor: Predictor, folder: Path) -> Table:
+def read_faces_of(predictor: "Predictor", folder: Path) -> Table:
     """Read the dataset that a weights file was trained on, at its own resolution.
 
     Raises:
@@ -104,6 +104,9 @@ def check(weights: Path, folder: Path, config: YuNet | Haar, split: Split) -> di
     Raises:
         UserError: if the weights or the data cannot be used, or no face is found.
     """
+    from fer.inference.predictor import Predictor
+    from fer.weights import digest
+
     predictor = Predictor.load(weights, "cpu")
     table = read_faces_of(predictor, folder).part(split)
     faces = find_faces(table.images, make_detector(config, print))
@@ -143,6 +146,8 @@ def main(words: Sequence[str] | None = None) -> None:
         for name, value in figures.items():
             print(f"{name:24}{value if not isinstance(value, float) else f'{100 * value:.1f} %'}")
         if asked.output:
+            from fer.evaluation.results import write_json
+
             write_json(asked.output, figures)
     except UserError as error:
         parser.error(str(error))

@@ -1,0 +1,243 @@
+"""What `fer.inference.benchmark` times, and the figures that it prints."""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer.benchmarks import CONF, machine, spread
+from fer.config import Command, check_jobs
+from fer.errors import UserError
+from fer.inference.clip_sink import ClipWriter
+from fer.inference.clip_source import Clip
+from fer.inference.crops import cut
+from fer.inference.detectors import make_detector
+from fer.inference.drawing import draw
+from fer.inference.faces import Frame
+from fer.inference.moving import looked_at
+from fer.inference.pipeline import Pipeline
+from fer.inference.predictor import Predictor
+from fer.inference.records import Records
+from fer.inference.run import make_style, one_thread_each
+from fer.inference.schema import InferConfig
+
+PEER = """
+import sys, time, cv2
+from fer.fer import FER
+clip, count = cv2.VideoCapture(sys.argv[1]), int(sys.argv[2])
+frames = [frame for frame in (clip.read()[1] for _ in range(count)) if frame is not None]
+detector = FER()
+for frame in frames[:5]:
+    detector.detect_emotions(frame)
+print("ready", flush=True)
+for _ in sys.stdin:
+    began = time.perf_counter()
+    for frame in frames:
+        detector.detect_emotions(frame)
+    print("seconds", time.perf_counter() - began, len(frames), flush=True)
+"""
+UNAVOIDABLE = "decode", "detect", "forward"
+CROWDS = 1, 4, 16  # faces in a frame
+
+
+class Work:
+    """All that a clip's first frames are timed with.
+
+    Args:
+        config: of `infer.py mode=video`.
+        frames: how many.
+    """
+
+    def __init__(self, config: InferConfig, frames: int) -> None:
+        one_thread_each()
+        self.config, self.count = config, frames
+        self.predictor = Predictor.load(config.weights, config.device)
+        self.detector = make_detector(config.detector, print)
+        self.style = make_style(config)
+
+    def pipeline(self) -> Pipeline:
+        """Return one that has seen nothing."""
+        return Pipeline(self.config, self.predictor, self.detector)
+
+    def frames(self) -> "islice[Frame]":
+        """Return the clip's frames, which are decoded as they are taken."""
+        return islice(Clip(Path(self.config.input)), self.count)
+
+    def whole(self, folder: Path) -> int:
+        """Do what `infer.py` does with the frames; return their number."""
+        pipeline = self.pipeline()
+        with ExitStack() as stack:
+            clip = stack.enter_context(Clip(Path(self.config.input)))
+            writer = stack.enter_context(ClipWriter(folder / "whole.mp4", clip.width, clip.height, clip))
+            records = stack.enter_context(Records(folder / "whole.jsonl", self.predictor.classes))
+            size = clip.width, clip.height
+            looked = stack.enter_context(looked_at(islice(clip, self.count), size, pipeline, self.style))
+            for frame, seen, image in looked:
+                records.frame(frame, seen)
+                writer.write(image, frame.time)
+        return writer.frames
+
+    def stages(self, folder: Path) -> dict[str, float]:
+        """Return each stage's milliseconds a frame, one stage after the other."""
+        predictor, classes, size = self.predictor, self.predictor.classes, self.predictor.input_size
+        pipeline, clip = self.pipeline(), Clip(Path(self.config.input))
+        spent: dict[str, float] = {}
+
+        def timed(name: str, step: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+            began = time.perf_counter()
+            made = [step(item) for item in items]
+            spent[name] = spent.get(name, 0.0) + (time.perf_counter() - began) / len(frames) * 1e3
+            return made
+
+        def crop(item: tuple[Frame, list[Any]]) -> np.ndarray:
+            crops = [cut(item[0].image, region, size) for region in pipeline.regions(item[0].image, item[1])]
+            return np.stack(crops) if crops else np.empty((0, size, size), np.uint8)
+
+        began = time.perf_counter()
+        frames = [frame for frame in self.frames() if frame.image is not None]
+        spent["decode"] = (time.perf_counter() - began) / len(frames) * 1e3
+        found = list(zip(frames, timed("detect", pipeline.find, frames), strict=True))
+        crops = timed("crop", crop, found)
+        timed("forward", predictor.look, crops)
+        seen = timed("all", lambda item: pipeline.look(*item), found)
+        spent["explain, track"] = max(spent.pop("all") - spent["crop"] - spent["forward"], 0.0)
+        drawn = timed(
+            "draw", lambda item: draw(item[0].image, item[1], classes, self.style), list(zip(frames, seen, strict=True))
+        )
+        began = time.perf_counter()
+        with ClipWriter(folder / "stage.mp4", clip.width, clip.height, clip) as writer:
+            for frame, image in zip(frames, drawn, strict=True):
+                writer.write(image, frame.time)
+        spent["encode"] = (time.perf_counter() - began) / len(frames) * 1e3
+        return spent
+
+    def crowd(self, faces: int, calls: int = 30) -> float:
+        """Return milliseconds a face for so many in a frame: classified and explained, crops ready."""
+        crops = np.random.default_rng(1).integers(0, 256, (faces, *[self.predictor.input_size] * 2), np.uint8)
+        times = []
+        for _ in range(calls):
+            began = time.perf_counter()
+            self.predictor.look(crops, self.config.explainer)
+            times.append(time.perf_counter() - began)
+        return float(np.median(times)) / faces * 1e3
+
+
+class Peer:
+    """The other program, in a process of its own that waits for its turns."""
+
+    def __init__(self, python: str, clip: Path, frames: int) -> None:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        command = [python, "-c", PEER, str(clip.resolve()), str(frames)]
+        # Not from the checkout: this package would be imported in the place of the peer.
+        try:
+            self.process = subprocess.Popen(command, text=True, cwd=tempfile.gettempdir(), **pipes)
+        except OSError as error:
+            raise UserError(f"--peer: expected a Python, but {python} cannot be started ({error.strerror})") from error
+        self._until("ready")
+
+    def turn(self) -> float:
+        """Return the seconds a frame."""
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        seconds, count = self._until("seconds")
+        return float(seconds) / int(count)
+
+    def _until(self, word: str) -> list[str]:
+        for line in self.process.stdout:  # the peer prints other lines, too
+            if line.startswith(word):
+                return line.split()[1:]
+        raise UserError(
+            "--peer: expected a Python with the package fer, but it stopped: try python -c 'import fer.fer'"
+        )
+
+    def end(self) -> None:
+        """Let it go."""
+        self.process.kill()
+        self.process.wait()
+
+
+def time_start(clip: str, words: Sequence[str], folder: Path, turns: int) -> np.ndarray:
+    """Return seconds, (turns, 2): for `import torch, cv2`, and from the command to its first frame's record."""
+    seconds = np.empty((turns + 1, 2))
+    for turn, row in enumerate(seconds):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import torch, cv2"], check=True)
+        row[0] = time.perf_counter() - began
+        output = folder / f"start{turn}.mp4"
+        records = output.with_name(f"{output.stem}.partial.jsonl")
+        command = [sys.executable, str(CONF.parent / "infer.py"), *given(clip, words), f"output={output}"]
+        began = time.perf_counter()
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None and not (records.exists() and records.stat().st_size):
+                time.sleep(0.002)
+            row[1] = time.perf_counter() - began
+            process.kill()
+    return seconds[1:]  # the first turn reads the libraries from disk
+
+
+def given(clip: str, words: Sequence[str]) -> list[str]:
+    """Return the command's words."""
+    return ["mode=video", f"input={clip}", *words]
+
+
+def time_turns(work: Work, peer: Peer | None, folder: Path, turns: int) -> np.ndarray:
+    """Return seconds a frame, (turns, 2): ours and the peer's (NaN without one)."""
+    seconds = np.full((turns + 1, 2), np.nan)
+    for row in seconds:
+        began = time.perf_counter()
+        frames = work.whole(folder)
+        row[0] = (time.perf_counter() - began) / frames
+        if peer:
+            row[1] = peer.turn()
+    return seconds[1:]
+
+
+def report_speed(seconds: np.ndarray, stages: dict[str, float]) -> None:
+    """Print the frames per second, and where the time goes."""
+    whole = np.median(seconds[:, 0]) * 1e3  # milliseconds a frame
+    print(f"\n{'frames a second':46}{1e3 / whole:6.1f}  decode, find, classify, explain, draw, encode")
+    if not np.isnan(seconds).any():
+        peer = 1 / np.median(seconds[:, 1])
+        print(f"{'the peer: find, classify':46}{peer:6.1f}  frames ready in memory")
+        print(f"{'ours over the peer':46}{spread(seconds[:, 1] / seconds[:, 0])}  at least 2.0")
+    print("\nmilliseconds a frame, one stage after the other: " + ", ".join(f"{k} {v:.1f}" for k, v in stages.items()))
+    least = sum(stages[name] for name in UNAVOIDABLE)
+    times = f"{whole / least:.2f} times {' + '.join(UNAVOIDABLE)} ({least:.1f})"
+    print(f"the whole, in which stages overlap: {whole:.1f}, {times}")
+
+
+def measure(asked: argparse.Namespace, folder: Path) -> None:
+    """Print each part as soon as it is known.
+
+    Raises:
+        UserError: with what is wrong with the words, the clip or the peer.
+    """
+    config = check_jobs(Command(CONF, "infer", given(asked.clip, asked.words)), InferConfig)[0].config
+    work = Work(config, asked.frames)
+    with ExitStack() as stack:
+        peer = Peer(asked.peer, Path(asked.clip), asked.frames) if asked.peer else None
+        if peer:
+            stack.callback(peer.end)
+        seconds = time_turns(work, peer, folder, asked.turns)
+    first = next(work.frames()).image
+    detector = type(work.detector).__name__
+    print(
+        f"{machine()}\n{Path(asked.clip).name}, {first.shape[1]}x{first.shape[0]}, {work.count} frames; {detector}, "
+        f"explainer {work.config.explainer}; {len(seconds)} turns"
+    )
+    report_speed(seconds, work.stages(folder))
+    costs = ", ".join(f"{faces}: {work.crowd(faces):.1f}" for faces in CROWDS)
+    print(f"\nmilliseconds a face, classified and explained, by faces in the frame: {costs}")
+    bare, ours = time_start(asked.clip, asked.words, folder, asked.turns).T
+    print(
+        f"\nfrom the command to its first frame: {np.median(ours):.1f} s, {spread(ours / bare).strip()} times "
+        f"import torch, cv2 ({np.median(bare):.1f} s); at most 2.5"
+    )
