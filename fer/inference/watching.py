@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fer.errors import UserError
+from fer.inference.area import framed
 from fer.inference.drawing import Style, draw
 from fer.inference.faces import Frame, Seen
 from fer.inference.live import Live
@@ -54,6 +55,7 @@ def watch(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
 
 
 def _drawn(image: np.ndarray, seen: list[Seen], pipeline: Pipeline, style: Style, fps: str | None) -> np.ndarray:
+    image = framed(pipeline.area, image)
     return draw(image, seen, pipeline.predictor.classes, replace(style, fps=fps))
 
 
