@@ -93,7 +93,7 @@ def test_a_whole_report(tmp_path, make):
     )
     assert "corrected by Holm for 2 comparisons" in said
     assert "nothing can be said over seeds" not in said
-    assert not list(tmp_path.rglob("*.partial"))
+    assert not [*tmp_path.rglob("*.partial"), *tmp_path.rglob("*.lock")]
 
 
 def test_the_numbers_of_the_summary(tmp_path, make, without_figures):

@@ -139,6 +139,7 @@ def test_a_search_finds_what_is_good_and_says_how_to_train_it(go, stub, tmp_path
     for name in ("history", "curves", "importance", "slices_0"):
         assert (tmp_path / f"search/figures/search_{name}.png").stat().st_size > 5000
         assert f"figures/search_{name}.png" in report
+    assert not list(tmp_path.rglob("*.lock"))
 
 
 def test_an_interrupted_search_goes_on_as_if_nothing_had_happened(go, stub, tmp_path):
@@ -280,6 +281,7 @@ def test_a_killed_search_is_joined_by_two_processes_and_ends_with_its_trials(tmp
     assert len(metrics) == found.count("COMPLETE")
     assert not any("test" in key for found in metrics for key in found)
     assert not list(tmp_path.glob("trial_*/predictions.csv"))
+    assert not list(tmp_path.rglob("*.lock"))
 
 
 @pytest.mark.slow

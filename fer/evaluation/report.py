@@ -11,10 +11,12 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from fer.errors import RunError, UserError
+from fer.locks import locked
 
 if TYPE_CHECKING:  # they are imported late: --help needs none of it
     from matplotlib.figure import Figure
@@ -38,21 +40,16 @@ def write_report(folders: list[Path], output: Path, baseline: str | None = None)
         UserError: if there are no runs, or no setting of that label.
         RunError: if a file cannot be written.
     """
-    from filelock import FileLock
-
     from fer.evaluation.reading import find_runs
 
-    found = find_runs(folders)
+    found, held = find_runs(folders), ExitStack()
     try:
         (output / "figures").mkdir(parents=True, exist_ok=True)
-        lock = FileLock(output / ".report.lock")  # jobs of a sweep that end together would mix their reports
-        lock.acquire()
+        held.enter_context(locked(output / ".report.lock"))  # jobs that end together would mix their reports
     except OSError as error:
         raise RunError(f"{output} cannot be written to ({error})") from error
-    try:
+    with held:
         return _write(found, _command(folders, output, baseline), output, baseline)
-    finally:
-        lock.release()
 
 
 def _write(found: list[Path], command: str, output: Path, baseline: str | None) -> Path:
