@@ -220,6 +220,10 @@ def test_the_report_is_made_again_by_the_command(go, stub, tmp_path, capsys):
     main([str(tmp_path / "search")])
     assert capsys.readouterr().out.endswith(f"{tmp_path / 'search' / 'report.md'}\n")
     assert "8 of 8 trials" in (tmp_path / "search/report.md").read_text()
+    with pytest.raises(SystemExit) as end:
+        main([str(tmp_path / "search"), "--format", "pdf"])
+    assert end.value.code == 2
+    assert "--format pdf: expected png" in capsys.readouterr().err
 
 
 JOURNALS = {
