@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from fer.atomic import atomic_file
 from fer.errors import RunError, UserError, is_full
+from fer.locks import let_go
 
 RESULTS = "metrics.json"  # written last: with it, a run is finished
 
@@ -84,10 +85,10 @@ def alone(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if lock.lock_counter == 1:
-            with suppress(OSError):  # Windows removes no open file, but filelock does there once it is closed
-                path.unlink()
-        lock.release()
+        if lock.lock_counter > 1:
+            lock.release()
+        else:
+            let_go(lock)
 
 
 def is_at_work(folder: Path) -> bool:

@@ -103,11 +103,11 @@ def test_turned_heatmap_lies_where_an_upright_one_does():
     assert np.abs(upright.astype(int) - turned).max() <= 6
 
 
-def tint(side: float, style: Style, heat: float = 1.0) -> int:
+def tint(side: float, style: Style, heat: float = 1.0, level: int = 128) -> int:
     """Return how much a heatmap that is everywhere as hot changes the gray in the middle of a face of that side."""
     box = (400 - side / 2, 400 - side / 2, side, side)
     face = seen(box, np.full((48, 48), heat, np.float32))
-    return int(np.abs(draw(picture(800, 800), [face], CLASSES, style)[400, 400].astype(int) - 128).max())
+    return int(np.abs(draw(picture(800, 800, level), [face], CLASSES, style)[400, 400].astype(int) - level).max())
 
 
 def test_heatmap_is_as_opaque_as_hot_and_where_it_is_cold_one_sees_the_face():
@@ -126,6 +126,16 @@ def test_heatmaps_of_small_faces_are_faint_or_left_out_unless_they_are_asked_for
     assert growing[0] < growing[-1] / 5
     for side in (20, 48, 64, 120, 300):
         assert tint(side, Style(bars=False, faint=False)) == pytest.approx(growing[-1], abs=2)
+
+
+def test_a_dark_face_is_seen_under_its_heatmap():
+    style = Style(bars=False, colormap="viridis")  # the hottest is bright
+    bright, dark, darker, black = (tint(300, style, level=level) for level in (64, 30, 10, 0))
+    assert bright > 80
+    assert dark < 0.7 * bright
+    assert darker < 0.3 * bright
+    assert black == 0
+    assert tint(300, replace(style, faint=False), level=10) > 80
 
 
 @pytest.mark.parametrize(

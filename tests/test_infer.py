@@ -103,9 +103,19 @@ def test_the_mode_follows_from_the_input(tmp_path, monkeypatch):
     (tmp_path / "clip").write_bytes(b"no picture")
     kinds = {
         "webcam": (None, "0", "17", "/dev/video0", "rtsp://a/b.mp4", "http://a/c.jpg"),
-        "image": ("photos", "photo", "a.gif", "gone.JPG", "photos/*", "photos/*.png", "photos/*.jp*", "gone"),
-        "video": ("a.mp4", "clip", "~/a.mov", "clips/*.mp4"),
+        "image": ("photos", "photo", "a.gif", "gone.JPG", "photos/*", "photos/*.png", "photos/*.jp*", "gone", "both"),
+        "video": ("a.mp4", "clip", "~/a.mov", "clips/*.mp4", "clips", "clips/*", "clips/**/*.m*", "both/a.*"),
     }
+    for name in (
+        "clips/a.MP4",
+        "clips/more/b.mov",
+        "clips/notes.txt",
+        "both/a.mp4",
+        "both/z/b.jpg",
+        "clips/.hidden.jpg",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
     assert {name: [mode_of(input) for input in inputs] for name, inputs in kinds.items()} == {
         name: [name] * len(inputs) for name, inputs in kinds.items()
     }
@@ -119,6 +129,20 @@ def test_a_word_that_is_a_file_is_the_input_and_tells_the_mode(run, tmp_path):
     assert run("a clip.mp4", "output=c.mp4", HAAR).code == 0
     assert len(records(tmp_path / "c.jsonl")) == 2
     assert run("mode=crop", "my photo, a=b (1).jpg", "output=faces").code == 0
+
+
+def test_a_folder_of_clips_needs_no_mode(run, tmp_path):
+    (tmp_path / "clips").mkdir()
+    write_clip(tmp_path / "clips/a.mp4", 2, picture=scene)
+    (tmp_path / "clips/notes.txt").touch()
+    result = run("clips", "output=drawn", HAAR)
+    assert result.code == 0, result.err
+    assert len(records(tmp_path / "drawn/a.jsonl")) == 2
+    write_scene(tmp_path / "clips/b.png")
+    result = run("clips", "output=drawn", HAAR)
+    assert result.code == 0, result.err
+    assert "1 photo, 2 faces" in result.out
+    assert "for the clips: mode=video" in result.out
 
 
 @pytest.mark.parametrize(
@@ -150,7 +174,7 @@ def test_what_is_no_photo_in_a_folder_is_named(run, tmp_path):
         (tmp_path / "mixed" / name).touch()
     result = run("mixed", "output=out", "detector=none")
     assert result.code == 0
-    assert "left out: 2 other files (1 .mp4, 1 .txt)\n" in result.out
+    assert "left out: 2 other files (1 .mp4, 1 .txt); for the clips: mode=video\n" in result.out
 
 
 def test_without_an_output_results_go_to_a_folder_that_is_named(run, tmp_path):
@@ -286,6 +310,42 @@ def test_heatmap_of_a_small_face_is_drawn_if_asked_for(run, tmp_path):
         shown[words] = cv2.imread(str(tmp_path / "out.png"))[:48, :48]
     assert np.ptp(shown["auto"].astype(int), axis=2).max() == 0  # gray as it was
     assert np.ptp(shown["true"].astype(int), axis=2).max() > 30
+
+
+@pytest.mark.parametrize("source", ["photo", "clip", "stream"])
+def test_faces_are_searched_in_a_part_of_the_picture(run, server, tmp_path, source):
+    write_scene(tmp_path / "photo.png")
+    write_clip(tmp_path / "clip.mp4", 5, picture=scene)
+    server.file = (tmp_path / "clip.mp4").read_bytes()
+    words = {"photo": ["photo.png"], "clip": ["clip.mp4"], "stream": ["mode=video", f"http://{server.place}/clip.mp4"]}
+    output = "output=b.png" if source == "photo" else "output=b.mp4"
+    result = run(*words[source], output, HAAR, "detector.area=[0.5,0.2,0.5,0.8]")
+    assert result.code == 0, result.err
+    left, top, side = PLACES[1]
+    for record in records(tmp_path / "b.jsonl"):
+        [face] = record["faces"]
+        x, y, width, height = face["box"]
+        assert (x + width / 2, y + height / 2) == pytest.approx((left + side / 2, top + side / 2), abs=0.15 * side)
+
+
+@pytest.mark.parametrize(
+    ("area", "sentence"),
+    [
+        (
+            "[1440,0,480,270]",
+            "detector.area: expected shares of the picture's width and height, at most 1, but got 1440",
+        ),
+        ("[0.6,0,0.5,1]", "left + width and top + height at most 1, but got [0.6, 0.0, 0.5, 1.0]"),
+        ("[0,0,0,1]", "left + width and top + height at most 1, but got [0.0, 0.0, 0.0, 1.0]"),
+        ("[-0.1,0,1,1]", "detector.area.0: expected at least 0, but got -0.1"),
+        ("[0,0,1]", "detector.area: expected a list of at least 4"),
+    ],
+)
+def test_a_part_that_cannot_be_is_told(run, tmp_path, area, sentence):
+    write_scene(tmp_path / "a.png")
+    result = run("a.png", HAAR, f"detector.area={area}")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert sentence in result.err
 
 
 def test_records_can_be_a_table(run, tmp_path):

@@ -93,7 +93,18 @@ def test_a_whole_report(tmp_path, make):
     )
     assert "corrected by Holm for 2 comparisons" in said
     assert "nothing can be said over seeds" not in said
-    assert not list(tmp_path.rglob("*.partial"))
+    assert not [*tmp_path.rglob("*.partial"), *tmp_path.rglob("*.lock")]
+
+
+@pytest.mark.parametrize(("kind", "begins"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_figures_can_be_drawn_for_print(tmp_path, make, kind, begins):
+    sweep(tmp_path, {"none": 0.6, "mid": 0.8}, seeds=(1, 2, 3), spread=0.01)
+    code, text, _, err = make(tmp_path, "--output", tmp_path / "print", "--format", kind)
+    assert (code, err) == (0, "")
+    pictures = re.findall(r"!\[[^]]+\]\((.+)\)", text)
+    assert len(pictures) == 5
+    assert all((tmp_path / "print" / picture).read_bytes().startswith(begins) for picture in pictures)
+    assert f"--format {kind}" in text
 
 
 def test_the_numbers_of_the_summary(tmp_path, make, without_figures):

@@ -139,6 +139,7 @@ def test_a_search_finds_what_is_good_and_says_how_to_train_it(go, stub, tmp_path
     for name in ("history", "curves", "importance", "slices_0"):
         assert (tmp_path / f"search/figures/search_{name}.png").stat().st_size > 5000
         assert f"figures/search_{name}.png" in report
+    assert not list(tmp_path.rglob("*.lock"))
 
 
 def test_an_interrupted_search_goes_on_as_if_nothing_had_happened(go, stub, tmp_path):
@@ -219,6 +220,10 @@ def test_the_report_is_made_again_by_the_command(go, stub, tmp_path, capsys):
     main([str(tmp_path / "search")])
     assert capsys.readouterr().out.endswith(f"{tmp_path / 'search' / 'report.md'}\n")
     assert "8 of 8 trials" in (tmp_path / "search/report.md").read_text()
+    with pytest.raises(SystemExit) as end:
+        main([str(tmp_path / "search"), "--format", "pdf"])
+    assert end.value.code == 2
+    assert "--format pdf: expected png" in capsys.readouterr().err
 
 
 JOURNALS = {
@@ -280,6 +285,7 @@ def test_a_killed_search_is_joined_by_two_processes_and_ends_with_its_trials(tmp
     assert len(metrics) == found.count("COMPLETE")
     assert not any("test" in key for found in metrics for key in found)
     assert not list(tmp_path.glob("trial_*/predictions.csv"))
+    assert not list(tmp_path.rglob("*.lock"))
 
 
 @pytest.mark.slow

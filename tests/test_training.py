@@ -446,10 +446,13 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_good_weights(words, tm
     (tmp_path / "metrics.json").unlink()
     diverging = ("trainer.max_epochs=9", "optimizer.lr=1e30", "gradient_clip=0", "scheduler.warmup=0.9")
     diverging = diverging[:3] if "scheduler=plateau" in words else diverging
-    with pytest.raises(RunError, match="no longer finite in epoch"):
+    with pytest.raises(RunError, match="no longer finite in epoch") as error:
         run(configure(*words, *diverging), tmp_path / "bad")
     assert not (tmp_path / "bad" / "metrics.json").exists()
-    for path in (tmp_path / "bad").glob("checkpoints/*.ckpt"):
+    kept = list((tmp_path / "bad").glob("checkpoints/*.ckpt"))
+    assert ("last.ckpt and best.ckpt are of the last good epoch" in str(error.value)) is (len(kept) == 2)
+    assert ("no epoch had ended before" in str(error.value)) is (not kept)
+    for path in kept:
         state = torch.load(path, weights_only=True)["state_dict"]
         assert all(torch.isfinite(tensor).all() for tensor in state.values())
 
@@ -480,7 +483,7 @@ def spoil_evaluation(monkeypatch, split):
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (spoil_validation, "the loss is no longer finite in epoch 1"),
+        (spoil_validation, "the loss is no longer finite in epoch 1; no epoch had ended before"),
         (
             partial(spoil_evaluation, split="val"),
             "the best epoch: expected finite outputs, but those for val are not; lower optimizer.lr",

@@ -62,9 +62,9 @@ class Running:
 
         wait(alive_and_true)
 
-    def press(self, key: str) -> None:
-        """Press a key; before the next one, wait for what it does: of two at once, OpenCV's windows tell one."""
-        self.display.xdotool("key", key)
+    def press(self, *keys: str) -> None:
+        """Press keys, one after the other."""
+        self.display.xdotool("key", *keys)
 
     def shown(self) -> np.ndarray:
         """Return the picture in the window, in the size of a scene."""
@@ -173,6 +173,20 @@ def test_keys_do_what_they_say(start, server, display, tmp_path):
 
 @pytest.mark.slow
 @needs_display
+def test_no_key_is_lost_while_a_picture_is_made(start, display):
+    with start(display, "mode=webcam", "detector=haar") as command:
+        display.focus("fer")
+        command.until(lambda: colour(command.shown()) > 20)  # the heatmap
+        for colourful in (False, True) * 3:
+            command.press("g", "b")  # 12 ms apart, of a picture's 100 or so
+            command.until(lambda colourful=colourful: (colour(command.shown()) > 20) is colourful)
+        assert changed(command.shown()[BELOW], scene()[BELOW]) > 0.5  # the bars, after an even number
+        command.press("q")
+        command.ends(0)
+
+
+@pytest.mark.slow
+@needs_display
 def test_key_starts_and_stops_recordings(start, display, tmp_path):
     with start(display, "mode=webcam", "detector=haar") as command:
         display.focus("fer")
@@ -202,6 +216,7 @@ def test_an_outage_is_told_in_the_window_until_the_next_picture(capsys):
     screen.tell(sentence := "camera 0: it stopped; trying again for 30 s")
     assert (capsys.readouterr().out, told) == (f"{sentence}\n", [(sentence, np.inf)])
     window.message = sentence
+    screen.shown -= 1
     assert screen.again()
     assert len(told) == 1
     assert screen.show(lambda fps: np.zeros((4, 4, 3), np.uint8))

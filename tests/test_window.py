@@ -110,6 +110,20 @@ def test_keys_pressed_between_two_frames_are_all_obeyed(screen, tmp_path):
         assert window.show(IMAGE) == View(heatmap=False, bars=False, quit=True)
 
 
+def test_keys_pressed_while_a_picture_is_made_are_obeyed_with_it(screen, tmp_path):
+    with Window("test", tmp_path, View()) as window:
+        window.show(IMAGE)
+        screen.keys = [ord("g"), -1, -1, ord("b"), -1, ord("m"), -1]
+        assert window.meanwhile(lambda: wait(lambda: not screen.keys) or 7) == 7
+        assert window.view == View()
+        assert window.show(IMAGE) == View(heatmap=False, bars=False, mirror=True)
+
+
+def test_what_fails_while_the_window_listens_is_raised(screen, tmp_path):
+    with Window("test", tmp_path, View()) as window, pytest.raises(ZeroDivisionError):
+        window.meanwhile(lambda: 1 // 0)
+
+
 def test_closing_the_window_quits(screen, tmp_path, monkeypatch):
     for closed in (lambda *_: 0.0, lambda *_: -1.0, raising):
         monkeypatch.setattr(cv2, "getWindowProperty", closed)

@@ -1,8 +1,8 @@
 """The report of a sweep: which setting is best, and whether that is more than luck.
 
-    python -m fer.evaluation.report DIR... [--output DIR] [--baseline "augmentation=none"]
+    python -m fer.evaluation.report DIR... [--output DIR] [--baseline "augmentation=none"] [--format pdf]
 
-DIR is a run's folder, a sweep's, or any folder above runs. Writes report.md, summary.csv and figures/*.png. Runs that
+DIR is a run's folder, a sweep's, or any folder above runs. Writes report.md, summary.csv and figures/. Runs that
 failed, are not finished or are damaged are listed, and spoil nothing.
 """
 
@@ -11,10 +11,12 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from fer.errors import RunError, UserError
+from fer.locks import locked
 
 if TYPE_CHECKING:  # they are imported late: --help needs none of it
     from matplotlib.figure import Figure
@@ -22,14 +24,17 @@ if TYPE_CHECKING:  # they are imported late: --help needs none of it
     from fer.evaluation.ranking import Ranking
     from fer.evaluation.study import Study
 
+FORMATS = ("png", "svg", "pdf")  # of the figures; the first is that of a sweep's own report
 
-def write_report(folders: list[Path], output: Path, baseline: str | None = None) -> Path:
+
+def write_report(folders: list[Path], output: Path, baseline: str | None = None, kind: str = FORMATS[0]) -> Path:
     """Report on all runs at or below some folders; each file is replaced when its successor is whole.
 
     Args:
         folders: where runs are searched for.
         output: takes report.md, summary.csv and figures.
         baseline: label of the setting with which the others are compared; the first that was typed if left out.
+        kind: of the figures, one of `FORMATS`.
 
     Returns:
         The path of report.md.
@@ -38,31 +43,26 @@ def write_report(folders: list[Path], output: Path, baseline: str | None = None)
         UserError: if there are no runs, or no setting of that label.
         RunError: if a file cannot be written.
     """
-    from filelock import FileLock
-
     from fer.evaluation.reading import find_runs
 
-    found = find_runs(folders)
+    found, held = find_runs(folders), ExitStack()
     try:
         (output / "figures").mkdir(parents=True, exist_ok=True)
-        lock = FileLock(output / ".report.lock")  # jobs of a sweep that end together would mix their reports
-        lock.acquire()
+        held.enter_context(locked(output / ".report.lock"))  # jobs that end together would mix their reports
     except OSError as error:
         raise RunError(f"{output} cannot be written to ({error})") from error
-    try:
-        return _write(found, _command(folders, output, baseline), output, baseline)
-    finally:
-        lock.release()
+    with held:
+        return _write(found, _command(folders, output, baseline, kind), output, baseline, kind)
 
 
-def _write(found: list[Path], command: str, output: Path, baseline: str | None) -> Path:
+def _write(found: list[Path], command: str, output: Path, baseline: str | None, kind: str) -> Path:
     from fer.evaluation.files import whole_file
     from fer.evaluation.study import read_study
     from fer.evaluation.summary import write_summary
 
     study = read_study(found)
     rankings = _rank(study, baseline)
-    lines = list(_lines(study, rankings, output, command))
+    lines = list(_lines(study, rankings, output, command, kind))
     write_summary(output / "summary.csv", rankings)
     report = output / "report.md"
     with whole_file(report) as file:
@@ -85,7 +85,7 @@ def _rank(study: "Study", baseline: str | None) -> list["Ranking"]:
     return [rank(task, own) for task, own in zip(study.tasks, chosen, strict=True)]
 
 
-def _lines(study: "Study", rankings: list["Ranking"], output: Path, command: str) -> Iterator[str]:
+def _lines(study: "Study", rankings: list["Ranking"], output: Path, command: str, kind: str) -> Iterator[str]:
     """Yield the report's lines, and write its figures on the way."""
     from fer.evaluation import study_text as text
 
@@ -95,7 +95,7 @@ def _lines(study: "Study", rankings: list["Ranking"], output: Path, command: str
     yield from text.conclusions(study, rankings)
     for place, ranking in enumerate(rankings):
         yield f"## {text.plain(ranking.task.title)}\n"
-        yield from _sections(ranking, output, f"_{place + 1}" if place else "")
+        yield from _sections(ranking, output, f"_{place + 1}.{kind}" if place else f".{kind}")
     yield "## All runs\n"
     names = {id(run): os.path.relpath(run.folder, output) for run in study.runs}
     yield from text.all_runs(study, rankings, names)
@@ -108,7 +108,7 @@ def _sections(ranking: "Ranking", output: Path, suffix: str) -> Iterator[str]:
     from fer.evaluation import study_text as text
 
     def figure(name: str, drawn: "Figure", about: str) -> str:
-        path = Path("figures") / f"study_{name}{suffix}.png"
+        path = Path("figures") / f"study_{name}{suffix}"
         _write_figure(drawn, output / path)
         return f"![{about}]({path.as_posix()})\n"
 
@@ -141,13 +141,14 @@ def _write_figure(figure: "Figure", path: Path) -> None:
     from fer.evaluation.files import whole_file
 
     with whole_file(path, "wb") as file:
-        figure.savefig(file, format="png")
+        figure.savefig(file, format=path.suffix[1:])
 
 
-def _command(folders: list[Path], output: Path, baseline: str | None) -> str:
+def _command(folders: list[Path], output: Path, baseline: str | None, kind: str) -> str:
     words = ["python", "-m", "fer.evaluation.report", *map(str, folders)]
     words += ["--output", str(output)] if [output] != folders else []
     words += ["--baseline", baseline] if baseline else []
+    words += ["--format", kind] if kind != FORMATS[0] else []
     return shlex.join(words)
 
 
@@ -166,23 +167,26 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("folders", metavar="DIR", nargs="+", type=Path, help="run, sweep, or any folder above runs")
     parser.add_argument("--output", type=Path, help="folder of the report; DIR if there is one only")
     parser.add_argument("--baseline", metavar="LABEL", help="setting that the others are compared with; else the first")
+    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="of the figures; svg and pdf for print")
     try:
         asked = parser.parse_args(words)
         if asked.output is None and len(asked.folders) > 1:
             raise UserError("several DIR: expected --output, a folder for the report")
-        print(_report(asked.folders, asked.output, asked.baseline))
+        print(_report(asked.folders, asked.output, asked.baseline, asked.format))
     except UserError as error:
         sys.exit(_say(f"error: {error}", 2))
     except RunError as error:
         sys.exit(_say(f"failed: {error}", 1))
 
 
-def _report(folders: list[Path], output: Path | None, baseline: str | None) -> Path:
+def _report(folders: list[Path], output: Path | None, baseline: str | None, kind: str) -> Path:
     if len(folders) == 1 and (folders[0] / "study.journal").exists():
         from fer.evaluation.search_report import write_search_report
 
+        if kind != FORMATS[0]:
+            raise UserError(f"--format {kind}: expected {FORMATS[0]}, as the figures of a search are Optuna's")
         return write_search_report(folders[0])
-    return write_report(folders, output or folders[0], baseline)
+    return write_report(folders, output or folders[0], baseline, kind)
 
 
 def _say(sentence: str, code: int) -> int:

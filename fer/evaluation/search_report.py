@@ -13,6 +13,7 @@ import yaml
 from fer.errors import RunError, UserError, printable
 from fer.evaluation.files import whole_file
 from fer.evaluation.markdown import code, plain, table
+from fer.locks import locked
 
 if TYPE_CHECKING:
     import optuna
@@ -88,12 +89,10 @@ def write_search_report(folder: Path) -> Path:
     Raises:
         RunError: if a file cannot be written.
     """
-    from filelock import FileLock
-
     study = open_study(folder / JOURNAL)
     try:
         (folder / "figures").mkdir(exist_ok=True)
-        with FileLock(folder / ".report.lock"):
+        with locked(folder / ".report.lock"):
             trials = _ranked(study)
             figures = list(_figures(study, _config(folder)["monitor"], folder / "figures"))
             _write_summary(folder / "summary.csv", trials)

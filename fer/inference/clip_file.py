@@ -21,9 +21,6 @@ REFUSED = (  # but by a sentence of their own: sounds, pictures and text
     "bmp_pipe,tiff_pipe,gif_pipe,jpegxl_pipe,j2k_pipe,psd_pipe,ppm_pipe,pgm_pipe,tty"
 )
 FIRST = 100  # frames whose times tell the rate
-# Names of clips in a folder; .webp and .png are not, as they may be photos.
-SUFFIXES = {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".ogv", ".avi", ".wmv", ".asf", ".flv", ".mxf"}
-SUFFIXES |= {".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts", ".gif", ".apng"}
 LOCAL = {"format_whitelist": f"{VIDEO},{REFUSED}", "protocol_whitelist": "file", "pattern_type": "none"}  # no a%d.jpg
 
 

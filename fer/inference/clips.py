@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer.errors import UserError, reason
-from fer.inference.clip_file import SUFFIXES
+from fer.inference.kinds import CLIPS
 from fer.inference.photos import crop_names, list_files, root_of
 from fer.inference.timeline import Timeline, clock
 
@@ -32,13 +32,13 @@ def list_clips(source: str) -> list[tuple[Path, Path]]:
         UserError: if there is none.
     """
     try:
-        paths, root = list_files(source, SUFFIXES)[0], root_of(source)
+        paths, root = list_files(source, CLIPS)[0], root_of(source)
     except OSError as error:
         raise UserError(f"input={source}: expected a place that can be read, but {reason(error)}") from None
     if not paths:
         what = "the folder holds no clip" if Path(source).expanduser().is_dir() else "there is no clip of that name"
         raise UserError(
-            f"input={source}: expected a clip ({', '.join(sorted(SUFFIXES))}), a folder of clips or a pattern such as "
+            f"input={source}: expected a clip ({', '.join(sorted(CLIPS))}), a folder of clips or a pattern such as "
             f"clips/*.mp4, but {what}: check the name; for photos use mode=image"
         )
     taken: set[str] = set()

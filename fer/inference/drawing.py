@@ -25,6 +25,7 @@ COLORMAPS = {
 
 
 SMALL, LARGE = 64, 224  # sides of a face, in pixels, up to which a heatmap is not drawn, and from which in full
+BRIGHT = 64  # mean level of a face from which on a heatmap is drawn in full: on a darker one it would be all one sees
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Style:
 
     Attributes:
         heatmap: draw the explanations.
-        faint: draw them the fainter the smaller the face is, and none on a small one, of which nothing would be seen.
+        faint: draw them the fainter the smaller or darker the face is, and none on a small one, of which nothing would
+            be seen.
         bars: draw each face's probabilities, where there is room.
         labels: write each face's answer, where there is room.
         alpha: opacity of a heatmap where it is hottest, in [0, 1].
@@ -68,7 +70,7 @@ def draw(image: np.ndarray, seen: Sequence[Seen], classes: Sequence[str], style:
     """
     canvas = image.copy()
     for one in seen:
-        if style.heatmap and one.heatmap is not None and (alpha := _opacity(one, style)):
+        if style.heatmap and one.heatmap is not None and (alpha := _opacity(one, image, style)):
             stamp = stamps.heat(one.heatmap, alpha, COLORMAPS[style.colormap])
             stamps.stretch(canvas, stamp, matrix(one.region, len(one.heatmap)))
     if style.mirror:
@@ -89,10 +91,15 @@ def draw(image: np.ndarray, seen: Sequence[Seen], classes: Sequence[str], style:
     return canvas
 
 
-def _opacity(one: Seen, style: Style) -> float:
+def _opacity(one: Seen, image: np.ndarray, style: Style) -> float:
     """Return the opacity of a face's heatmap where it is hottest."""
-    share = (one.region.side - SMALL) / (LARGE - SMALL) if style.faint else 1.0
-    return style.alpha * min(max(share, 0.0), 1.0)
+    if not style.faint:
+        return style.alpha
+    share = min(max((one.region.side - SMALL) / (LARGE - SMALL), 0.0), 1.0)
+    x, y, width, height = _pixels(one, image, mirror=False)
+    face = image[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
+    level = sum(cv2.mean(face)[:3]) / 3 if face.size else 0.0
+    return style.alpha * share * min(level / BRIGHT, 1.0)
 
 
 def _with_strip(image: np.ndarray, seen: Sequence[Seen], classes: Sequence[str], style: Style) -> np.ndarray:

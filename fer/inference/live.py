@@ -30,7 +30,7 @@ class Live:
         source: a camera's number or device, or an address.
         drop_stale: keep only the latest frame.
         say: is told, in the reading thread, a sentence when the source stops and one when it is given up.
-        idle: called about every 50 ms while there is no frame; it may call `close`, which ends the frames.
+        idle: called about every 10 ms while there is no frame; it may call `close`, which ends the frames.
         timeout: seconds in which a stream has to open, and then to send.
         patience: seconds for which a source that stopped is tried again.
         wait: seconds before the first attempt; each further wait is twice as long.
@@ -115,7 +115,7 @@ class Live:
     def _take(self) -> tuple[int, float, Raw] | None:
         while not self._closed.is_set():
             try:
-                return self._queue.get(timeout=0.05)
+                return self._queue.get(timeout=0.01)
             except queue.Empty:
                 self.idle()
         return None

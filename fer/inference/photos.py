@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,7 +75,7 @@ def list_files(input: str, suffixes: Collection[str]) -> tuple[list[Path], list[
         OSError: if a folder cannot be read.
     """
     path = _expanded(input)
-    found = sorted(_files(path) if path.is_dir() else _matching(path))
+    found = sorted(each_file(input))
     named = path.suffix and not path.is_dir() and not set(path.suffix) & set("*?[")
     chosen = [file for file in found if named or file.suffix.lower() in suffixes]
     return chosen, sorted({*found} - {*chosen})
@@ -91,15 +91,23 @@ def _expanded(input: str) -> Path:
     return Path(os.path.expanduser(input))  # noqa: PTH111 (pathlib's fails for ~nobody)
 
 
-def _files(folder: Path) -> list[Path]:
+def each_file(input: str) -> Iterator[Path]:
+    """Yield the files below a folder, or that a glob means, in any order, without hidden ones and clutter.
+
+    Raises:
+        OSError: if a folder cannot be read.
+    """
+    path = _expanded(input)
+    yield from _below(path) if path.is_dir() else _matching(path)
+
+
+def _below(folder: Path) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         raise error
 
-    found = []
     for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not is_clutter(name)]
-        found += [Path(place, name) for name in names if not is_clutter(name)]
-    return found
+        yield from (Path(place, name) for name in names if not is_clutter(name))
 
 
 def _matching(path: Path) -> list[Path]:

@@ -1,9 +1,11 @@
 """From one picture to what is seen in it: find, cut, classify and explain all faces at once, and follow them."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
+from fer.inference.area import search_in
 from fer.inference.crops import cut, region, whole
 from fer.inference.detectors import Detector
 from fer.inference.faces import NOT_SURE, Face, Frame, Region, Seen
@@ -25,20 +27,26 @@ class Pipeline:
         detector: finds the faces.
 
     Attributes:
+        area: the part of each picture in which faces are searched; None is all of it.
         smoother: knows how much the answers of a clip flicker.
         heatmaps: whether faces are explained; may change from frame to frame.
     """
 
     def __init__(self, config: InferConfig, predictor: Predictor, detector: Detector) -> None:
         self.config, self.predictor, self.detector = config, predictor, detector
-        self.follower = Follower(detector.find, getattr(config.detector, "every", 1))
+        self.area = getattr(config.detector, "area", None)
+        self.follower = Follower(partial(search_in, self.area, detector.find), getattr(config.detector, "every", 1))
         self.tracker, self.smoother = Tracker(), Smoother(config.smoothing)
         self.heatmaps = True
 
     def photo(self, image: np.ndarray) -> list[Seen]:
         """Return what is seen in a picture (H, W, 3) that has no neighbours in time."""
-        faces = search(self.detector, image)
+        faces = self.search(image)
         return self._look(image, faces, [None] * len(faces))
+
+    def search(self, image: np.ndarray) -> list[Face]:
+        """Return the faces of a picture (H, W, 3) that has no neighbours in time."""
+        return search_in(self.area, partial(search, self.detector), image)
 
     def find(self, frame: Frame) -> list[Face]:
         """Return the faces of the next frame of a clip; none in one that could not be decoded."""

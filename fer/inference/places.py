@@ -4,12 +4,13 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from fer.errors import UserError, reason, unwritable
 from fer.inference.schema import InferConfig
+from fer.locks import let_go
 
 
 def new_folder(mode: str) -> Path:
@@ -78,7 +79,7 @@ def claimed(path: Path) -> Iterator[None]:
 
     folder, stem = (path, "") if path.is_dir() else (path.parent, path.stem)
     code = hashlib.sha256(os.fsencode(stem)).hexdigest()[:16]  # the stem may be too long for one more suffix
-    lock = FileLock(file := folder / f".fer-{code}.lock", mode=0o666)  # a killed user's is in nobody's way
+    lock = FileLock(folder / f".fer-{code}.lock", mode=0o666)  # a killed user's is in nobody's way
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -92,6 +93,4 @@ def claimed(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # some systems remove no open file: there the lock removes it
-            file.unlink()
-        lock.release()
+        let_go(lock)

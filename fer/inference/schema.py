@@ -2,13 +2,31 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, Strict, model_validator
 
 from fer.inference.kinds import mode_of
 from fer.schema import KIND, NotNegative, Place, Section, ShippedPlace
 
 Pixels = Annotated[int, Field(gt=0, le=100_000)]  # no picture that can be opened is wider
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _inside(area: tuple[float, ...]) -> tuple[float, ...]:
+    left, top, width, height = area
+    if max(area) > 1:
+        raise ValueError(
+            "expected shares of the picture's width and height, at most 1, but got "
+            f"{max(area):g}: divide pixels by them"
+        )
+    if min(width, height) == 0 or max(left + width, top + height) > 1 + 1e-6:  # 0.9 + 0.1 may be a little more than 1
+        raise ValueError(
+            "expected left, top, width and height of a part of the picture, left + width and top + height at most 1, "
+            f"but got {list(area)}"
+        )
+    return area
+
+
+Area = Annotated[tuple[NotNegative, ...], Strict(False), Field(min_length=4, max_length=4), AfterValidator(_inside)]
 
 
 class YuNet(Section):
@@ -20,6 +38,7 @@ class YuNet(Section):
     min_size: Pixels
     width: Annotated[Pixels, Field(ge=32)]
     every: Annotated[int, Field(gt=0, le=10_000)]
+    area: Area | None
 
 
 class Haar(Section):
@@ -29,6 +48,7 @@ class Haar(Section):
     min_size: Pixels
     width: Annotated[Pixels, Field(ge=32)]
     every: Annotated[int, Field(gt=0, le=10_000)]
+    area: Area | None
 
 
 class NoDetector(Section):

@@ -13,13 +13,13 @@ from fer.inference.checks import not_empty
 from fer.inference.crops import cut
 from fer.inference.drawing import Style, draw
 from fer.inference.faces import Face
+from fer.inference.kinds import CLIPS
 from fer.inference.photos import NAMED, crop_names, find_photos, other_files, picture_names, root_of, save_photo
 from fer.inference.pipeline import Pipeline
 from fer.inference.places import claimed, make_folder, new_folder, output_file, records_of
 from fer.inference.progress import progress
 from fer.inference.records import Records
 from fer.inference.schema import InferConfig
-from fer.inference.searching import search
 
 SMALL = 256  # pixels: squares of less are often faces that somebody has cut out
 SQUARE = 1.25  # the longer side over the shorter one, at most
@@ -74,7 +74,7 @@ def cut_faces(config: InferConfig, pipeline: Pipeline) -> None:
         if problem := not_empty(folder):  # by now: another process may have begun with the same words
             raise UserError(problem)
         for photo, image in photos:
-            found = search(pipeline.detector, image)
+            found = pipeline.search(image)
             regions = pipeline.regions(image, found)
             for region, name in zip(regions, crop_names(photo, photos.root, len(regions), taken), strict=True):
                 make_folder((folder / name).parent)
@@ -135,7 +135,8 @@ class Photos:
         if self.skipped:
             print(f"skipped {len(self.skipped)}:", *self.skipped[:10], sep="\n  ")
         if self.others:
-            print(f"left out: {other_files(self.others)}")
+            clips = any(path.suffix.lower() in CLIPS for path in self.others)
+            print(f"left out: {other_files(self.others)}{'; for the clips: mode=video' * clips}")
         if self.empty:
             print(f"no face found in {len(self.empty)}: {_some(self.empty)}")
         if 2 * self.small > len(self.empty):

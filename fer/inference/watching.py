@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fer.errors import UserError
+from fer.inference.area import framed
 from fer.inference.drawing import Style, draw
 from fer.inference.faces import Frame, Seen
 from fer.inference.live import Live
@@ -22,6 +23,7 @@ from fer.inference.schema import InferConfig
 from fer.inference.window import View, Window, why_no_window
 
 LATE = 1.0  # seconds without a new picture after which one sees that there are none
+AGAIN = 0.05  # seconds after which a picture is shown once more, while no new one comes
 STEADY = 0.5  # seconds, time constant of the frames per second that are shown
 
 
@@ -46,14 +48,19 @@ def watch(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
         for frame in live:
             view = window.view
             pipeline.heatmaps = view.heatmap
-            seen = pipeline.look(frame, pipeline.find(frame))
+            seen = window.meanwhile(partial(_look, pipeline, frame))
             now = replace(style, heatmap=view.heatmap, bars=view.bars)
             tape.add(frame, seen, now, view.recording)
             if not screen.show(partial(_drawn, frame.image, seen, pipeline, replace(now, mirror=view.mirror))):
                 break
 
 
+def _look(pipeline: Pipeline, frame: Frame) -> list[Seen]:
+    return pipeline.look(frame, pipeline.find(frame))
+
+
 def _drawn(image: np.ndarray, seen: list[Seen], pipeline: Pipeline, style: Style, fps: str | None) -> np.ndarray:
+    image = framed(pipeline.area, image)
     return draw(image, seen, pipeline.predictor.classes, replace(style, fps=fps))
 
 
@@ -64,7 +71,7 @@ class Screen:
         self.window, self.clock = window, Clock()
         self.draw: Callable[[str | None], np.ndarray] | None = None  # of the latest picture
         self.picture: np.ndarray | None = None
-        self.since = 0.0  # when it came
+        self.since = self.shown = 0.0  # when it came, and when it was shown last
         self.outage = ""  # why no other one comes, as far as that is known
 
     def show(self, draw: Callable[[str | None], np.ndarray]) -> bool:
@@ -73,7 +80,8 @@ class Screen:
         Args:
             draw: makes the picture, given the frames per second to be written into it, or None.
         """
-        self.draw, self.picture, self.since = draw, draw(self.clock.tick()), time.monotonic()
+        self.draw, self.picture = draw, draw(self.clock.tick())
+        self.since = self.shown = time.monotonic()
         if self.outage and self.window.message == self.outage:
             self.window.tell("", 0)
         self.outage = ""
@@ -91,10 +99,17 @@ class Screen:
         self.window.tell(sentence, math.inf)
 
     def again(self) -> bool:
-        """Show the latest picture once more; tell whether to go on."""
-        if self.draw and time.monotonic() - self.since > LATE:
+        """Show the latest picture once more if that was some time ago, else note keys; tell whether to go on."""
+        now = time.monotonic()
+        if self.picture is None:
+            return True
+        if now - self.shown < AGAIN:
+            self.window.listen()
+            return True
+        if self.draw and now - self.since > LATE:
             self._stand_still()
-        return self.picture is None or not self.window.show(self.picture).quit
+        self.shown = now
+        return not self.window.show(self.picture).quit
 
     def _stand_still(self) -> None:
         """Take the frames per second out of the picture: there are none, and those to come count from then on."""

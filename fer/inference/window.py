@@ -4,12 +4,13 @@ import ctypes
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import cv2
 import numpy as np
@@ -30,7 +31,10 @@ LARGEST = (1280, 720)  # pixels of a new window: it fits on the smallest usual s
 SMALLEST = 640  # pixels, width of a new window that shows smaller pictures
 BRIEFLY = 6.0  # seconds for which the help at the start and messages are shown
 IDLE = 30  # milliseconds from one look at the keys to the next while paused
+LISTEN = 5  # the same while a picture is made: of two keys between two looks, OpenCV tells one
 RED = (48, 48, 208)
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ class Window:
 
     def __init__(self, title: str, folder: Path, view: View) -> None:
         self.title, self.folder, self.view = title, folder, view
+        self._worker, self._codes = ThreadPoolExecutor(1), []  # codes of keys that were noted and not obeyed so far
         self.size = (0, 0)  # of the window's inside, in pixels; none before the first picture
         self.message = ""
         self.until = {"help": 0.0, "message": 0.0}  # when they vanish
@@ -125,6 +130,7 @@ class Window:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._worker.shutdown()
         cv2.destroyAllWindows()
         cv2.waitKey(1)  # else some systems leave it on the screen
 
@@ -138,13 +144,25 @@ class Window:
             cv2.resizeWindow(self.title, *self.size)
             self.until["help"] = time.monotonic() + BRIEFLY
         cv2.imshow(self.title, self._dressed(image))
-        wait = IDLE if self.view.paused else 1
-        while (code := cv2.waitKeyEx(wait)) != -1 and not self.view.quit:
-            self._press(key_of(code), image)
-            wait = 1
+        self.listen(IDLE if self.view.paused else 1)
+        while self._codes and not self.view.quit:
+            self._press(key_of(self._codes.pop(0)), image)
         if self._closed():
             self.view = replace(self.view, quit=True)
         return self.view
+
+    def meanwhile(self, work: Callable[[], Made]) -> Made:
+        """Return what `work` does, in a thread, and note the keys that are pressed meanwhile."""
+        job = self._worker.submit(work)
+        while not job.done():
+            self.listen(LISTEN)
+        return job.result()
+
+    def listen(self, wait: int = 1) -> None:
+        """Note all keys that OpenCV tells of within `wait` milliseconds; the next picture that is shown obeys them."""
+        while (code := cv2.waitKeyEx(wait)) != -1:
+            self._codes.append(code)
+            wait = 1
 
     def tell(self, sentence: str, seconds: float = BRIEFLY) -> None:
         """Write a sentence into the pictures to come, in place of the help; any thread may."""

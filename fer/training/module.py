@@ -141,7 +141,5 @@ def make_mixers(mixup: float, cutmix: float) -> list[Any]:
 
 def not_finite(epoch: int) -> Diverged:
     """Return the error for a loss that is NaN or infinite."""
-    return Diverged(
-        f"the loss is no longer finite in epoch {epoch + 1}; checkpoints/last.ckpt and best.ckpt are of the last good "
-        f"epoch: {CALMER}"
-    )
+    kept = "checkpoints/last.ckpt and best.ckpt are of the last good epoch" if epoch else "no epoch had ended before"
+    return Diverged(f"the loss is no longer finite in epoch {epoch + 1}; {kept}: {CALMER}")

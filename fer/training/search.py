@@ -22,6 +22,7 @@ from optuna.trial import Trial, TrialState
 
 from fer.errors import Diverged, RunError
 from fer.evaluation.search_report import JOURNAL, name_of, open_study, write_search_report
+from fer.locks import let_go, locked
 from fer.mistakes import find
 from fer.monitor import sign
 from fer.run_folder import keep_settings
@@ -71,13 +72,13 @@ def _report(folder: Path) -> None:
 @contextmanager
 def claimed_trial(study: optuna.Study, config: TrainConfig, folder: Path) -> Iterator[Trial | None]:
     """Yield a trial that is this process's: one that another has left, or a new one; None if there are enough."""
-    with FileLock(folder / ".study.lock"):
+    with locked(folder / ".study.lock"):
         trial, lock = _find_trial(study, config, folder)
     try:
         yield trial
     finally:
         if lock:
-            lock.release()
+            let_go(lock)
 
 
 def _find_trial(study: optuna.Study, config: TrainConfig, folder: Path) -> tuple[Trial | None, FileLock | None]:
@@ -86,7 +87,7 @@ def _find_trial(study: optuna.Study, config: TrainConfig, folder: Path) -> tuple
         if old.state == TrialState.RUNNING and (lock := _lock(folder, old.number)):
             if study.get_trials(deepcopy=False)[old.number].state == TrialState.RUNNING:
                 return Trial(study, old._trial_id), lock
-            lock.release()  # its process has ended it in between
+            let_go(lock)  # its process has ended it in between
     if len(trials) >= config.sweep.trials:
         return None, None
     # A seed for each trial: the same one comes after an interruption, and another in each process.
