@@ -1,4 +1,5 @@
 import copy
+import math
 import warnings
 
 import numpy as np
@@ -35,6 +36,11 @@ def test_the_temperature_undoes_what_made_a_net_too_sure():
     scaled = evaluate(2.5 * logits / fit_temperature(2.5 * logits, targets), targets, SIX)
     assert scaled["ece"] < 0.02 < 0.1 < sure["ece"]
     assert scaled["accuracy"] == sure["accuracy"]
+
+
+def test_the_temperature_is_the_best_one_to_four_digits():
+    logits = torch.tensor(4 * [[2.0, 0.0]])  # right three times of four: sigmoid(2 / T) has to be 3 / 4
+    assert fit_temperature(logits, torch.tensor([0, 0, 0, 1])) == round(2 / math.log(3), 4)
 
 
 def test_a_split_without_mistakes_has_a_temperature_all_the_same():
