@@ -13,6 +13,7 @@ from fer.evaluation.calibration import LOWEST, fit_temperature
 from fer.evaluation.heatmaps import grad_cam
 from fer.evaluation.intervals import bootstrap
 from fer.evaluation.metrics import Outputs, confusion, evaluate, rates
+from fer.evaluation.results import split_results
 from fer.models.se_resnet import SEResNet
 
 SIX = class_names(6)
@@ -41,6 +42,13 @@ def test_the_temperature_undoes_what_made_a_net_too_sure():
 def test_the_temperature_is_the_best_one_to_four_digits():
     logits = torch.tensor(4 * [[2.0, 0.0]])  # right three times of four: sigmoid(2 / T) has to be 3 / 4
     assert fit_temperature(logits, torch.tensor([0, 0, 0, 1])) == round(2 / math.log(3), 4)
+
+
+def test_a_judged_split_tells_its_calibration_error_with_the_temperature_and_without():
+    logits, targets = sample(500)
+    found = split_results({"test": (logits.double() / 4, targets, torch.arange(500))}, SIX, 4.0)
+    assert found["test/ece"] == pytest.approx(evaluate(logits / 4, targets, SIX)["ece"], abs=1e-6)
+    assert found["test/ece_uncalibrated"] == pytest.approx(evaluate(logits, targets, SIX)["ece"], abs=1e-6)
 
 
 def test_a_split_without_mistakes_has_a_temperature_all_the_same():
