@@ -131,6 +131,8 @@ def test_time_in_sight_leaves_absences_out():
     assert (record.start, record.end) == pytest.approx((1, 9), abs=0.05)
     assert record.shares() == [("happy", 0.6), ("sad", 0.4)]
     assert (timeline.frames, timeline.with_faces) == (250, 125)
+    assert record.shares(least=0.4) == record.shares()
+    assert record.shares(least=0.41) == [("happy", 0.6)]
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03")])
@@ -185,6 +187,15 @@ def test_faces_without_a_sure_answer_are_marked():
     assert not where(row(sure), COLOURS[NOT_SURE]).any()
     assert where(row(unsure), COLOURS[NOT_SURE]).sum() > 5000
     assert where(row(unsure), COLOURS["happy"]).sum() > 20_000  # what the net said all the same
+
+
+@pytest.mark.parametrize(("unsure", "answer"), [(1, "happy"), (2, NOT_SURE)])
+def test_a_stretch_of_time_has_no_answer_where_most_of_its_frames_have_none(unsure, answer):
+    timeline = Timeline(CLASSES)
+    for number in range(3 if unsure == 2 else 2):  # within one bin
+        timeline.add(number / 1000, [seen(1, "happy", sure=number >= unsure)])
+    strip = timeline_figure(timeline, "clip.mp4").axes[0].collections[-1]
+    assert strip.get_array()[0].tolist() == [list(COLOURS[answer])]
 
 
 def test_brief_track_can_be_seen_in_a_long_clip():
