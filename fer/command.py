@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from fer.console import lost
 from fer.counting import counted
 from fer.errors import JobFailed, RunError, Terminated, UserError, is_full, printable
-from fer.jobs import DONE, FAILED, INTERRUPTED, MISTAKE, TERMINATED, HydraJob, prepare, refresh, say
+from fer.hydra_job import DONE, FAILED, INTERRUPTED, MISTAKE, TERMINATED, HydraJob, prepare, refresh, say
 from fer.paths import is_address
 from fer.processes import is_helper
 
@@ -73,14 +73,14 @@ def _run(
     """Return the exit code; None after a page, of which nobody has to read all."""
     words = sys.argv[1:]
     if {"--help", "-h"} & set(words):
-        from fer.help import help_page
+        from fer.config.help_page import help_page
 
         return print(help_page(script, _own_options(words)), flush=True)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own error page and exits with 1
     import hydra
     from hydra.plugins.sweeper import Sweeper
 
-    from fer.config import quote_path
+    from fer.config.jobs import quote_path
 
     Sweeper.validate_batch_is_legal = lambda *_: None  # would compose every job once more: `_check` has
     flags, words = _parse(words, bare)
@@ -105,7 +105,7 @@ def _launch(start: Callable[[], None], job: HydraJob, folder: Path, is_queued: b
     try:
         with _told_plainly():
             if is_queued:
-                from fer.cluster import waiting
+                from fer.slurm import waiting
 
                 with waiting(folder):
                     start()
@@ -127,7 +127,7 @@ def _told_plainly() -> Iterator[None]:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from fer.config import first_line
+    from fer.config.jobs import first_line
     from fer.run_folder import cannot_make
 
     try:
@@ -142,9 +142,9 @@ def _parse(words: list[str], bare: str | None) -> tuple[Any, list[str]]:
     """Return the parsed command line, and its words in the one order that Hydra takes: flags first."""
     from hydra._internal.utils import get_args_parser
 
-    from fer.bounds import excesses
-    from fer.config import PATHS, quote_path
-    from fer.mistakes import mistakes
+    from fer.config.bounds import excesses
+    from fer.config.jobs import PATHS, quote_path
+    from fer.config.messages import mistakes
 
     def refuse(message: str) -> NoReturn:
         raise UserError(f"{message}: settings are written key=value, without dashes; see --help")
@@ -211,8 +211,8 @@ def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> 
     """
     if flags.hydra_help or flags.info or flags.shell_completion:
         return [], []
-    from fer.config import Command, name_jobs, name_net, read_jobs
-    from fer.mistakes import mistakes
+    from fer.config.jobs import Command, name_jobs, name_net, read_jobs
+    from fer.config.messages import mistakes
 
     own = _require_options(flags.config_dir)
     command = Command(script.parent / "conf", script.stem, flags.overrides, flags.multirun, own)

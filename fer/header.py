@@ -12,9 +12,9 @@ from pydantic import AfterValidator, Field, Strict, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from fer.architectures import InputSize, check_arguments, require_size, typed
+from fer.config.messages import nearest, sentences
 from fer.emotions import MOST, NAME, is_class_name
 from fer.errors import UserError, printable
-from fer.mistakes import nearest, sentences
 from fer.paths import resolve_weights, shipped
 
 FORMAT = "fer-weights-1"

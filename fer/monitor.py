@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from fer.mistakes import nearest
+from fer.config.messages import nearest
 
 WHOLE = ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "loss")
 OF_A_CLASS = ("recall", "precision", "f1")

@@ -10,9 +10,9 @@ import torch
 import yaml
 
 import fer
-from fer.config import PATHS
+from fer.config.dotted import leaves
+from fer.config.jobs import PATHS
 from fer.header import Header, read_header
-from fer.nested import leaves
 from fer.paths import resolve_weights
 from fer.schema import TrainConfig
 from fer.weights import digest

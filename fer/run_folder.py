@@ -66,7 +66,7 @@ def make_folder(folder: Path) -> Path:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path) -> Iterator[None]:
     """Keep other processes out of a folder; this one may come in again.
 
     Raises:
@@ -96,7 +96,7 @@ def is_at_work(folder: Path) -> bool:
     if not (folder / ".lock").exists():
         return False
     try:
-        with alone(folder):
+        with exclusive(folder):
             return False
     except AtWork:
         return True
@@ -125,7 +125,7 @@ def taken(folder: Path, is_new: bool) -> Iterator[Path]:
         folder = new_folder(folder) if is_new else make_folder(folder)
         made.insert(0, folder)
     try:
-        with alone(folder):
+        with exclusive(folder):
             yield folder
     except UserError:
         with suppress(OSError):

@@ -158,10 +158,10 @@ def _import_all() -> None:
     sys.path.insert(0, str(ROOT))
     os.environ |= {"NO_ALBUMENTATIONS_UPDATE": "1", "HYDRA_FULL_ERROR": "1", "OMP_NUM_THREADS": "1"}
     import fer.command
-    import fer.config
-    import fer.data.sources
+    import fer.config.jobs
+    import fer.data.readers
     import fer.evaluation.run
-    import fer.inference.moving
+    import fer.inference.modes.video
     import fer.inference.run
     import fer.training.checks
     import fer.training.run

@@ -154,7 +154,7 @@ def _keys(script: str) -> list[str]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from fer.nested import leaves
+    from fer.config.dotted import leaves
 
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         plain = OmegaConf.to_container(compose(script))

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from safetensors import safe_open
 
-import fer.resolvers  # noqa: F401 (for OmegaConf)
+import fer.config.resolvers  # noqa: F401 (for OmegaConf)
 from fer.schema import TrainConfig
 from train import task as run  # noqa: F401 (trains or evaluates, as the command does)
 

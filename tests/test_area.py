@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fer.inference.area import framed, search_in
-from fer.inference.faces import Face
+from fer.faces.area import framed, search_in
+from fer.faces.detection import Detection
 
 IMAGE = np.arange(40 * 60 * 3, dtype=np.uint32).astype(np.uint8).reshape(40, 60, 3)
 
@@ -14,9 +14,9 @@ def test_boxes_and_landmarks_are_in_pixels_of_the_whole_picture():
     seen = []
     points = np.float32([[1, 2], [3, 4]])
 
-    def find(image: np.ndarray) -> list[Face]:
+    def find(image: np.ndarray) -> list[Detection]:
         seen.append(image)
-        return [Face((5.0, 6.0, 7.0, 8.0), 0.9, points, 90), Face((1.0, 2.0, 3.0, 4.0), 0.5)]
+        return [Detection((5.0, 6.0, 7.0, 8.0), 0.9, points, 90), Detection((1.0, 2.0, 3.0, 4.0), 0.5)]
 
     first, second = search_in((0.5, 0.25, 0.4, 0.75), find, IMAGE)
     assert (seen[0] == IMAGE[10:40, 30:54]).all()

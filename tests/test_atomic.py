@@ -27,6 +27,15 @@ def test_file_appears_at_the_end_as_it_was_written(tmp_path, mode, content):
     assert names(tmp_path) == ["a b.txt"]
 
 
+def test_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    on_disk = []
+    monkeypatch.setattr(os, "fsync", lambda number: on_disk.append((os.fstat(number).st_size, names(tmp_path))))
+    with atomic_file(tmp_path / "a") as file:
+        file.write("whole")
+    ((size, before),) = on_disk
+    assert (size, "a" in before) == (5, False)
+
+
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, Terminated])
 def test_after_an_error_the_old_file_stays_alone(tmp_path, error):
     (tmp_path / "a").write_text("old")

@@ -117,8 +117,8 @@ def test_what_does_not_belong_to_the_weights_is_refused(runs, tmp_path, capsys):
     evaluated, one, two = (str(runs / name) for name in ("evaluated", "seed1", "seed2"))
     for words, sentence in (
         ([one], "but it is a training"),
-        ([evaluated, "--crops", str(tmp_path / "no.json")], "expected figures of fer.inference.recrop"),
-        ([evaluated, "--crops", str(runs / "evaluated/metrics.json")], "expected figures of fer.inference.recrop"),
+        ([evaluated, "--crops", str(tmp_path / "no.json")], "expected figures of fer.evaluation.detector_cost"),
+        ([evaluated, "--crops", f"{runs}/evaluated/metrics.json"], "expected figures of fer.evaluation.detector_cost"),
         ([evaluated, "--crops", str(tmp_path / "other.json")], "but they are of another file"),
         ([evaluated, "--seeds", one, one], "differ in nothing but the seed"),
         ([evaluated, "--seeds", one, str(tmp_path / "strange")], "differ in nothing but the seed"),
@@ -142,6 +142,14 @@ def test_weaknesses_are_counted_and_only_where_there_is_something_to_count():
     ]
     sentences = list(card_text._weaknesses(np.eye(2, dtype=int), ("neutral", "sad"), {"test/copies": 0}))
     assert not any("takes" in sentence or "never" in sentence for sentence in sentences)
+
+
+def test_a_word_that_is_never_said_is_not_the_one_that_is_wrong_most_often():
+    counts = np.array([[0, 2, 1], [0, 3, 1], [0, 0, 0]])  # angry is never said, and sad has no faces
+    missed, vague, never, *_ = card._weaknesses(counts, ("angry", "neutral", "sad"), {"test/copies": 0})
+    assert missed == "It misses angry most often: 0 of 3 such faces are called so."
+    assert vague == "Its word sad is right least often: 0 of 2 times."
+    assert never == "It never says angry."
 
 
 def weights_digest(runs):

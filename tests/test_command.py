@@ -16,7 +16,7 @@ import pytest
 import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
-from fer.config import Command
+from fer.config.jobs import Command
 from fer.errors import RunError, UserError
 from fer.schema import TrainConfig
 from tests.conftest import EASY, Result

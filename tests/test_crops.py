@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from fer.data.images import read_image
+from fer.data.image_files import read_image
 from fer.data.synthetic import draw_faces
-from fer.inference.crops import cut, matrix, region, whole
-from fer.inference.faces import Face, Region
+from fer.faces.crops import centre_square, cut, matrix, region
+from fer.faces.detection import CropRegion, Detection
 from tests.data import write_image
 
 UPRIGHT = np.float32([[-10, -10], [10, -10], [0, 2], [-7, 12], [7, 12]])  # eyes, nose, corners of the mouth
@@ -25,18 +25,18 @@ def turned(points, degrees):
 
 
 def square(left, top, side, angle=0.0):
-    return Region((left + side / 2, top + side / 2), float(side), angle)
+    return CropRegion((left + side / 2, top + side / 2), float(side), angle)
 
 
 @pytest.mark.parametrize(("size", "longer"), [((30, 40), 40), ((50, 20), 50)])
 def test_side_follows_the_longer_side_and_shift_the_height(size, longer):
-    found = region(Face((100, 200, *size), 0.9), margin=1.5, shift=0.25, rotate=False)
-    assert found == Region((100 + size[0] / 2, 200 + 0.75 * size[1]), 1.5 * longer, 0.0)
+    found = region(Detection((100, 200, *size), 0.9), margin=1.5, shift=0.25, rotate=False)
+    assert found == CropRegion((100 + size[0] / 2, 200 + 0.75 * size[1]), 1.5 * longer, 0.0)
 
 
 @pytest.mark.parametrize("degrees", [0, 30, -90, 170])
 def test_angle_is_that_of_the_head_and_shift_goes_along_it(degrees):
-    face = Face((-20, -20, 40, 40), 0.9, turned(UPRIGHT, degrees))
+    face = Detection((-20, -20, 40, 40), 0.9, turned(UPRIGHT, degrees))
     found = region(face, 1.0, 0.5, rotate=True)
     assert found.angle == pytest.approx(degrees, abs=1e-3)
     assert found.centre == pytest.approx(turned(np.array([[0, 20]]), degrees)[0], abs=1e-3)
@@ -45,7 +45,7 @@ def test_angle_is_that_of_the_head_and_shift_goes_along_it(degrees):
 
 
 def test_a_profile_is_turned_by_its_axis():
-    assert abs(region(Face((-20, -20, 40, 40), 0.9, PROFILE), 1, 0, rotate=True).angle) < 8
+    assert abs(region(Detection((-20, -20, 40, 40), 0.9, PROFILE), 1, 0, rotate=True).angle) < 8
 
 
 @pytest.mark.parametrize("shape", [(61, 48), (48, 61), (37, 90), (200, 131), (48, 48), (1, 1), (20, 3)])
@@ -53,7 +53,7 @@ def test_a_profile_is_turned_by_its_axis():
 def test_whole_image_is_cut_as_training_reads_it(tmp_path, shape, size):
     image = noise(*shape)
     write_image(tmp_path / "a.png", image)
-    assert np.array_equal(cut(image, whole(image), size), read_image(tmp_path / "a.png", size))
+    assert np.array_equal(cut(image, centre_square(image), size), read_image(tmp_path / "a.png", size))
 
 
 @pytest.mark.parametrize("side", [20, 48, 96, 131])
@@ -61,14 +61,14 @@ def test_a_square_is_cut_as_training_reads_it(tmp_path, side):
     image = noise(200, 300)
     write_image(tmp_path / "a.png", image[40 : 40 + side, 90 : 90 + side])
     for nudge in (-0.4, 0, 0.4):  # boxes are no whole numbers; the nearest whole square is taken
-        near = Region((90 + side / 2 + nudge, 40 + side / 2 - nudge), side + nudge / 4)
+        near = CropRegion((90 + side / 2 + nudge, 40 + side / 2 - nudge), side + nudge / 4)
         assert np.array_equal(cut(image, near, 48), read_image(tmp_path / "a.png", 48))
 
 
 def test_colour_becomes_gray_as_in_training(tmp_path):
     image = noise(60, 60, 3)
     write_image(tmp_path / "a.png", image)
-    assert np.abs(cut(image, whole(image), 60).astype(int) - read_image(tmp_path / "a.png", 60)).max() <= 1
+    assert np.abs(cut(image, centre_square(image), 60).astype(int) - read_image(tmp_path / "a.png", 60)).max() <= 1
 
 
 @pytest.mark.parametrize("left", [-500, -25, -5, 10, 75, 400])
@@ -86,15 +86,15 @@ def test_the_border_is_repeated(left, top, side):
 @pytest.mark.parametrize("side", [0.2, 1.0, 3.7])
 def test_tiny_squares_are_cut(angle, side):
     image = np.full((5, 4, 3), (10, 100, 200), np.uint8)
-    assert np.ptp(cut(image, Region((2.0, 2.0), side, angle), 48)) == 0
-    assert cut(image, Region((2.0, 2.0), side, angle), 48).shape == (48, 48)
+    assert np.ptp(cut(image, CropRegion((2.0, 2.0), side, angle), 48)) == 0
+    assert cut(image, CropRegion((2.0, 2.0), side, angle), 48).shape == (48, 48)
 
 
 @pytest.mark.parametrize("angle", [0.0, 12.0, 45.0, -100.0])
 def test_a_huge_face_shrinks_without_aliasing(angle):
     image = np.zeros((2000, 2000), np.uint8)
     image[::2, 1::2] = image[1::2, ::2] = 255  # finest checks: anything but their mean is an artefact
-    crop = cut(image, Region((1000.0, 1000.0), 1300, angle), 48)
+    crop = cut(image, CropRegion((1000.0, 1000.0), 1300, angle), 48)
     assert abs(crop.mean() - 127.5) < 1
     assert crop.std() < 2
 
@@ -102,7 +102,7 @@ def test_a_huge_face_shrinks_without_aliasing(angle):
 def test_only_the_square_is_converted():
     image = np.broadcast_to(np.uint8([10, 100, 200]), (100_000, 100_000, 3))  # 28 GiB, if it had to exist
     for angle in (0.0, 30.0):
-        assert np.ptp(cut(image, Region((90_000.0, 5.0), 300, angle), 48)) == 0
+        assert np.ptp(cut(image, CropRegion((90_000.0, 5.0), 300, angle), 48)) == 0
 
 
 @pytest.mark.parametrize("angle", [0.0, 30.0, -90.0, 170.0])
@@ -111,7 +111,7 @@ def test_matrix_leads_from_the_crop_back_to_the_image(angle, side):
     x, y = np.meshgrid(np.arange(400), np.arange(300))
     dot = np.array([205.0, 141.0])
     image = np.rint(255 * np.exp(-((x - dot[0]) ** 2 + (y - dot[1]) ** 2) / (0.1 * side) ** 2)).astype(np.uint8)
-    face = Region((200.3, 150.8), side, angle)
+    face = CropRegion((200.3, 150.8), side, angle)
     crop = cut(image, face, 48).astype(float)
     rows, columns = np.indices(crop.shape)
     middle = np.array([(crop * columns).sum(), (crop * rows).sum(), crop.sum()]) / crop.sum()

@@ -17,10 +17,12 @@ import pytest
 from fer.data.synthetic import draw_faces
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
-from fer.inference import detectors, margins, recrop
-from fer.inference.detectors import MODEL, YuNetDetector, make_detector
-from fer.inference.faces import Face
-from fer.inference.schema import Haar, NoDetector, YuNet
+from fer.evaluation import crop_margins as margins
+from fer.evaluation import detector_cost as recrop
+from fer.faces import detectors
+from fer.faces.detection import Detection
+from fer.faces.detectors import MODEL, YuNetDetector, make_detector
+from fer.faces.schema import Haar, NoDetector, YuNet
 from fer.models.se_resnet import SEResNet
 from fer.weights import Header, digest, save_weights
 from tests.data import pixels
@@ -138,7 +140,7 @@ def server(places, monkeypatch):
 
 def test_none_takes_the_picture_for_a_face():
     found = make_detector(NoDetector(name="none"), silent).find(np.zeros((30, 40, 3), np.uint8))
-    assert found == [Face((0, 0, 40, 30), 1.0, None)]
+    assert found == [Detection((0, 0, 40, 30), 1.0, None)]
 
 
 def test_haar_finds_drawn_faces_as_yunet_would(scene):
@@ -309,8 +311,8 @@ def write_drawn(folder, count):
 
 def test_margin_and_shift_of_a_box():
     middle, side = recrop.FRAME + recrop.ENLARGED / 2, recrop.ENLARGED
-    centred = Face((middle - side / 4, middle - side / 2, side / 2, side), 1.0)
-    off = Face((middle - 20 - 0.1 * 80, middle - 40 - 0.25 * 80, 40, 80), 1.0)
+    centred = Detection((middle - side / 4, middle - side / 2, side / 2, side), 1.0)
+    off = Detection((middle - 20 - 0.1 * 80, middle - 40 - 0.25 * 80, 40, 80), 1.0)
     assert margins.measure([centred, off]) == pytest.approx(np.array([[1, 0, 0], [side / 80, 0.25, 0.1]]))
 
 

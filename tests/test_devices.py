@@ -7,7 +7,7 @@ import pytest
 from lightning.pytorch.strategies import DDPStrategy
 
 from fer.devices import choose_devices, claim
-from fer.run_folder import alone
+from fer.run_folder import exclusive
 from fer.training import devices
 from fer.training.trainer import make_trainer
 from tests.conftest import EASY
@@ -23,7 +23,7 @@ ALONE = """
 import sys
 from pathlib import Path
 from fer.errors import UserError
-from fer.run_folder import alone
+from fer.run_folder import exclusive
 try:
     with alone(Path(sys.argv[1])):
         print('in')
@@ -52,9 +52,9 @@ def test_only_a_run_on_one_of_several_gpus_chooses(monkeypatch, tmp_path, wanted
 
 def test_two_processes_do_not_work_in_one_folder(tmp_path):
     words = [sys.executable, "-c", ALONE, str(tmp_path)]
-    with alone(tmp_path):
+    with exclusive(tmp_path):
         assert "another process works on this run" in subprocess.check_output(words, cwd=ROOT, text=True)
-        with alone(tmp_path):  # but this one may come in again
+        with exclusive(tmp_path):  # but this one may come in again
             pass
         assert subprocess.check_output(words, cwd=ROOT, text=True) != "in\n"
     assert not list(tmp_path.iterdir())

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from fer.emotions import EMOTIONS
-from fer.inference import drawing, stamps
-from fer.inference.bars import draw_bars
-from fer.inference.crops import matrix
-from fer.inference.drawing import COLORMAPS, Style, draw
-from fer.inference.faces import NOT_SURE, Face, Region, Seen
-from fer.inference.layout import SCREEN, bars_spot, covered, label_spot, letter_sizes, readable
-from fer.inference.palette import COLOURS, colours
+from fer.faces.crops import matrix
+from fer.faces.detection import CropRegion, Detection, covered
+from fer.inference.draw import annotate as drawing
+from fer.inference.draw import blend
+from fer.inference.draw.annotate import COLORMAPS, Style, draw
+from fer.inference.draw.bars import draw_bars
+from fer.inference.draw.layout import SCREEN, bars_spot, label_spot, letter_sizes, readable
+from fer.inference.draw.palette import COLOURS, colours
+from fer.inference.results import NOT_SURE, FaceResult
 
 CLASSES = EMOTIONS[:6]
 PLAIN, FULL = Style(heatmap=False, bars=False), Style()
@@ -25,13 +27,13 @@ def picture(width: int, height: int, level: int = 128) -> np.ndarray:
     return np.full((height, width, 3), level, np.uint8)
 
 
-def seen(box, heatmap=None, emotion="happy", track=1, share=0.8, angle=0.0, classes=CLASSES) -> Seen:
+def seen(box, heatmap=None, emotion="happy", track=1, share=0.8, angle=0.0, classes=CLASSES) -> FaceResult:
     """One face; its region is a square on the middle of its box."""
     x, y, width, height = box
     probabilities = np.full(len(classes), (1 - share) / (len(classes) - 1), np.float32)
     probabilities[classes.index("happy" if emotion == NOT_SURE else emotion)] = share
-    region = Region((x + width / 2, y + height / 2), max(width, height), angle)
-    return Seen(Face(tuple(map(float, box)), 0.9), region, track, probabilities, emotion, heatmap)
+    region = CropRegion((x + width / 2, y + height / 2), max(width, height), angle)
+    return FaceResult(Detection(tuple(map(float, box)), 0.9), region, track, probabilities, emotion, heatmap)
 
 
 def crowd(columns: int, rows: int, picture_width: int, picture_height: int, share: float = 0.4) -> list[tuple]:
@@ -78,7 +80,7 @@ def test_hottest_spot_has_the_opacity_and_the_colour_that_were_asked_for():
 
 @pytest.mark.parametrize("angle", [0.0, 30.0])
 def test_heatmap_is_on_the_face_only_and_fades_towards_the_edge(angle):
-    image, region = picture(300, 300), Region((150, 150), 100, angle)
+    image, region = picture(300, 300), CropRegion((150, 150), 100, angle)
     hot = seen((10, 10, 20, 20), np.ones((48, 48), np.float32))._replace(region=region)
     with_heat, without = (
         draw(image, [hot], CLASSES, Style(bars=False, faint=False, heatmap=on)) for on in (True, False)
@@ -184,8 +186,8 @@ def written(monkeypatch) -> Callable:
     """Return a function that draws faces and returns each one's text: size and place of its label and of its bars."""
 
     def write(width, height, boxes, style=FULL, classes=CLASSES) -> tuple[list[tuple], list[tuple]]:
-        labels, bars, tag = [], [], stamps.tag
-        monkeypatch.setattr(stamps, "tag", lambda *of: (labels.append((of[3], of[1])), tag(*of)))
+        labels, bars, tag = [], [], blend.tag
+        monkeypatch.setattr(blend, "tag", lambda *of: (labels.append((of[3], of[1])), tag(*of)))
         monkeypatch.setattr(drawing, "draw_bars", lambda *of: (bars.append((of[2], of[1])), draw_bars(*of)))
         faces = [
             seen(box, emotion=classes[index % len(classes)], track=index + 1, classes=classes)
@@ -285,9 +287,9 @@ def test_bars_go_beside_the_face_and_off_everything_else():
 @pytest.mark.parametrize("level", [0, 128, 255])
 @pytest.mark.parametrize("emotion", list(COLOURS))
 def test_labels_can_be_read_and_boxes_be_seen_on_any_background(emotion, level):
-    width, height = stamps.tag_size(emotion, 20)
+    width, height = blend.tag_size(emotion, 20)
     image = picture(width, height, level)
-    stamps.tag(image, (0, 0, width, height), emotion, 20, COLOURS[emotion][::-1])
+    blend.tag(image, (0, 0, width, height), emotion, 20, COLOURS[emotion][::-1])
     plate, letters = image[2, width // 2], image[:, 10:-10].reshape(-1, 3)
     letters = letters[np.abs(letters.astype(int) - plate).sum(1).argmax()]
     assert contrast(plate, letters) >= 3

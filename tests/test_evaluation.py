@@ -1,4 +1,5 @@
 import copy
+import math
 import warnings
 
 import numpy as np
@@ -11,7 +12,8 @@ from fer.emotions import class_names
 from fer.evaluation.calibration import LOWEST, fit_temperature
 from fer.evaluation.intervals import bootstrap
 from fer.evaluation.metrics import compute_metrics, confusion, rates
-from fer.evaluation.outputs import OutputCollector
+from fer.evaluation.outputs import OutputCollector, Outputs
+from fer.evaluation.results import split_results
 from fer.models.cam import heatmaps
 from fer.models.se_resnet import SEResNet
 
@@ -36,6 +38,19 @@ def test_the_temperature_undoes_what_made_a_net_too_sure():
     scaled = compute_metrics(2.5 * logits / fit_temperature(2.5 * logits, targets), targets, SIX)
     assert scaled["ece"] < 0.02 < 0.1 < sure["ece"]
     assert scaled["accuracy"] == sure["accuracy"]
+
+
+def test_the_temperature_is_the_best_one_to_four_digits():
+    logits = torch.tensor(4 * [[2.0, 0.0]])  # right three times of four: sigmoid(2 / T) has to be 3 / 4
+    assert fit_temperature(logits, torch.tensor([0, 0, 0, 1])) == round(2 / math.log(3), 4)
+
+
+def test_a_judged_split_tells_its_calibration_error_with_the_temperature_and_without():
+    logits, targets = sample(500)
+    raw = Outputs(logits, targets, torch.arange(500))
+    found = split_results({"test": raw}, {"test": raw.scaled(4.0)}, SIX)
+    assert found["test/ece"] == pytest.approx(compute_metrics(logits / 4, targets, SIX)["ece"], abs=1e-6)
+    assert found["test/ece_uncalibrated"] == pytest.approx(compute_metrics(logits, targets, SIX)["ece"], abs=1e-6)
 
 
 def test_a_split_without_mistakes_has_a_temperature_all_the_same():

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from fer.emotions import class_names
-from fer.evaluation import figures
+from fer.evaluation import plots as figures
 from fer.evaluation.metrics import compute_metrics, confusion
 
 
@@ -93,6 +93,14 @@ def test_coverage_is_the_accuracy_of_the_most_confident():
     figure = figures.coverage(logits, torch.tensor([0, 0, 0, 1]), "Test")
     assert [text.get_text() for text in figure.axes[0].texts] == ["100.0%", "100.0%", "75.0%"]
     assert figure.axes[0].lines[0].get_ydata().tolist() == [1, 1, 1, 0.75]
+
+
+def test_coverage_begins_where_a_face_more_is_not_a_jump():
+    targets = torch.tensor([1, 0] + 38 * [1])  # the surest face is wrong, and all but the second
+    figure = figures.coverage(torch.column_stack((torch.arange(40, 0, -1), torch.zeros(40))), targets, "Test")
+    curve, *marks = figure.axes[0].lines
+    assert (curve.get_xdata()[0], curve.get_ydata()[0]) == (0.05, 0.5)
+    assert [mark.get_xdata().item() for mark in marks] == [0.5, 0.8, 1.0]
 
 
 def test_mistakes_are_shown_worst_first():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fer.config import Command, check_jobs
+from fer.config.jobs import Command, check_jobs
 from fer.errors import UserError
 from fer.schema import TrainConfig
 from tests.conftest import EASY

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer.data.folder import locate_folder, read_folder
-from fer.data.images import read_image
-from fer.data.sources import read
+from fer.data.image_files import read_image
+from fer.data.image_folder import locate_folder, read_folder
+from fer.data.readers import read
 from fer.data.table import Split
 from fer.emotions import EMOTIONS
 from fer.errors import UserError

@@ -20,18 +20,18 @@ from PIL import Image
 
 import infer
 from fer.command import main
-from fer.data.folder import read_folder
+from fer.data.image_folder import read_folder
 from fer.data.synthetic import draw_faces
 from fer.emotions import class_names
 from fer.errors import RunError
-from fer.inference.clip_sink import ClipWriter
-from fer.inference.clip_source import Clip
-from fer.inference.faces import Face
-from fer.inference.kinds import mode_of
-from fer.inference.moving import Recording, ahead
+from fer.faces.detection import Detection
+from fer.inference.io.input_kind import mode_of
+from fer.inference.io.output_paths import claimed, new_folder
+from fer.inference.io.records import Records
+from fer.inference.io.video_reader import VideoReader
+from fer.inference.io.video_writer import VideoWriter
+from fer.inference.modes.video import RecordingWriter, ahead
 from fer.inference.pipeline import Pipeline
-from fer.inference.places import claimed, new_folder
-from fer.inference.records import Records
 from fer.weights import read_weights, save_weights
 from tests.clips import read_clip, write_clip
 from tests.conftest import Result
@@ -192,7 +192,7 @@ def test_commands_of_one_second_have_results_of_their_own(tmp_path, monkeypatch)
             return datetime(2026, 1, 2, 3, 4, 5)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("fer.inference.places.datetime", Standing)
+    monkeypatch.setattr("fer.inference.io.output_paths.datetime", Standing)
     with ThreadPoolExecutor(6) as threads:
         folders = list(threads.map(new_folder, ["image"] * 6))
     assert len(set(folders)) == len(list((tmp_path / "results").iterdir())) == 6
@@ -259,7 +259,7 @@ def test_photos_without_faces_are_named_and_small_ones_get_a_hint(run, tmp_path)
 
 def test_a_photo_that_lies_turned_is_said_and_its_boxes_are_in_its_own_pixels(run, tmp_path, monkeypatch):
     def lying(_, image):
-        return [Face((30, 40, 170, 130), 0.9, turn=90)] if image.shape[0] > image.shape[1] else []
+        return [Detection((30, 40, 170, 130), 0.9, turn=90)] if image.shape[0] > image.shape[1] else []
 
     monkeypatch.setattr("fer.inference.pipeline.search", lying)
     cv2.imwrite(str(tmp_path / "a.png"), cv2.rotate(scene(), cv2.ROTATE_90_CLOCKWISE))
@@ -409,7 +409,7 @@ def test_behind_a_cut_nobody_keeps_a_number(run, tmp_path):
 @pytest.mark.parametrize(
     ("source", "step"),
     [
-        ("clip", (ClipWriter, "_check")),
+        ("clip", (VideoWriter, "_check")),
         ("clip", (Pipeline, "find")),
         ("clip", (Records, "frame")),
         ("stream", (Pipeline, "look")),
@@ -419,12 +419,12 @@ def test_an_error_while_frames_still_come_is_said_as_it_is(run, server, tmp_path
     def fail(*_):
         raise RunError("what really happened")
 
-    def slowly(self, picture, upright=Clip._upright):
+    def slowly(self, picture, upright=VideoReader._upright):
         time.sleep(0.05)  # so that a frame is being decoded when the error comes
         return upright(self, picture)
 
     write_clip(tmp_path / "a.mp4", 30)
-    monkeypatch.setattr(Clip, "_upright", slowly)
+    monkeypatch.setattr(VideoReader, "_upright", slowly)
     monkeypatch.setattr(*step, fail)
     result = run("mode=video", f"input={'a.mp4' if source == 'clip' else f'http://{server.place}/live'}", HAAR)
     assert (result.code, result.err) == (1, "failed: what really happened\n")
@@ -493,7 +493,7 @@ def test_no_two_processes_write_the_same_results(run, tmp_path, words, path):
 
 def test_clip_that_is_interrupted_before_its_first_frame_leaves_nothing(tmp_path):
     pipeline = SimpleNamespace(predictor=SimpleNamespace(classes=class_names(6)))
-    with pytest.raises(KeyboardInterrupt), Recording(tmp_path / "b.mp4", (64, 48), "jsonl", pipeline, None):
+    with pytest.raises(KeyboardInterrupt), RecordingWriter(tmp_path / "b.mp4", (64, 48), "jsonl", pipeline, None):
         raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
 

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 
 from fer.errors import UserError
-from fer.inference import faces, streams
-from fer.inference.faces import Frame
-from fer.inference.live import Live
+from fer.inference import results as faces
+from fer.inference.io import capture as streams
+from fer.inference.io.live import Live
+from fer.inference.results import Frame
 from fer.paths import is_address, is_live
 from tests.camera import Server
 from tests.clips import write_clip
@@ -333,7 +334,7 @@ def test_nobody_waits_for_a_stalled_stream_at_the_end(server, said):
 @pytest.mark.skipif(os.name == "nt", reason="sends Ctrl-C to one process")
 def test_ctrl_c_ends_the_process_during_an_outage(server):
     script = (
-        "import signal\nfrom fer.inference.live import Live\n"
+        "import signal\nfrom fer.inference.io.live import Live\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs inherit that it is ignored
         f"with Live('http://{server.place}/live', False, print, wait=20) as live:\n"
         "    for frame in live: print(frame.index, flush=True)\n"

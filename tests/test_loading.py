@@ -9,8 +9,8 @@ import torch
 import yaml
 
 from fer.data.augmentation import build_strategy
-from fer.data.loading import Batches, BatchKey, Faces, draw_one_hot, make_loader
-from fer.data.module import FaceData, gray_statistics
+from fer.data.batches import Batches, BatchKey, Faces, draw_one_hot, make_loader
+from fer.data.datamodule import FaceData, gray_statistics
 from fer.data.table import Split, Table
 from fer.emotions import class_names
 from tests.runs import ROOT
@@ -179,7 +179,7 @@ def test_faces_with_a_pipeline_survive_being_sent_to_another_process():
 
 @pytest.mark.slow
 def test_loaders_work_where_processes_are_spawned(monkeypatch):
-    monkeypatch.setattr("fer.data.loading.sys.platform", "darwin")
+    monkeypatch.setattr("fer.data.batches.sys.platform", "darwin")
     data = make_data(workers=2)
     loader = data.train_dataloader()
     assert loader.multiprocessing_context.get_start_method() == "spawn"
@@ -191,7 +191,7 @@ def test_workers_are_started_only_for_faces_that_are_augmented(monkeypatch):
     assert make_data(workers=2).val_dataloader()[0].num_workers == 0
     assert make_data(workers=2, name="none").train_dataloader().num_workers == 0
     for cores, chosen in ((1, 0), (2, 1), (16, 1)):  # on a CPU
-        monkeypatch.setattr("fer.data.module._cores", lambda cores=cores: cores)
+        monkeypatch.setattr("fer.data.datamodule._cores", lambda cores=cores: cores)
         assert make_data(workers="auto").train_dataloader().num_workers == chosen
 
 

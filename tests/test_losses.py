@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from fer.models.se_resnet import SEResNet
 from fer.schema import AdamW, Cosine, CrossEntropy, Focal, Plateau, Sgd
+from fer.training.lightning_module import make_mixers
 from fer.training.losses import FocalLoss, best_of, class_weights, make_loss
-from fer.training.module import make_mixers
-from fer.training.schedules import choose_precision, make_optimizer, make_scheduler
+from fer.training.optim import choose_precision, make_optimizer, make_scheduler
 
 COUNTS = np.array([100, 400, 0, 2500])
 

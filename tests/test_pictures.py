@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer.data.images import read_image
-from fer.data.pictures import gray, over_white, read_photo
+from fer.data.decoding import gray, over_white, read_photo
+from fer.data.image_files import read_image
 from fer.data.synthetic import draw_faces
 from fer.emotions import EMOTIONS
-from fer.inference.crops import cut, whole
+from fer.faces.crops import centre_square, cut
 from fer.inference.predictor import Predictor
 from tests.runs import configure, run, without_figures
 
@@ -78,7 +78,7 @@ def test_training_and_inference_see_the_same_levels(tmp_path, kind):
     write(face(), path := tmp_path / f"a{suffix}")
     photo = read_photo(path)
     for size in (SIDE, 24, 48):
-        assert np.array_equal(read_image(path, size), cut(photo, whole(photo), size))
+        assert np.array_equal(read_image(path, size), cut(photo, centre_square(photo), size))
     if "transparent" in kind or "alpha" in kind:
         corner = read_image(path, SIDE)[0, -1 if "turned" in kind else 0]
         assert corner == 255 != gray(face()[..., 2::-1])[0, 0]

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 import fer
-from fer.data.images import read_image
+from fer.data.image_files import read_image
 from fer.emotions import class_names
 from fer.errors import UserError
 from fer.inference import predictor as module

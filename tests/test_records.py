@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 
 from fer.errors import RunError, Terminated, UserError
-from fer.inference.faces import Face, Frame, Region, Seen
-from fer.inference.records import Records
+from fer.faces.detection import CropRegion, Detection
+from fer.inference.io.records import Records
+from fer.inference.results import FaceResult, Frame
 
 CLASSES = ("angry", "happy", "sad")
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 
 
-def seen(track: int | None = 1, emotion: str = "happy") -> Seen:
-    face = Face((np.float32(10.04), -3.26, 20.0, 30.55), np.float32(0.97123456))
-    return Seen(face, Region((20, 12), 30), track, np.float32([0.00004, 0.99993, 0.00003]), emotion, None)
+def seen(track: int | None = 1, emotion: str = "happy") -> FaceResult:
+    face = Detection((np.float32(10.04), -3.26, 20.0, 30.55), np.float32(0.97123456))
+    return FaceResult(face, CropRegion((20, 12), 30), track, np.float32([0.00004, 0.99993, 0.00003]), emotion, None)
 
 
 def lines(path):

@@ -107,7 +107,7 @@ def falling(monkeypatch):
     def evaluate(logits, targets, classes):
         return {"accuracy": 1 / (1 + next(count)), "loss": 1.0}
 
-    monkeypatch.setattr("fer.training.module.compute_metrics", evaluate)
+    monkeypatch.setattr("fer.training.lightning_module.compute_metrics", evaluate)
 
 
 def test_the_last_whole_epoch_is_kept_also_if_it_was_not_the_best(tmp_path, monkeypatch, falling):

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from fer.data.synthetic import draw_faces
-from fer.inference.crops import cut, region
-from fer.inference.detectors import HaarDetector, WholeImage, YuNetDetector
-from fer.inference.faces import Face
-from fer.inference.searching import search
+from fer.faces.crops import cut, region
+from fer.faces.detection import Detection
+from fer.faces.detectors import HaarDetector, WholeImage, YuNetDetector
+from fer.faces.search import search
 from tests.scenes import scene
 
 REAL_MODEL = Path(os.environ.get("FER_YUNET", "nowhere"))
@@ -61,15 +61,23 @@ def test_larger_faces_need_no_finer_search(monkeypatch):
 
 
 def test_face_that_both_searches_find_is_one_and_the_surer_counts(monkeypatch):
-    coarse = [Face((100, 100, 300, 400), 0.8), Face((600, 100, 100, 100), 0.95), Face((620, 120, 90, 90), 0.75)]
-    fine = [Face((120, 90, 290, 420), 0.9), Face((640, 140, 30, 30), 0.7), Face((1000, 100, 30, 40), 0.72)]
+    coarse = [
+        Detection((100, 100, 300, 400), 0.8),
+        Detection((600, 100, 100, 100), 0.95),
+        Detection((620, 120, 90, 90), 0.75),
+    ]
+    fine = [
+        Detection((120, 90, 290, 420), 0.9),
+        Detection((640, 140, 30, 30), 0.7),
+        Detection((1000, 100, 30, 40), 0.72),
+    ]
     monkeypatch.setattr(HaarDetector, "find", lambda self, image, share=None: fine if share else coarse)
     found = search(HaarDetector(20, 640), photo(50))
     assert found == [coarse[1], fine[0], coarse[2], fine[2]]  # two of one search are two
 
 
 def test_whole_image_is_one_face_of_whatever_size():
-    assert search(WholeImage(), photo(50)) == [Face((0, 0, 1920, 1280), 1.0)]
+    assert search(WholeImage(), photo(50)) == [Detection((0, 0, 1920, 1280), 1.0)]
 
 
 class Net:
@@ -135,13 +143,13 @@ def lying_points(points, turn, picture):
 @pytest.mark.parametrize("rotate", [False, True])
 def test_crop_of_a_photo_that_lies_is_the_upright_one(turn, rotate):
     whole = scene()
-    upright = Face(
+    upright = Detection(
         (70.0, 50.0, 100.0, 130.0), 0.9, np.float32([[90, 90], [140, 92], [115, 120], [95, 150], [135, 152]])
     )
     height, width = whole.shape[:2]
     corners = np.array([(70, 50), (170, 180)])
     (x, y), (right, bottom) = np.sort(turned(corners, turn, width, height), 0)
-    face = Face((x, y, right - x, bottom - y), 0.9, turned(upright.landmarks, turn, width, height), turn)
+    face = Detection((x, y, right - x, bottom - y), 0.9, turned(upright.landmarks, turn, width, height), turn)
     expected = cut(whole, region(upright, 1.1, 0.1, rotate), 48).astype(int)
     found = cut(lying(whole, turn), region(face, 1.1, 0.1, rotate), 48)
     assert np.abs(found - expected).mean() < 2

@@ -3,8 +3,8 @@ import itertools
 import pytest
 
 from fer.errors import UserError
-from fer.evaluation.reading import find_runs, natural, read_run
-from fer.evaluation.study import read_study
+from fer.evaluation.study.grouping import read_study
+from fer.evaluation.study.run_reader import find_runs, natural, read_run
 from tests.studies import SIX, touch, write_run, write_settings
 
 

@@ -5,12 +5,13 @@ import pytest
 from rich.console import Console
 
 from fer.emotions import EMOTIONS, class_names
+from fer.faces.detection import CropRegion, Detection
 from fer.inference import timeline as module
-from fer.inference.faces import NOT_SURE, Face, Region, Seen
-from fer.inference.palette import COLOURS, colours
+from fer.inference.draw.palette import COLOURS, colours
+from fer.inference.draw.timeline_plot import timeline_figure, timeline_picture
+from fer.inference.results import NOT_SURE, FaceResult
 from fer.inference.timeline import Timeline, clock, summary
-from fer.inference.timeline_figure import timeline_figure, timeline_picture
-from fer.inference.tracks import Flicker
+from fer.inference.tracking.smoothing import Flicker
 
 CLASSES = class_names(6)
 
@@ -19,8 +20,8 @@ def seen(track, emotion, sure=True):
     """A face of which the net says one emotion with 0.75."""
     probabilities = np.full(6, 0.05, np.float32)
     probabilities[CLASSES.index(emotion)] = 0.75
-    face = Face((0.0, 0.0, 9.0, 9.0), 1.0)
-    return Seen(face, Region((4.5, 4.5), 9.0), track, probabilities, emotion if sure else NOT_SURE, None)
+    face = Detection((0.0, 0.0, 9.0, 9.0), 1.0)
+    return FaceResult(face, CropRegion((4.5, 4.5), 9.0), track, probabilities, emotion if sure else NOT_SURE, None)
 
 
 def clip(seconds, tracks, fps=25, start=0.0):
@@ -131,6 +132,8 @@ def test_time_in_sight_leaves_absences_out():
     assert (record.start, record.end) == pytest.approx((1, 9), abs=0.05)
     assert record.shares() == [("happy", 0.6), ("sad", 0.4)]
     assert (timeline.frames, timeline.with_faces) == (250, 125)
+    assert record.shares(least=0.4) == record.shares()
+    assert record.shares(least=0.41) == [("happy", 0.6)]
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03")])
@@ -185,6 +188,15 @@ def test_faces_without_a_sure_answer_are_marked():
     assert not where(row(sure), COLOURS[NOT_SURE]).any()
     assert where(row(unsure), COLOURS[NOT_SURE]).sum() > 5000
     assert where(row(unsure), COLOURS["happy"]).sum() > 20_000  # what the net said all the same
+
+
+@pytest.mark.parametrize(("unsure", "answer"), [(1, "happy"), (2, NOT_SURE)])
+def test_a_stretch_of_time_has_no_answer_where_most_of_its_frames_have_none(unsure, answer):
+    timeline = Timeline(CLASSES)
+    for number in range(3 if unsure == 2 else 2):  # within one bin
+        timeline.add(number / 1000, [seen(1, "happy", sure=number >= unsure)])
+    strip = timeline_figure(timeline, "clip.mp4").axes[0].collections[-1]
+    assert strip.get_array()[0].tolist() == [list(COLOURS[answer])]
 
 
 def test_brief_track_can_be_seen_in_a_long_clip():

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from fer.inference.cuts import Cuts
-from fer.inference.faces import Face
-from fer.inference.following import Follower
-from fer.inference.tracks import Smoother, Tracker
+from fer.faces.detection import Detection
+from fer.inference.tracking.optical_flow import FlowTracker
+from fer.inference.tracking.smoothing import Smoother
+from fer.inference.tracking.tracker import SceneCutDetector, Tracker
 
 MEDIA, YUNET = Path(os.environ.get("FER_MEDIA", "none")), os.environ.get("FER_YUNET", "")
 CLIPS = ("test.mp4", "short_hamilton_clip.mp4")
@@ -20,7 +20,7 @@ CLIPS = ("test.mp4", "short_hamilton_clip.mp4")
 
 def face(x, y, side=80):
     """A face around a centre."""
-    return Face((x - side / 2, y - side / 2, side, side), 0.9)
+    return Detection((x - side / 2, y - side / 2, side, side), 0.9)
 
 
 def iou(one, other):
@@ -150,11 +150,11 @@ class Find:
 
 def test_following_stays_on_a_face_between_detections():
     find = Find()
-    follower = Follower(find, every=5)
+    follower = FlowTracker(find, every=5)
     for step in range(23):
         image, box = scene(step)
         points = np.float32([box[:2]] * 5)
-        find.faces = [Face(box, 0.8, points)]
+        find.faces = [Detection(box, 0.8, points)]
         (found,) = follower.find(image)
         assert iou(found.box, box) > 0.95
         assert np.abs(found.landmarks - points).max() < 2
@@ -165,11 +165,11 @@ def test_following_stays_on_a_face_between_detections():
 
 def test_large_pictures_are_followed_in_their_own_pixels():
     find = Find()
-    follower = Follower(find, every=9)
+    follower = FlowTracker(find, every=9)
     for step in range(9):
         image, box = scene(step)
         box = tuple(4 * np.array(box))
-        find.faces = [Face(box, 0.8)]
+        find.faces = [Detection(box, 0.8)]
         (found,) = follower.find(cv2.resize(image, None, fx=4, fy=4))
         assert iou(found.box, box) > 0.93
     assert find.asked == 1
@@ -177,19 +177,19 @@ def test_large_pictures_are_followed_in_their_own_pixels():
 
 def test_every_frame_is_searched_where_asked():
     find = Find()
-    follower = Follower(find, every=1)
+    follower = FlowTracker(find, every=1)
     for step in range(4):
         image, box = scene(step)
-        find.faces = [Face(box, 0.8)]
+        find.faces = [Detection(box, 0.8)]
         assert follower.find(image) == find.faces
     assert find.asked == 4
 
 
 def test_lost_face_is_searched_at_once_and_dropped():
     find = Find()
-    follower = Follower(find, every=10)
+    follower = FlowTracker(find, every=10)
     image, box = scene(0)
-    find.faces = [Face(box, 0.8)]
+    find.faces = [Detection(box, 0.8)]
     follower.find(image)
     follower.find(scene(1)[0])
     assert find.asked == 1
@@ -202,31 +202,31 @@ def test_lost_face_is_searched_at_once_and_dropped():
 
 def test_face_that_leaves_the_picture_does_not_break_following():
     find = Find()
-    follower = Follower(find, every=50)
+    follower = FlowTracker(find, every=50)
     for step in range(50):
         image, box = scene(step, x=200.0)
-        find.faces = [Face(box, 0.8)] if box[0] < 300 else []
+        find.faces = [Detection(box, 0.8)] if box[0] < 300 else []
         follower.find(image)
     assert follower.find(image) == []
 
 
 def test_cut_is_seen_and_movement_and_light_are_not():
-    cuts = Cuts()
+    cuts = SceneCutDetector()
     wide = noise(3, size=(960, 480))
-    assert not cuts.begins(wide[:240, :320])
+    assert not cuts.is_cut(wide[:240, :320])
     for step in range(10):
         view = wide[:240, 8 * step : 320 + 8 * step]
-        assert not cuts.begins(cv2.convertScaleAbs(view, alpha=0.5 if step % 2 else 1.0))
-    assert cuts.begins(wide[240:, 640:])
-    assert not cuts.begins(wide[240:, 640:])
+        assert not cuts.is_cut(cv2.convertScaleAbs(view, alpha=0.5 if step % 2 else 1.0))
+    assert cuts.is_cut(wide[240:, 640:])
+    assert not cuts.is_cut(wide[240:, 640:])
 
 
 def test_face_that_moves_on_a_plain_ground_is_no_cut():
-    cuts = Cuts()
+    cuts = SceneCutDetector()
     for step in range(8):
         image = np.full((240, 320, 3), 20, np.uint8)
         cv2.circle(image, (30 + 35 * step, 120), 20, (200, 200, 200), -1)
-        assert not cuts.begins(image)
+        assert not cuts.is_cut(image)
 
 
 def test_cut_ends_the_tracks():
@@ -305,8 +305,8 @@ def test_flicker_of_all_tracks_adds_up_and_their_memory_is_bounded():
 
 def test_one_face_needs_no_scipy():
     code = (
-        "import sys; from fer.inference.tracks import Tracker; from fer.inference.faces import Face\n"
-        "import fer.inference.following, fer.inference.timeline_figure\n"
+        "import sys; from fer.inference.tracking.tracker import Tracker; from fer.inference.results import Face\n"
+        "import fer.inference.tracking.optical_flow, fer.inference.draw.timeline_plot\n"
         "tracker = Tracker()\n"
         "for x in range(9): assert tracker.update([Face((x, 0, 9, 9), 1.0), Face((x + 50, 0, 9, 9), 1.0)], 0.0)\n"
         "assert not {'scipy', 'matplotlib', 'torch', 'rich'} & set(sys.modules), sys.modules.keys()"
@@ -328,9 +328,9 @@ def read_clip(name):
 def test_real_faces_are_followed_as_if_every_frame_was_searched(name):
     frames, _ = read_clip(name)
     net = cv2.FaceDetectorYN.create(YUNET, "", frames[0].shape[1::-1], 0.6)
-    searched = [[Face(tuple(row[:4]), row[14]) for row in net.detect(image)[1]] for image in frames]
+    searched = [[Detection(tuple(row[:4]), row[14]) for row in net.detect(image)[1]] for image in frames]
     known = {id(image): faces for image, faces in zip(frames, searched, strict=True)}
-    follower, overlaps = Follower(lambda image: known[id(image)], every=3), []
+    follower, overlaps = FlowTracker(lambda image: known[id(image)], every=3), []
     for image, faces in zip(frames, searched, strict=True):
         found = follower.find(image)
         overlaps += [max((iou(face.box, other.box) for other in found), default=0) for face in faces]
@@ -341,5 +341,5 @@ def test_real_faces_are_followed_as_if_every_frame_was_searched(name):
 @pytest.mark.skipif(not MEDIA.is_dir(), reason="FER_MEDIA names no folder")
 @pytest.mark.parametrize(("name", "cuts"), [(CLIPS[0], []), (CLIPS[1], [20, 82, 211])])
 def test_real_cuts_are_found(name, cuts):
-    scenes = Cuts()
-    assert [index for index, image in enumerate(read_clip(name)[0]) if scenes.begins(image)] == cuts
+    scenes = SceneCutDetector()
+    assert [index for index, image in enumerate(read_clip(name)[0]) if scenes.is_cut(image)] == cuts

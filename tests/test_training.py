@@ -25,9 +25,9 @@ from fer.evaluation.console import scope
 from fer.evaluation.predict import predict
 from fer.evaluation.run import read_for
 from fer.inference.predictor import Predictor
-from fer.training.module import EmotionModule
+from fer.training.lightning_module import EmotionModule
+from fer.training.optim import choose_precision
 from fer.training.run import draw_history
-from fer.training.schedules import choose_precision
 from fer.training.trainer import _tell_unless_told
 from fer.weights import Header, load_net, read_weights
 from tests.data import (
@@ -172,7 +172,7 @@ def test_the_dashboard_s_table_of_runs_has_settings_and_final_metrics(events, fi
 
 
 def test_a_log_is_told_early_how_long_the_training_will_take(tmp_path, quick, capsys, monkeypatch):
-    monkeypatch.setattr("fer.training.progress.FIRST", 0)
+    monkeypatch.setattr("fer.training.progress_line.FIRST", 0)
     run(configure("test=false"), tmp_path)
     out, err = capsys.readouterr()
     assert re.findall(r"^epoch \S+?:.*", out, re.M) == re.findall(
@@ -183,7 +183,7 @@ def test_a_log_is_told_early_how_long_the_training_will_take(tmp_path, quick, ca
 
 
 def test_a_terminal_is_shown_epoch_loss_and_time_from_the_first_batches_on(tmp_path, quick, capsys, monkeypatch):
-    monkeypatch.setattr("fer.training.progress.EVERY", 0)
+    monkeypatch.setattr("fer.training.progress_line.EVERY", 0)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     run(configure("test=false"), tmp_path)
     out, err = capsys.readouterr()

@@ -7,8 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from fer.inference.clip_source import Clip
-from fer.inference.streams import Stream
+from fer.inference.io.capture import Stream
+from fer.inference.io.video_reader import VideoReader
 from tests.clips import read_clip, spoil, write_clip
 
 PQ, HLG, BT2020, P3 = 16, 18, 9, 12
@@ -54,7 +54,7 @@ def flat(colours: list, index: int) -> np.ndarray:
 
 
 def images(path) -> list[np.ndarray]:
-    with Clip(path) as clip:
+    with VideoReader(path) as clip:
         return [frame.image for frame in clip]
 
 
@@ -174,7 +174,7 @@ INTERLACED = {"codec": "libx264", "encoder": {"x264-params": "tff=1:keyint=1"}}
 def test_interlaced_frames_become_whole_ones_with_their_times(tmp_path, name):
     path = write_clip(tmp_path / name, 12, picture=edge, **INTERLACED)
     before = read_clip(path)
-    with Clip(path) as clip:
+    with VideoReader(path) as clip:
         frames = list(clip)
     assert min(combed(image) for image in before.images) > 0.02
     assert max(combed(frame.image) for frame in frames) < 0.003
@@ -188,7 +188,7 @@ def test_interlaced_frames_become_whole_ones_with_their_times(tmp_path, name):
 def test_interlaced_frames_that_do_not_decode_keep_their_places(tmp_path, lost):
     path = write_clip(tmp_path / "a.mp4", 12, picture=edge, **INTERLACED)
     times = read_clip(path).times
-    with Clip(spoil(path, *lost)) as clip:
+    with VideoReader(spoil(path, *lost)) as clip:
         frames = list(clip)
     assert [frame.index for frame in frames if frame.image is None] == lost
     assert clip.skipped == len(lost)

@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 
 from fer.errors import RunError, Terminated, UserError
-from fer.inference import clip_sink, clip_source, faces
-from fer.inference.clip_sink import ClipWriter
-from fer.inference.clip_source import Clip
+from fer.inference import results as faces
+from fer.inference.io import video_reader as clip_source
+from fer.inference.io import video_writer as clip_sink
+from fer.inference.io.video_reader import VideoReader
+from fer.inference.io.video_writer import VideoWriter
 from tests.clips import is_blue, moving, read_clip, spoil, write_clip, write_tone
 from tests.runs import ROOT
 
@@ -26,13 +28,13 @@ QUARTERS = ("upper left", "lower left", "lower right", "upper right")  # counter
 
 
 def read(path):
-    with Clip(path) as clip:
+    with VideoReader(path) as clip:
         return clip, list(clip)
 
 
 def copy(source: Path, target: Path, stop: int | None = None, error: type[BaseException] = KeyboardInterrupt):
     """Write a clip anew, frame by frame; after `stop` frames raise an error."""
-    with Clip(source) as clip, ClipWriter(target, clip.width, clip.height, clip) as writer:
+    with VideoReader(source) as clip, VideoWriter(target, clip.width, clip.height, clip) as writer:
         for frame in clip:
             if frame.index == stop:
                 raise error
@@ -114,7 +116,7 @@ def test_clip_of_pictures_that_are_too_large_is_refused(tmp_path, monkeypatch):
     source = write_clip(tmp_path / "a.mp4", 3)
     monkeypatch.setattr(faces, "LARGEST", 64 * 48 - 1)
     with pytest.raises(UserError, match=r"^input=.*a\.mp4: expected a video, but its pictures are 64x48, more than"):
-        Clip(source)
+        VideoReader(source)
 
 
 def test_8k_is_not_too_large():
@@ -132,7 +134,7 @@ def test_no_picture_stays_in_memory_after_its_use(tmp_path):
     gc.collect()
     gc.disable()
     try:
-        with Clip(source) as clip:
+        with VideoReader(source) as clip:
             for last in clip:  # noqa: B007
                 pass
             left = sum(issubclass(type(item), av.VideoFrame) for item in gc.get_objects())
@@ -355,7 +357,7 @@ def test_cut_off_file_without_frame_count_is_noticed(tmp_path):
 
 
 def test_a_frame_with_the_time_of_the_last_one_comes_a_step_after_it(tmp_path):
-    with Clip(write_clip(tmp_path / "a.mp4", 3)) as clip:
+    with VideoReader(write_clip(tmp_path / "a.mp4", 3)) as clip:
         *_, last = clip
         for step, stamp in ((1, clip._last), (2, None)):
             assert clip._next(stamp, None).time == pytest.approx(last.time + step / 25)
@@ -406,7 +408,7 @@ def photo(path):
 def test_what_is_no_video_is_refused_in_one_sentence(tmp_path, name, make, found):
     make(tmp_path / name)
     with pytest.raises(UserError, match=rf"^input=.*{name}: expected a video.*, but .*{found}[^\n]*$"):
-        Clip(tmp_path / name)
+        VideoReader(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -422,7 +424,7 @@ def test_list_of_other_files_is_refused(tmp_path, name, text):
     other = write_clip(tmp_path / "other.ts", 25, codec="libx264")
     (tmp_path / name).write_text(text.format(other=other))
     with pytest.raises(UserError, match=rf"^input=.*{name}: expected a video, but .*a playlist[^\n]*$"):
-        Clip(tmp_path / name)
+        VideoReader(tmp_path / name)
 
 
 def test_file_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
@@ -432,7 +434,7 @@ def test_file_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
     source = write_clip(tmp_path / "a.mp4", 2)
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(UserError, match=r"cannot be opened \(Permission denied\)"):
-        Clip(source)
+        VideoReader(source)
 
 
 @pytest.mark.parametrize("name", ["it's (1), 100%d é:x.mp4", "a=b.mp4"])
@@ -445,7 +447,7 @@ def test_strange_names_are_taken_as_they_are(tmp_path, name):
 
 def test_live_frames_keep_their_times(tmp_path):
     times = [0, 0.031, 0.07, 0.07, 0.06, 0.2, 2.5]
-    with ClipWriter(tmp_path / "b.mp4", 64, 48) as writer:
+    with VideoWriter(tmp_path / "b.mp4", 64, 48) as writer:
         for index, time in enumerate(times):
             writer.write(moving(index), time)
     written = read_clip(tmp_path / "b.mp4").times
@@ -478,7 +480,7 @@ def test_error_replaces_nothing_and_leaves_what_there_is(tmp_path):
 def test_old_file_stays_until_the_new_one_is_whole(tmp_path):
     target = tmp_path / "b.mp4"
     target.write_text("good")
-    with ClipWriter(target, 64, 48) as writer:
+    with VideoWriter(target, 64, 48) as writer:
         writer.write(moving(0), 0)
         assert target.read_text() == "good"
     assert len(read_clip(target).times) == 1
@@ -490,7 +492,7 @@ def test_part_that_a_kill_left_is_in_nobodys_way_and_no_link_is_followed(tmp_pat
     (tmp_path / "victim").write_text("old")
     (tmp_path / "b.partial.mp4").symlink_to("victim")
     for _ in "ab":
-        with ClipWriter(tmp_path / "b.mp4", 64, 48) as writer:
+        with VideoWriter(tmp_path / "b.mp4", 64, 48) as writer:
             writer.write(moving(0), 0)
         (tmp_path / "b.partial.mp4").write_text("left")
     assert (tmp_path / "victim").read_text() == "old"
@@ -502,7 +504,7 @@ def test_no_frame_leaves_everything_as_it_was(tmp_path, stop):
     target = tmp_path / "b.mp4"
     target.write_text("good")
     try:
-        with ClipWriter(target, 64, 48):
+        with VideoWriter(target, 64, 48):
             if stop:
                 raise stop
     except (KeyboardInterrupt, ValueError):
@@ -516,7 +518,7 @@ def test_no_frame_leaves_everything_as_it_was(tmp_path, stop):
 def test_growing_file_plays_up_to_its_last_second(tmp_path, suffix, sound):
     """Sound: seconds of it; the pictures last 4."""
     source = write_clip(tmp_path / "a.mp4", 100, sound=sound and "aac", seconds=sound)
-    with Clip(source) as clip, ClipWriter(tmp_path / f"b.{suffix}", 64, 48, clip) as writer:
+    with VideoReader(source) as clip, VideoWriter(tmp_path / f"b.{suffix}", 64, 48, clip) as writer:
         for frame in clip:
             writer.write(frame.image, frame.time)
         while writer.frames < 100:
@@ -528,9 +530,9 @@ KILLED = """
 import sys, numpy as np
 from pathlib import Path
 import fer.inference
-from fer.inference.clip_sink import ClipWriter
-from fer.inference.faces import Frame
-from fer.inference.records import Records
+from fer.inference.io.video_writer import ClipWriter
+from fer.inference.results import Frame
+from fer.inference.io.records import Records
 noise = np.random.default_rng(0).integers(0, 256, (500, 160, 3), np.uint8)
 folder = Path(sys.argv[1])
 with Records(folder / "b.jsonl", ("a",)) as records, ClipWriter(folder / "b.mp4", 160, 120) as writer:
@@ -605,14 +607,14 @@ def test_full_disk_fails_in_one_sentence(tmp_path, monkeypatch, after):
 def test_impossible_outputs_are_refused_in_one_sentence(tmp_path, name, found):
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises(UserError, match=rf"^output=.*: expected [^\n]*{found}[^\n]*$"):
-        ClipWriter(tmp_path / name, 64, 48)
+        VideoWriter(tmp_path / name, 64, 48)
 
 
 @pytest.mark.slow
 def test_memory_stays_flat(tmp_path):
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from fer.inference.clip_source import Clip; from fer.inference.clip_sink import ClipWriter\n"
+        "from fer.inference.io.video_reader import Clip; from fer.inference.io.video_writer import ClipWriter\n"
         "peaks = []\n"
         "with Clip(Path(sys.argv[1])) as clip, ClipWriter(Path(sys.argv[2]), 320, 240, clip) as writer:\n"
         "    for frame in clip:\n"
@@ -632,7 +634,7 @@ def test_memory_stays_flat(tmp_path):
 def test_8k_takes_little_more_than_a_gigabyte(tmp_path):
     code = (
         "import resource, sys; from pathlib import Path; import numpy as np; import fer.inference\n"
-        "from fer.inference.clip_source import Clip; from fer.inference.clip_sink import ClipWriter\n"
+        "from fer.inference.io.video_reader import Clip; from fer.inference.io.video_writer import ClipWriter\n"
         "with ClipWriter(Path(sys.argv[1]), 7680, 4320) as writer:\n"
         "    for index in range(8):\n"
         "        writer.write(np.full((4320, 7680, 3), 20 * index, np.uint8), index / 25)\n"
@@ -668,7 +670,7 @@ def test_the_last_picture_is_shown(tmp_path, frames):
         image[10:30, 2 * index % 40 : 2 * index % 40 + 20] = 200
         return image
 
-    with ClipWriter(tmp_path / "b.mp4", 64, 48) as writer:
+    with VideoWriter(tmp_path / "b.mp4", 64, 48) as writer:
         for index in range(frames):
             writer.write(picture(index), index / 25)
     assert len(read_clip(tmp_path / "b.mp4").images) == frames

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 
 from fer.emotions import class_names
-from fer.inference import watching
-from fer.inference.drawing import Style
-from fer.inference.faces import Frame
-from fer.inference.tracks import Smoother
-from fer.inference.window import View, opening_size
+from fer.inference.draw.annotate import Style
+from fer.inference.modes import webcam as watching
+from fer.inference.modes.window import View, opening_size
+from fer.inference.results import Frame
+from fer.inference.tracking.smoothing import Smoother
 from tests.clips import read_clip
 from tests.display import Display, needs_display, wait
 from tests.runs import ROOT
@@ -33,7 +33,8 @@ IMPATIENT = """
 import runpy, sys
 from functools import partial
 import fer.inference.run  # OpenCV before PyAV, as in infer.py
-from fer.inference import moving, watching
+from fer.inference.modes import video as moving
+from fer.inference.modes import webcam as watching
 watching.Live = moving.Live = partial(moving.Live, timeout=3, patience={patience})
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")

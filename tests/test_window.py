@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from fer.errors import UserError
-from fer.inference import window as module
-from fer.inference.window import View, Window, after, fitted, key_of, opening_size, why_no_window
+from fer.inference.modes import window as module
+from fer.inference.modes.window import View, Window, after, fitted, key_of, opening_size, why_no_window
 from tests.display import Display, needs_display, wait
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
@@ -243,9 +243,9 @@ CHILD = """
 import json, sys
 from dataclasses import asdict
 from pathlib import Path
-import fer.inference.run, fer.inference.moving  # in the order of infer.py: PyAV before OpenCV would hang its windows
+import fer.inference.run, fer.inference.modes.video  # as infer.py: PyAV before OpenCV would hang its windows
 import numpy as np
-from fer.inference.window import View, Window, why_no_window
+from fer.inference.modes.window import View, Window, why_no_window
 
 assert why_no_window() is None
 view = None

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from fer.config.messages import nearest, sentences
 from fer.errors import UserError
-from fer.mistakes import nearest, sentences
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import asks the network for a newer version
 TRIES = 100  # faces that a strategy is tried on: a crop of one face in ten is missed once in 40,000 times

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fer.data.faults import Faults
+from fer.data.bad_rows import Faults
 from fer.data.fer2013_csv import NAMES, SOURCE, Rows, find_csv, found_instead, read_rows
-from fer.data.folder import EXAMPLE
-from fer.data.images import ClassFolder, Face, class_folders, list_faces, read_faces, split_folders
+from fer.data.image_files import ClassFolder, Face, class_folders, list_faces, read_faces, split_folders
+from fer.data.image_folder import EXAMPLE
 from fer.data.table import Split, Table
 from fer.emotions import EMOTIONS, class_names
 from fer.errors import UserError

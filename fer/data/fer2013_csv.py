@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from fer.data import cache
-from fer.data.faults import Faults
-from fer.data.lines import ARCHIVES, read_lines, require_text
+from fer.data.bad_rows import Faults
+from fer.data.csv_lines import ARCHIVES, read_lines, require_text
 from fer.data.table import Split
 from fer.errors import UserError, printable
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fer.data.faults import Faults, readable
+from fer.data.bad_rows import Faults, readable
+from fer.data.csv_lines import read_lines, require_text
 from fer.data.fer2013_csv import NAMES, SOURCE, USAGES, Rows, find_csv, found_instead, read_rows
-from fer.data.images import decode
-from fer.data.lines import read_lines, require_text
+from fer.data.image_files import decode
 from fer.data.table import Split, Table
 from fer.data.votes import targets_from
 from fer.emotions import EMOTIONS, canonical, class_names

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 
-from fer.data.drawing import fill, portrait, pose
+from fer.data.synthetic_shapes import fill, portrait, pose
 from fer.data.table import Split, Table
 from fer.emotions import class_names
 from fer.errors import UserError

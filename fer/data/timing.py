@@ -13,10 +13,10 @@ import torch
 from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
-import fer.resolvers  # noqa: F401 (for OmegaConf)
+import fer.config.resolvers  # noqa: F401 (for OmegaConf)
 from fer.benchmarks import CONF, machine, spread
 from fer.data.augmentation import build_strategy
-from fer.data.loading import Batches, BatchKey, Faces, Transform, make_loader
+from fer.data.batches import Batches, BatchKey, Faces, Transform, make_loader
 from fer.data.synthetic import read_synthetic
 from fer.data.table import Split, Table
 from fer.models.inputs import normalise

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from fer.errors import RunError, UserError
 
 if TYPE_CHECKING:  # it is imported late, as all that is heavy: --help needs none of it
-    from fer.evaluation.runs import Run
+    from fer.evaluation.study.runs import Run
 
 
 def write_card(evaluation: Path, output: Path, seeds: Sequence[Path] = (), crops: Path | None = None) -> None:
@@ -26,7 +26,7 @@ def write_card(evaluation: Path, output: Path, seeds: Sequence[Path] = (), crops
         evaluation: folder of a run with fit=false.
         output: the Markdown file.
         seeds: folders of all trainings of the recipe, that of the weights among them, for figures over seeds.
-        crops: figures of `fer.inference.recrop`, if the card is to have them.
+        crops: figures of `fer.evaluation.detector_cost`, if the card is to have them.
 
     Raises:
         UserError: if a folder does not hold what it should, or not what belongs to the weights.
@@ -57,7 +57,7 @@ def write_card(evaluation: Path, output: Path, seeds: Sequence[Path] = (), crops
 
 
 def _read(folder: Path) -> "Run":
-    from fer.evaluation.reading import read_run
+    from fer.evaluation.study.run_reader import read_run
 
     run = read_run(folder)
     if run.problem or "test" not in run.predictions:
@@ -71,7 +71,7 @@ def _read_seeds(folders: Sequence[Path], weights: str) -> list["Run"]:
     Raises:
         UserError: if they are not that.
     """
-    from fer.evaluation.study import read_study
+    from fer.evaluation.study.grouping import read_study
     from fer.weights import digest
 
     runs = [_read(folder) for folder in folders]
@@ -88,7 +88,7 @@ def _read_seeds(folders: Sequence[Path], weights: str) -> list["Run"]:
 
 
 def _read_crops(path: Path, weights: str) -> str:
-    """Return what `fer.inference.recrop` found with the weights of a SHA-256, as a sentence.
+    """Return what `fer.evaluation.detector_cost` found with the weights of a SHA-256, as a sentence.
 
     Raises:
         UserError: if the file does not say that.
@@ -105,7 +105,8 @@ def _read_crops(path: Path, weights: str) -> str:
             f"{per_cent(found['accuracy_found_anew'] * found['found'] / found['n'])}."
         )
     except (OSError, ValueError, TypeError, LookupError) as error:
-        raise UserError(f"{path}: expected figures of fer.inference.recrop, but it cannot be read ({error})") from error
+        wanted = "expected figures of fer.evaluation.detector_cost"
+        raise UserError(f"{path}: {wanted}, but it cannot be read ({error})") from error
     if found.get("weights_sha256") != weights:
         raise UserError(f"{path}: expected figures of the same weights, but they are of another file")
     return sentence
@@ -117,7 +118,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("evaluation", type=Path, metavar="RESULTS", help="folder of the evaluation, a fit=false run")
     parser.add_argument("--output", type=Path, metavar="FILE", required=True, help="the card, a .md file")
     parser.add_argument("--seeds", type=Path, metavar="DIR", nargs="+", default=(), help="all trainings of the recipe")
-    parser.add_argument("--crops", type=Path, metavar="FILE", help="what fer.inference.recrop wrote")
+    parser.add_argument("--crops", type=Path, metavar="FILE", help="what fer.evaluation.detector_cost wrote")
     asked = parser.parse_args(words)
     try:
         write_card(asked.evaluation, asked.output, asked.seeds, asked.crops)

@@ -11,8 +11,8 @@ from fer.emotions import EMOTIONS
 from fer.evaluation.comparison import estimate
 from fer.evaluation.markdown import code, listed, per_cent, spread, table
 from fer.evaluation.metrics import rates
-from fer.evaluation.runs import Run
 from fer.evaluation.slices import SLICES
+from fer.evaluation.study.runs import Run
 from fer.weights import Header, load_net
 
 SPLITS = {

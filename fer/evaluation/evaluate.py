@@ -18,7 +18,7 @@ from torch import nn
 from fer.atomic import atomic_file
 from fer.data.table import Split, Table
 from fer.errors import CALMER, Diverged
-from fer.evaluation import figures
+from fer.evaluation import plots as figures
 from fer.evaluation.calibration import fit_temperature
 from fer.evaluation.metrics import compute_metrics, confusion
 from fer.evaluation.outputs import Outputs

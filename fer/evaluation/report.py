@@ -21,8 +21,8 @@ from fer.locks import locked
 if TYPE_CHECKING:  # they are imported late: --help needs none of it
     from matplotlib.figure import Figure
 
-    from fer.evaluation.ranking import Ranking
-    from fer.evaluation.study import Study
+    from fer.evaluation.study.grouping import Study
+    from fer.evaluation.study.ranking import Ranking
 
 FORMATS = ("png", "svg", "pdf")  # of the figures; the first is that of a sweep's own report
 
@@ -43,7 +43,7 @@ def write_report(folders: list[Path], output: Path, baseline: str | None = None,
         UserError: if there are no runs, or no setting of that label.
         RunError: if a file cannot be written.
     """
-    from fer.evaluation.reading import find_runs
+    from fer.evaluation.study.run_reader import find_runs
 
     found, held = find_runs(folders), ExitStack()
     try:
@@ -57,8 +57,8 @@ def write_report(folders: list[Path], output: Path, baseline: str | None = None,
 
 def _write(found: list[Path], command: str, output: Path, baseline: str | None, kind: str) -> Path:
     from fer.evaluation.files import whole_file
-    from fer.evaluation.study import read_study
-    from fer.evaluation.summary import write_summary
+    from fer.evaluation.study.grouping import read_study
+    from fer.evaluation.study.summary_csv import write_summary
 
     study = read_study(found)
     rankings = _rank(study, baseline)
@@ -76,7 +76,7 @@ def _rank(study: "Study", baseline: str | None) -> list["Ranking"]:
     Raises:
         UserError: if none of them has it.
     """
-    from fer.evaluation.ranking import rank
+    from fer.evaluation.study.ranking import rank
 
     chosen = [task.find(baseline) if baseline else None for task in study.tasks]
     if baseline and study.tasks and not any(chosen):

@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from fer.config.messages import sentences
 from fer.data.ferplus import read_crowd
-from fer.data.sources import read
+from fer.data.readers import read
 from fer.data.table import Split, Table, require_one
 from fer.devices import evaluation_device
 from fer.emotions import class_names
@@ -26,10 +27,9 @@ from fer.evaluation.console import print_end, print_faces, print_facts, print_sc
 from fer.evaluation.evaluate import Evaluation, draw_evaluation, evaluate, write_evaluation
 from fer.evaluation.markdown import listed
 from fer.evaluation.results import write_json
-from fer.mistakes import sentences
 from fer.monitor import monitor_mistake
 from fer.provenance import describe, telling_settings
-from fer.run_folder import RESULTS, alone, make_folder
+from fer.run_folder import RESULTS, exclusive, make_folder
 from fer.schema import TrainConfig
 from fer.weights import Header, load_net
 
@@ -65,7 +65,7 @@ def run(config: TrainConfig, folder: Path) -> float:
     print_scope(table, folder)
     net_name = f"from {shown(config.weights)}: {config.model.name}, {size_of(net, table)}"
     print_facts({"net": net_name, "device": f"{device}, precision 32-true", "folder": shown(folder)})
-    with alone(folder), writing():
+    with exclusive(folder), writing():
         found = evaluate(
             net,
             header,

@@ -5,9 +5,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from fer.config import Job
+from fer.config.jobs import Job
 from fer.errors import UserError, reason
-from fer.inference.kinds import mode_of
+from fer.inference.io.input_kind import mode_of
 from fer.paths import shown
 
 

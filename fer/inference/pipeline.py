@@ -5,15 +5,18 @@ from functools import partial
 
 import numpy as np
 
-from fer.inference.area import search_in
-from fer.inference.crops import cut, region, whole
-from fer.inference.detectors import Detector
-from fer.inference.faces import NOT_SURE, Face, Frame, Region, Seen
-from fer.inference.following import Follower
+from fer.faces.area import search_in
+from fer.faces.crops import centre_square, cut, region
+from fer.faces.detection import CropRegion, Detection
+from fer.faces.detectors import Detector
+from fer.faces.schema import NoDetector
+from fer.faces.search import search
 from fer.inference.predictor import Predictor
-from fer.inference.schema import InferConfig, NoDetector
-from fer.inference.searching import search
-from fer.inference.tracks import Smoother, Tracker
+from fer.inference.results import NOT_SURE, FaceResult, Frame
+from fer.inference.schema import InferConfig
+from fer.inference.tracking.optical_flow import FlowTracker
+from fer.inference.tracking.smoothing import Smoother
+from fer.inference.tracking.tracker import Tracker
 
 
 class Pipeline:
@@ -35,24 +38,24 @@ class Pipeline:
     def __init__(self, config: InferConfig, predictor: Predictor, detector: Detector) -> None:
         self.config, self.predictor, self.detector = config, predictor, detector
         self.area = getattr(config.detector, "area", None)
-        self.follower = Follower(partial(search_in, self.area, detector.find), getattr(config.detector, "every", 1))
+        self.follower = FlowTracker(partial(search_in, self.area, detector.find), getattr(config.detector, "every", 1))
         self.tracker, self.smoother = Tracker(), Smoother(config.smoothing)
         self.heatmaps = True
 
-    def photo(self, image: np.ndarray) -> list[Seen]:
+    def photo(self, image: np.ndarray) -> list[FaceResult]:
         """Return what is seen in a picture (H, W, 3) that has no neighbours in time."""
         faces = self.search(image)
         return self._look(image, faces, [None] * len(faces))
 
-    def search(self, image: np.ndarray) -> list[Face]:
+    def search(self, image: np.ndarray) -> list[Detection]:
         """Return the faces of a picture (H, W, 3) that has no neighbours in time."""
         return search_in(self.area, partial(search, self.detector), image)
 
-    def find(self, frame: Frame) -> list[Face]:
+    def find(self, frame: Frame) -> list[Detection]:
         """Return the faces of the next frame of a clip; none in one that could not be decoded."""
         return [] if frame.image is None else self.follower.find(frame.image)
 
-    def look(self, frame: Frame, faces: list[Face]) -> list[Seen]:
+    def look(self, frame: Frame, faces: list[Detection]) -> list[FaceResult]:
         """Return what is seen in the next frame of a clip, whose faces `find` has found."""
         if frame.image is None:
             return []
@@ -64,20 +67,20 @@ class Pipeline:
 
         return self._look(frame.image, faces, tracks, smooth)
 
-    def regions(self, image: np.ndarray, faces: list[Face]) -> list[Region]:
+    def regions(self, image: np.ndarray, faces: list[Detection]) -> list[CropRegion]:
         """Return the square to be cut out for each face."""
         if isinstance(self.config.detector, NoDetector):
-            return [whole(image)]
+            return [centre_square(image)]
         crop = self.config.crop
         return [region(face, crop.margin, crop.shift, crop.rotate) for face in faces]
 
     def _look(
         self,
         image: np.ndarray,
-        faces: list[Face],
+        faces: list[Detection],
         tracks: Sequence[int | None],
         settle: Callable[[np.ndarray], np.ndarray] | None = None,
-    ) -> list[Seen]:
+    ) -> list[FaceResult]:
         regions, size = self.regions(image, faces), self.predictor.input_size
         crops = [cut(image, region, size) for region in regions]
         stacked = np.stack(crops) if crops else np.empty((0, size, size), np.uint8)
@@ -88,5 +91,5 @@ class Pipeline:
             sure = values.max() >= self.config.not_sure
             emotion = self.predictor.classes[int(values.argmax())] if sure else NOT_SURE
             heatmap = None if heatmaps is None else heatmaps[index]
-            seen.append(Seen(faces[index], regions[index], tracks[index], values, emotion, heatmap))
+            seen.append(FaceResult(faces[index], regions[index], tracks[index], values, emotion, heatmap))
         return seen

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from fer.config.messages import nearest
 from fer.counting import counted
-from fer.data.pictures import over_white, read_photo
+from fer.data.decoding import over_white, read_photo
 from fer.emotions import class_name
 from fer.errors import UserError
-from fer.inference.crops import cut, whole
-from fer.mistakes import nearest
+from fer.faces.crops import centre_square, cut
 from fer.models.cam import EXPLAINERS, explain, finish
 from fer.models.inputs import normalise
 from fer.weights import Header, load_net
@@ -173,7 +173,7 @@ class Predictor:
                 pixels = _pixels(image)
             except ValueError as error:
                 raise UserError(f"images[{number}]: {error}") from None
-            faces.append(cut(pixels, whole(pixels), self.input_size))
+            faces.append(cut(pixels, centre_square(pixels), self.input_size))
             photos += [(number, pixels.shape)] if _is_photo(*pixels.shape[:2]) else []
         if photos:
             number, (height, width, *_) = photos[0]

@@ -4,12 +4,13 @@ import cv2
 import torch
 
 from fer.errors import UserError
-from fer.inference.detectors import make_detector
-from fer.inference.drawing import Style
+from fer.faces.detectors import make_detector
+from fer.inference.draw.annotate import Style
+from fer.inference.modes.crop import cut_faces
+from fer.inference.modes.image import draw_photos
 from fer.inference.pipeline import Pipeline
 from fer.inference.predictor import Predictor
 from fer.inference.schema import InferConfig
-from fer.inference.stills import cut_faces, draw_photos
 
 
 def run(config: InferConfig) -> None:
@@ -32,13 +33,13 @@ def run(config: InferConfig) -> None:
     elif config.mode == "crop":
         cut_faces(config, pipeline)
     elif config.mode == "webcam" and config.show:
-        from fer.inference.watching import watch
+        from fer.inference.modes.webcam import watch
 
         watch(config, pipeline, style)
     else:
-        from fer.inference.moving import record  # video's libraries cost photos time
+        from fer.inference.modes.video import record_video  # video's libraries cost photos time
 
-        record(config, pipeline, style)
+        record_video(config, pipeline, style)
 
 
 def _require_target(target: str | None, classes: tuple[str, ...]) -> None:

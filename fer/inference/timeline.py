@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer.counting import counted
-from fer.inference.faces import NOT_SURE, Seen
-from fer.inference.tracks import SLOWEST, Flicker
+from fer.inference.results import NOT_SURE, FaceResult
+from fer.inference.tracking.smoothing import Flicker
+from fer.inference.tracking.tracker import SLOWEST
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -67,7 +68,7 @@ class Timeline:
         self.width = FINEST
         self._records: dict[int, Record] = {}
 
-    def add(self, time: float, seen: Sequence[Seen]) -> None:
+    def add(self, time: float, seen: Sequence[FaceResult]) -> None:
         """Add the next frame of a clip, also if nothing is seen in it.
 
         Args:
@@ -96,7 +97,7 @@ class Timeline:
         """Number of tracks beside the `longest`."""
         return len(self._records) + self.forgotten - len(self.longest)
 
-    def _add_one(self, one: Seen, time: float, passed: float) -> None:
+    def _add_one(self, one: FaceResult, time: float, passed: float) -> None:
         if one.track not in self._records:
             self._forget(time)
             self._records[one.track] = Record(one.track, time, time)

@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 
 from fer.benchmarks import CONF, machine, spread
-from fer.config import Command, check_jobs
+from fer.config.jobs import Command, check_jobs
 from fer.errors import UserError
-from fer.inference.clip_sink import ClipWriter
-from fer.inference.clip_source import Clip
-from fer.inference.crops import cut
-from fer.inference.detectors import make_detector
-from fer.inference.drawing import draw
-from fer.inference.faces import Frame
-from fer.inference.moving import looked_at
+from fer.faces.crops import cut
+from fer.faces.detectors import make_detector
+from fer.inference.draw.annotate import draw
+from fer.inference.io.records import Records
+from fer.inference.io.video_reader import VideoReader
+from fer.inference.io.video_writer import VideoWriter
+from fer.inference.modes.video import looked_at
 from fer.inference.pipeline import Pipeline
 from fer.inference.predictor import Predictor
-from fer.inference.records import Records
+from fer.inference.results import Frame
 from fer.inference.run import make_style, one_thread_each
 from fer.inference.schema import InferConfig
 
@@ -69,14 +69,14 @@ class Work:
 
     def frames(self) -> "islice[Frame]":
         """Return the clip's frames, which are decoded as they are taken."""
-        return islice(Clip(Path(self.config.input)), self.count)
+        return islice(VideoReader(Path(self.config.input)), self.count)
 
-    def whole(self, folder: Path) -> int:
+    def centre_square(self, folder: Path) -> int:
         """Do what `infer.py` does with the frames; return their number."""
         pipeline = self.pipeline()
         with ExitStack() as stack:
-            clip = stack.enter_context(Clip(Path(self.config.input)))
-            writer = stack.enter_context(ClipWriter(folder / "whole.mp4", clip.width, clip.height, clip))
+            clip = stack.enter_context(VideoReader(Path(self.config.input)))
+            writer = stack.enter_context(VideoWriter(folder / "whole.mp4", clip.width, clip.height, clip))
             records = stack.enter_context(Records(folder / "whole.jsonl", self.predictor.classes))
             size = clip.width, clip.height
             looked = stack.enter_context(looked_at(islice(clip, self.count), size, pipeline, self.style))
@@ -88,7 +88,7 @@ class Work:
     def stages(self, folder: Path) -> dict[str, float]:
         """Return each stage's milliseconds a frame, one stage after the other."""
         predictor, classes, size = self.predictor, self.predictor.classes, self.predictor.input_size
-        pipeline, clip = self.pipeline(), Clip(Path(self.config.input))
+        pipeline, clip = self.pipeline(), VideoReader(Path(self.config.input))
         spent: dict[str, float] = {}
 
         def timed(name: str, step: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
@@ -113,7 +113,7 @@ class Work:
             "draw", lambda item: draw(item[0].image, item[1], classes, self.style), list(zip(frames, seen, strict=True))
         )
         began = time.perf_counter()
-        with ClipWriter(folder / "stage.mp4", clip.width, clip.height, clip) as writer:
+        with VideoWriter(folder / "stage.mp4", clip.width, clip.height, clip) as writer:
             for frame, image in zip(frames, drawn, strict=True):
                 writer.write(image, frame.time)
         spent["encode"] = (time.perf_counter() - began) / len(frames) * 1e3

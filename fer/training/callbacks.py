@@ -12,11 +12,11 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
 
-from fer.data.loading import Batch
+from fer.data.batches import Batch
 from fer.evaluation.results import History, write_history
 from fer.monitor import sign
-from fer.training.module import not_finite
-from fer.training.progress import format_seconds
+from fer.training.lightning_module import not_finite
+from fer.training.progress_line import format_seconds
 
 CHECK_EVERY = 50  # steps; looking at the loss makes a GPU wait
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from fer import processes
-from fer.config import Job, differences
+from fer.config.dotted import leaves
+from fer.config.jobs import Job, differences
 from fer.counting import counted
 from fer.errors import UserError, printable
-from fer.nested import leaves
 from fer.run_folder import RESULTS, AtWork, is_at_work
 
 MAY_DIFFER = (  # none of them changes what is trained; that the data is the same, FaceData tells by its content
@@ -47,7 +47,7 @@ def check_training(jobs: list[Job], multirun: bool) -> None:
 
 
 def _check_files(job: Job) -> Iterator[str]:
-    from fer.data.sources import locate
+    from fer.data.readers import locate
     from fer.header import readable_weights
 
     if dataset := job.part("dataset"):
@@ -98,7 +98,7 @@ def _check_strategy(job: Job) -> Iterator[str]:
 
 def _check_search(job: Job) -> Iterator[str]:
     if job.plain.get("sweep") and job.config:
-        from fer.training.space import space_mistakes
+        from fer.training.search_space import space_mistakes
 
         yield from space_mistakes(job.plain, job.schema)
 
@@ -240,7 +240,7 @@ def _trained_by(checkpoint: Path) -> dict[str, Any]:
 
 
 def _differences_from(path: Path, job: Job) -> list[str]:
-    from fer.settings_file import read_settings
+    from fer.config.settings_file import read_settings
 
     old, unresolved = dict(leaves(read_settings(path))), dict(leaves(job.unresolved))
     # What is looked up, as an environment's ${oc.env:...} is, is not looked up for a file.

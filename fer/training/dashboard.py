@@ -4,12 +4,12 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
 
-from fer.data.module import FaceData
+from fer.data.datamodule import FaceData
 from fer.data.table import Split
-from fer.evaluation import figures
+from fer.evaluation import plots as figures
 from fer.evaluation.evaluate import draw_split, pixels
 from fer.evaluation.results import History
-from fer.training.module import EmotionModule
+from fer.training.lightning_module import EmotionModule
 
 SHOWN = 24  # faces of an augmented batch
 WATCHED = ("confusion", "mistakes", "gradcam")  # figures on the dashboard; figures/ has all

@@ -14,8 +14,8 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from fer.data.augmentation import build_strategy
-from fer.data.module import FaceData, gray_statistics
-from fer.data.sources import read
+from fer.data.datamodule import FaceData, gray_statistics
+from fer.data.readers import read
 from fer.data.table import Split, Table
 from fer.errors import Terminated, UserError
 from fer.evaluation.console import print_end, print_some, shown
@@ -24,13 +24,13 @@ from fer.evaluation.run import crowd_of, finished, monitored, publish, writing
 from fer.models.factory import build_net
 from fer.monitor import monitor_mistake
 from fer.provenance import describe
-from fer.run_folder import RESULTS, alone, make_folder
+from fer.run_folder import RESULTS, exclusive, make_folder
 from fer.schema import TrainConfig
 from fer.training.callbacks import Record
 from fer.training.console import print_start
 from fer.training.dashboard import Dashboard, draw_augmented, draw_history
+from fer.training.lightning_module import EmotionModule
 from fer.training.losses import make_loss
-from fer.training.module import EmotionModule
 from fer.training.resumption import require_resumable
 from fer.training.trainer import make_trainer
 from fer.weights import Header, rounded, save_weights, transplant
@@ -65,7 +65,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
     module = EmotionModule(net, header, make_loss(config.loss, table.counts()[Split.TRAIN]), config)
     if trainer.is_global_zero:
         print_start(config, folder, table, net, trainer)
-    with resumable(folder), alone(folder) if trainer.is_global_zero else nullcontext():
+    with resumable(folder), exclusive(folder) if trainer.is_global_zero else nullcontext():
         fit(trainer, module, data, folder)
         if not trainer.is_global_zero:
             return 0.0  # one process judges
@@ -142,15 +142,15 @@ def fit(trainer: Trainer, module: EmotionModule, data: FaceData, folder: Path) -
     module.load_state_dict(rounded(trainer.strategy.broadcast(state)))  # other machines may not see the folder
 
 
-def whole(folder: Path) -> Path:
+def resume_root(folder: Path) -> Path:
     """Return what is to be resumed: a run's folder, or that of the sweep or search that it belongs to."""
     is_part = any((folder.parent / name).exists() for name in ("multirun.yaml", "study.journal"))
     return folder.parent if is_part else folder
 
 
 def _how_to_go_on(folder: Path) -> str:
-    again = f"the same command with resume={shown(whole(folder))}"
-    if whole(folder) == folder and not (folder / "checkpoints/last.ckpt").exists():
+    again = f"the same command with resume={shown(resume_root(folder))}"
+    if resume_root(folder) == folder and not (folder / "checkpoints/last.ckpt").exists():
         return f"nothing was kept, as no epoch had ended: {again} starts anew in this folder"
     return f"to go on: {again}"
 

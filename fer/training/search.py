@@ -20,16 +20,16 @@ from lightning.pytorch.callbacks import Callback
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial, TrialState
 
+from fer.config.messages import find
 from fer.errors import Diverged, RunError
 from fer.evaluation.search_report import JOURNAL, name_of, open_study, write_search_report
 from fer.locks import let_go, locked
-from fer.mistakes import find
 from fer.monitor import sign
 from fer.run_folder import keep_settings
 from fer.schema import TrainConfig
 from fer.training.console import print_best
 from fer.training.run import run
-from fer.training.space import Range, is_whole, place, ranges
+from fer.training.search_space import Range, is_whole, place, ranges
 
 
 def search(config: TrainConfig, folder: Path) -> float:

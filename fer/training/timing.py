@@ -15,16 +15,16 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fer.benchmarks import CONF, machine, spread
-from fer.config import Command, check_jobs
-from fer.data.module import FaceData
+from fer.config.jobs import Command, check_jobs
+from fer.data.datamodule import FaceData
 from fer.data.table import Split
 from fer.schema import TrainConfig
 from fer.training.callbacks import Record
 from fer.training.dashboard import Dashboard
+from fer.training.lightning_module import EmotionModule
 from fer.training.losses import make_loss
-from fer.training.module import EmotionModule
+from fer.training.optim import make_optimizer
 from fer.training.run import make_data, prepare
-from fer.training.schedules import make_optimizer
 from fer.training.trainer import make_trainer
 
 FER2013 = 23_744, 2_982  # faces of six emotions to train and to validate on

@@ -22,9 +22,9 @@ from fer.monitor import sign
 from fer.schema import TrainConfig
 from fer.training.callbacks import FiniteLoss, Patience
 from fer.training.checkpoints import BestAndLast, MovingAverage, WholeCheckpoints
-from fer.training.distributed import SharedBatchNorms
-from fer.training.progress import Progress
-from fer.training.schedules import choose_precision
+from fer.training.optim import choose_precision
+from fer.training.progress_line import Progress
+from fer.training.sync_batchnorm import SharedBatchNorms
 
 
 class SteadyTrainer(Trainer):
@@ -105,7 +105,7 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
         sync_batchnorm=is_shared and accelerator != "cpu",
         logger=Events(folder),
         num_sanity_val_steps=0,
-        use_distributed_sampler=False,  # fer.data.loading.Batches does its work
+        use_distributed_sampler=False,  # fer.data.batches.Batches does its work
         enable_progress_bar=False,
         enable_model_summary=False,
     )

@@ -1,0 +1,222 @@
+"""Faces in image files: class folders (`happy/a.jpg`), and how one file becomes one square gray image."""
+
+import difflib
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fer.data.bad_rows import Faults
+from fer.data.decoding import SUFFIXES, gray, read_photo
+from fer.data.table import Split, Table
+from fer.emotions import ALIASES, EMOTIONS, NAME, RESERVED, canonical, class_name, is_class_name
+from fer.errors import UserError, printable
+
+SPLITS = {"train": Split.TRAIN, "val": Split.VAL, "valid": Split.VAL, "validation": Split.VAL, "test": Split.TEST}
+CLUTTER = {"@eadir", "#recycle", "$recycle.bin", "__macosx", "lost+found", "system volume information"}
+SHOWN, NEAR = 6, 0.75  # names in a sentence; likeness of a name to an emotion that may be meant, of 1
+AT_ONCE = 200  # images a thread reads before it asks for more: handing them out one by one costs more than decoding
+
+
+@dataclass(frozen=True)
+class ClassFolder:
+    """One folder of images of one class."""
+
+    path: Path
+    split: Split
+    emotion: str
+
+
+@dataclass(frozen=True)
+class Face:
+    """One image file before it is read; `row` is its place in the sorted list of all files of the dataset."""
+
+    path: Path
+    split: Split
+    emotion: str
+    row: int
+
+
+def is_clutter(name: str) -> bool:
+    """Tell a hidden file or folder, or one that a disk or an archive keeps beside the user's: copies, thumbnails."""
+    return name.startswith(".") or name.lower() in CLUTTER
+
+
+def split_folders(root: Path) -> dict[Split, Path]:
+    """Return the folders in `root` that are named after a split: train, val (valid, validation), test; in any case.
+
+    Raises:
+        UserError: if two are named after the same one.
+    """
+    found: dict[Split, Path] = {}
+    for path in subfolders(root):
+        if (split := SPLITS.get(path.name.lower())) is None:
+            continue
+        if split in found:
+            raise UserError(
+                f"{root}: expected one folder for {split.name.lower()}, but got {found[split].name} and {path.name}: "
+                "move one of them away"
+            )
+        found[split] = path
+    return found
+
+
+def unread_folders(root: Path) -> tuple[str, ...]:
+    """Return a sentence for each folder beside those of the splits, since its images may have been meant too."""
+    if not split_folders(root):
+        return ()
+    strangers = [path for path in subfolders(root) if path.name.lower() not in SPLITS]
+    return tuple(f"{path}: a folder beside train, val and test, which is not read" for path in strangers)
+
+
+def subfolders(root: Path) -> list[Path]:
+    """Return the folders in a folder, sorted by name, without clutter."""
+    return sorted(path for path in root.iterdir() if path.is_dir() and not is_clutter(path.name))
+
+
+def class_folders(folder: Path, split: Split, own: bool = False) -> list[ClassFolder]:
+    """Return the class folders in one folder, sorted by name; files and clutter are left out.
+
+    Args:
+        folder: that holds them.
+        split: what its faces are for.
+        own: take names that are no emotions, too.
+
+    Raises:
+        UserError: for a folder whose name is no emotion, or no name for a class.
+    """
+    paths = subfolders(folder)
+    strangers = [path.name for path in paths if canonical(path.name) is None]
+    if numbers := [name for name in strangers if name.strip().isdecimal()]:
+        raise UserError(
+            f"{folder}: expected folders named after emotions ({', '.join(EMOTIONS)}), but got {_quoted(numbers)}: a "
+            "number is no emotion, and which one it stands for differs between data sets: rename the folders by the "
+            "list of yours"
+        )
+    expected, cure = f"folders named after emotions ({', '.join(EMOTIONS)})", "rename or move them"
+    if own:
+        strangers = [name for name in strangers if not is_class_name(class_name(name))]
+        expected = f"for each class {NAME}, but {', '.join(sorted(RESERVED))}"
+    else:
+        cure += ", or train such names as they are by dataset=folder dataset.classes=own"
+    if strangers:
+        raise UserError(f"{folder}: expected {expected}, but got {_quoted(strangers)}: {cure}")
+    return [ClassFolder(path, split, class_name(path.name)) for path in paths]
+
+
+def _quoted(names: Sequence[str]) -> str:
+    """Return a few names in quotation marks, each with the emotion that is so near that it may be meant."""
+    shown = []
+    for name in names[:SHOWN]:
+        near = difflib.get_close_matches(name.lower(), (*EMOTIONS, *ALIASES), n=1, cutoff=NEAR)
+        shown.append(f'"{printable(name)}"' + (f" ({canonical(near[0])}?)" if near else ""))
+    return ", ".join(shown) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def list_faces(root: Path, folders: Iterable[ClassFolder]) -> list[Face]:
+    """Return the image files of class folders, sorted by their path relative to `root`; clutter is left out.
+
+    Raises:
+        OSError: for a folder that cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    found = []
+    for folder in folders:
+        for place, below, names in os.walk(folder.path, onerror=refuse):
+            below[:] = [name for name in below if not is_clutter(name)]
+            found += [(Path(place, name), folder) for name in names if _is_image(name)]
+    found.sort(key=lambda pair: pair[0].relative_to(root).as_posix())
+    return [Face(path, folder.split, folder.emotion, row) for row, (path, folder) in enumerate(found)]
+
+
+def _is_image(name: str) -> bool:
+    return not is_clutter(name) and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (36,000 Paths)
+
+
+def read_faces(root: Path, faces: Iterable[Face], classes: tuple[str, ...], size: int, on_error: str) -> Table:
+    """Read the faces whose emotion is one of `classes` into a table with one-hot targets.
+
+    Args:
+        root: the folder that holds the folders of the splits.
+        faces: the files.
+        classes: names, in order.
+        size: side of the images, in pixels.
+        on_error: "raise" or "skip" images that cannot be read.
+
+    Raises:
+        UserError: naming the first image that cannot be read, unless `on_error` is "skip".
+    """
+    faces, others = _of_classes(faces, classes)
+    faults = Faults(on_error)
+    images, good = decode([face.path for face in faces], size, faults)
+    faces = [faces[i] for i in good]
+    return Table(
+        images=images,
+        targets=np.eye(len(classes), dtype=np.float32)[[classes.index(face.emotion) for face in faces]],
+        splits=np.array([face.split for face in faces], np.uint8),
+        rows=np.array([face.row for face in faces], np.int64),
+        classes=classes,
+        files=tuple(face.path.relative_to(root).as_posix() for face in faces),
+        skipped=(*unread_folders(root), *faults.close()),
+        others=others,
+    )
+
+
+def _of_classes(faces: Iterable[Face], classes: tuple[str, ...]) -> tuple[list[Face], Counter[tuple[Split, str]]]:
+    """Return the faces of some classes, and how many of each split and other class there are."""
+    faces = list(faces)
+    others = Counter((face.split, face.emotion) for face in faces if face.emotion not in classes)
+    return [face for face in faces if face.emotion in classes], others
+
+
+def decode(paths: Sequence[Path], size: int, faults: Faults) -> tuple[np.ndarray, np.ndarray]:
+    """Decode image files; those that cannot be read go to `faults`.
+
+    Returns:
+        images (M, size, size) uint8, and for each its place in `paths`, (M,) int64.
+    """
+    images = np.empty((len(paths), size, size), np.uint8)
+    good = np.ones(len(paths), bool)
+
+    def read_some(start: int) -> list[tuple[int, str]]:
+        faulty = []
+        for i, path in enumerate(paths[start : start + AT_ONCE], start):
+            try:
+                images[i] = read_image(path, size)
+            except UserError as error:
+                faulty.append((i, str(error)))
+        return faulty
+
+    with ThreadPoolExecutor() as pool:
+        for faulty in pool.map(read_some, range(0, len(paths), AT_ONCE)):
+            for i, sentence in faulty:
+                good[i] = False
+                faults.add(sentence)
+    index = np.flatnonzero(good)
+    return (images if good.all() else images[index]), index
+
+
+def read_image(path: Path, size: int) -> np.ndarray:
+    """Read one image file as (size, size) uint8 gray levels, cropped to the square in its middle.
+
+    Area averaging makes it smaller, bilinear interpolation larger.
+
+    Raises:
+        UserError: saying what was expected and what was found.
+    """
+    image = gray(read_photo(path))  # (H, W)
+    height, width = image.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    image = image[top : top + side, left : left + side]
+    if side == size:
+        return image
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if size < side else cv2.INTER_LINEAR)

@@ -1,0 +1,1 @@
+"""What is drawn on pictures: boxes, labels, bars, heatmaps, the strip beside, the timeline."""

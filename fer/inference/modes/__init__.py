@@ -1,0 +1,1 @@
+"""What `mode=` means, a file each: photos, crops, clips, cameras."""

@@ -1,0 +1,35 @@
+"""mode=crop: faces are cut out of photos, for a dataset of one's own."""
+
+from fer.counting import counted
+from fer.errors import UserError
+from fer.faces.crops import cut
+from fer.inference.checks import not_empty
+from fer.inference.io.images import crop_names, save_photo
+from fer.inference.io.output_paths import claimed, make_folder, new_folder
+from fer.inference.modes.image import Photos
+from fer.inference.pipeline import Pipeline
+from fer.inference.schema import InferConfig
+
+
+def cut_faces(config: InferConfig, pipeline: Pipeline) -> None:
+    """Cut the faces out of photos, each into a gray PNG of its own, in the folders that the photos lie in.
+
+    Raises:
+        UserError: if there is no photo, or the only one cannot be read.
+    """
+    photos = Photos(config.input)
+    folder = config.output or new_folder(config.mode)
+    make_folder(folder)
+    faces, taken = 0, set()
+    with claimed(folder):
+        if problem := not_empty(folder):  # by now: another process may have begun with the same words
+            raise UserError(problem)
+        for photo, image in photos:
+            found = pipeline.search(image)
+            regions = pipeline.regions(image, found)
+            for region, name in zip(regions, crop_names(photo, photos.root, len(regions), taken), strict=True):
+                make_folder((folder / name).parent)
+                save_photo(folder / name, cut(image, region, max(round(region.side), 1)))
+            faces += len(regions)
+            photos.note(photo, image, found)
+    photos.report(f"{counted(faces, 'face')} in {folder}")
