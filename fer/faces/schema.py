@@ -37,7 +37,7 @@ class YuNet(Section):
     min_size: Pixels
     width: Annotated[Pixels, Field(ge=32)]
     every: Annotated[int, Field(gt=0, le=10_000)]
-    area: Area | None
+    area: Area | None = None
 
 
 class Haar(Section):
@@ -47,7 +47,7 @@ class Haar(Section):
     min_size: Pixels
     width: Annotated[Pixels, Field(ge=32)]
     every: Annotated[int, Field(gt=0, le=10_000)]
-    area: Area | None
+    area: Area | None = None
 
 
 class NoDetector(Section):
