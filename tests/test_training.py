@@ -355,7 +355,7 @@ def test_a_folder_s_own_few_classes_are_trained_and_evaluated(tmp_path, quick):
     assert figures(tmp_path / "c", "test/") == figures(tmp_path / "a", "test/")
 
 
-def test_splits_of_a_single_face_are_judged_and_drawn(tmp_path, monkeypatch):
+def test_splits_of_a_single_face_are_judged_and_drawn(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("fer.training.run.draw_augmented", lambda *_: {})
     monkeypatch.setattr("fer.training.run.draw_history", lambda *_: {})
     monkeypatch.setattr("fer.training.dashboard.draw_augmented", lambda *_: {})
@@ -363,6 +363,7 @@ def test_splits_of_a_single_face_are_judged_and_drawn(tmp_path, monkeypatch):
     for split in ("val", "test"):
         (tmp_path / "data" / split / "sad" / "0.png").unlink()
     run(configure("dataset=folder", f"dataset.root={tmp_path / 'data'}", "trainer.max_epochs=1"), tmp_path / "run")
+    assert "Per cent of 1 test face (" in capsys.readouterr().out
     for split in ("val", "test", "test_surest"):
         found = figures(tmp_path / "run", f"{split}/")
         assert found[f"{split}/n"] == 1

@@ -171,7 +171,7 @@ def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[st
     """Print each judged split's metrics with their intervals, the classes' figures, and where everything lies."""
     console = Console(highlight=False)
     final = "test" if "test" in splits else "val"
-    about = f"Per cent of {results[f'{final}/n']:,} {final} faces (95 % bootstrap interval over the faces)"
+    about = f"Per cent of {counted(results[f'{final}/n'], f'{final} face')} (95 % bootstrap interval over the faces)"
     grid = _grid(about, ["", *(heading for _, heading, _ in SHOWN)])
     for split in (split for split in splits if split not in ("train", *APART)):
         grid.add_row(split, *(_cell(results, f"{split}/{name}", interval) for name, _, interval in SHOWN))
