@@ -46,7 +46,7 @@ def print_start(config: TrainConfig, folder: Path, table: Table, net: SEResNet, 
     if config.fit:
         weights = class_weights(counts[Split.TRAIN], config.loss.weighting)
         columns["loss weight"] = [*(f"{weight:.2f}" for weight in weights), ""]
-    grid = _grid(f"{config.dataset.name}: {len(table):,} faces", ["class", *columns])
+    grid = _grid(f"{config.dataset.name}: {counted(len(table), 'face')}", ["class", *columns])
     for number, row in enumerate(zip([*table.classes, "all"], *columns.values(), strict=True)):
         grid.add_row(*row, end_section=number == len(table.classes) - 1)
     console.print(grid)
