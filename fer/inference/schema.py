@@ -38,7 +38,7 @@ class YuNet(Section):
     min_size: Pixels
     width: Annotated[Pixels, Field(ge=32)]
     every: Annotated[int, Field(gt=0, le=10_000)]
-    area: Area | None
+    area: Area | None = None
 
 
 class Haar(Section):
@@ -48,7 +48,7 @@ class Haar(Section):
     min_size: Pixels
     width: Annotated[Pixels, Field(ge=32)]
     every: Annotated[int, Field(gt=0, le=10_000)]
-    area: Area | None
+    area: Area | None = None
 
 
 class NoDetector(Section):
