@@ -6,9 +6,9 @@ import sys
 import pytest
 from lightning.pytorch.strategies import DDPStrategy
 
+from fer import devices
 from fer.devices import choose_devices, claim
 from fer.run_folder import exclusive
-from fer.training import devices
 from fer.training.trainer import make_trainer
 from tests.conftest import EASY
 from tests.runs import ROOT, configure

@@ -14,6 +14,7 @@ from functools import partial
 import cv2
 import pytest
 import torch
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
@@ -305,6 +306,23 @@ def test_every_dataset_is_read_for_the_classes_that_it_shares_with_a_net(
     assert scope(table).get("left_out", {}).get("test", {}) == dict.fromkeys(left, 2)
 
 
+def test_an_evaluation_says_what_it_leaves_out_and_that_the_net_tells_the_classes(tmp_path, quick, weights, capsys):
+    write_class_folders(tmp_path / "data", ("happy", "neutral"), per_class=2)
+    (tmp_path / "run/.hydra").mkdir(parents=True)
+    hydra = {
+        "overrides": {"task": ["fit=false", "dataset.classes=8"]},
+        "job": {"config": {"override_dirname": {"exclude_keys": []}}},
+        "runtime": {"choices": {}},
+    }
+    (tmp_path / "run/.hydra/hydra.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
+    words = ("dataset=folder", "dataset.classes=8", f"dataset.root={tmp_path / 'data'}", f"weights={weights}")
+    run(configure(*words, "fit=false"), tmp_path / "run")
+    said = capsys.readouterr().out
+    assert "left out: 2 neutral in test, which the net does not know\n" in said
+    assert re.search(r"no faces to judge: angry, disgust, fear, sad.* surprise, which the net knows; a face", said)
+    assert "dataset.classes=8: passed over, as the classes of an evaluation are the net's\n" in said
+
+
 def test_names_of_one_s_own_are_trained_judged_and_shown(tmp_path, quick, capsys):
     write_class_folders(tmp_path / "data", ("Focused", "bored", "müde", "happy"), per_class=6)
     data = ("dataset=folder", f"dataset.root={tmp_path / 'data'}")
@@ -358,7 +376,7 @@ def test_a_folder_s_own_few_classes_are_trained_and_evaluated(tmp_path, quick):
     assert figures(tmp_path / "c", "test/") == figures(tmp_path / "a", "test/")
 
 
-def test_splits_of_a_single_face_are_judged_and_drawn(tmp_path, monkeypatch):
+def test_splits_of_a_single_face_are_judged_and_drawn(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("fer.training.run.draw_augmented", lambda *_: {})
     monkeypatch.setattr("fer.training.run.draw_history", lambda *_: {})
     monkeypatch.setattr("fer.training.dashboard.draw_augmented", lambda *_: {})
@@ -366,6 +384,7 @@ def test_splits_of_a_single_face_are_judged_and_drawn(tmp_path, monkeypatch):
     for split in ("val", "test"):
         (tmp_path / "data" / split / "sad" / "0.png").unlink()
     run(configure("dataset=folder", f"dataset.root={tmp_path / 'data'}", "trainer.max_epochs=1"), tmp_path / "run")
+    assert "Per cent of 1 test face (" in capsys.readouterr().out
     for split in ("val", "test", "test_surest"):
         found = figures(tmp_path / "run", f"{split}/")
         assert found[f"{split}/n"] == 1

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table as Grid
 from torch import nn
 
+from fer.counting import counted
 from fer.data.table import Split, Table
 from fer.evaluation.markdown import listed
 from fer.evaluation.slices import SLICES
@@ -29,7 +30,7 @@ def print_faces(name: str, table: Table, extra: dict[str, list[str]] | None = No
     counts = table.counts()
     columns = {split.name.lower(): [f"{n:,}" for n in (*counts[split], counts[split].sum())] for split in Split}
     columns |= {heading: [*cells, ""] for heading, cells in (extra or {}).items()}
-    grid = new_grid(f"{name}: {len(table):,} faces", ["class", *columns])
+    grid = new_grid(f"{name}: {counted(len(table), 'face')}", ["class", *columns])
     for number, row in enumerate(zip([*table.classes, "all"], *columns.values(), strict=True)):
         grid.add_row(*row, end_section=number == len(table.classes) - 1)
     Console(highlight=False).print(grid)
@@ -95,7 +96,7 @@ def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[st
     """Print each judged split's metrics with their intervals, the classes' figures, and where everything lies."""
     console = Console(highlight=False)
     final = "test" if "test" in splits else "val"
-    about = f"Per cent of {results[f'{final}/n']:,} {final} faces (95 % bootstrap interval over the faces)"
+    about = f"Per cent of {counted(results[f'{final}/n'], f'{final} face')} (95 % bootstrap interval over the faces)"
     grid = new_grid(about, ["", *(heading for _, heading, _ in SHOWN)])
     for split in (split for split in splits if split not in ("train", *SLICES)):
         grid.add_row(split, *(_cell(results, f"{split}/{name}", interval) for name, _, interval in SHOWN))

@@ -18,7 +18,7 @@ from torch import nn
 from fer.atomic import atomic_file
 from fer.data.table import Split, Table
 from fer.errors import CALMER, Diverged
-from fer.evaluation import plots as figures
+from fer.evaluation import plots
 from fer.evaluation.calibration import fit_temperature
 from fer.evaluation.metrics import compute_metrics, confusion
 from fer.evaluation.outputs import Outputs
@@ -129,11 +129,11 @@ def draw_split(
     images, classes, title = faces.images, header.classes, TITLES[split]
     n = f"{title}, n = {len(targets):,}"
     draw: dict[str, Callable[[], Figure]] = {
-        "confusion": lambda: figures.confusion_matrix(confusion(logits, targets, classes), classes, n),
-        "per_class": lambda: figures.per_class(compute_metrics(logits, targets, classes), classes, n),
-        "reliability": lambda: figures.reliability(logits, targets, n),
-        "coverage": lambda: figures.coverage(logits, targets, f"{n}: if unsure faces may be left out"),
-        "mistakes": lambda: figures.mistakes(images, logits, targets, classes, f"{title}: surest mistakes"),
+        "confusion": lambda: plots.confusion_matrix(confusion(logits, targets, classes), classes, n),
+        "per_class": lambda: plots.per_class(compute_metrics(logits, targets, classes), classes, n),
+        "reliability": lambda: plots.reliability(logits, targets, n),
+        "coverage": lambda: plots.coverage(logits, targets, f"{n}: if unsure faces may be left out"),
+        "mistakes": lambda: plots.mistakes(images, logits, targets, classes, f"{title}: surest mistakes"),
         "gradcam": lambda: _draw_heatmaps(net, header, images, outputs, title),
     }
     return {f"{split}/{name}": draw[name]() for name in names or draw}
@@ -152,7 +152,7 @@ def _draw_heatmaps(net: nn.Module, header: Header, images: np.ndarray, outputs: 
         f"{header.classes[target]}\npredicted {header.classes[label]}"
         for target, label in zip(targets[chosen].tolist(), predicted.tolist(), strict=True)
     ]
-    return figures.heatmap_panel(images[chosen.numpy()], maps, captions, f"{title}: Grad-CAM of the predicted class")
+    return plots.heatmap_panel(images[chosen.numpy()], maps, captions, f"{title}: Grad-CAM of the predicted class")
 
 
 def draw_evaluation(net: nn.Module, header: Header, found: Evaluation) -> dict[str, Figure]:

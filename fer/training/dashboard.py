@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from fer.data.datamodule import FaceData
 from fer.data.table import Split
-from fer.evaluation import plots as figures
+from fer.evaluation import plots
 from fer.evaluation.evaluate import draw_split, pixels
 from fer.evaluation.results import History
 from fer.training.lightning_module import EmotionModule
@@ -45,9 +45,9 @@ def draw_augmented(module: EmotionModule, data: FaceData) -> dict[str, Figure]:
     batch = data.first_batch()
     names = [module.classes[index] for index in batch.targets[:SHOWN].argmax(1).tolist()]
     inputs = module.inputs(batch.images[:SHOWN])
-    return {"augmented_batch": figures.faces(inputs, names, "Training faces as the net sees them")}
+    return {"augmented_batch": plots.faces(inputs, names, "Training faces as the net sees them")}
 
 
 def draw_history(history: History) -> dict[str, Figure]:
     """Return the figure of a training's course, by name."""
-    return {"learning_curves": figures.learning_curves(history, "Training")}
+    return {"learning_curves": plots.learning_curves(history, "Training")}
