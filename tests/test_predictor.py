@@ -255,7 +255,7 @@ def test_many_faces_are_taken_in_batches(predictor, monkeypatch):
     expected = predictor.look(FACES, "gradcam")
     monkeypatch.setattr(module, "BATCH", 2)
     sizes, features = [], predictor.net.forward_features
-    monkeypatch.setattr(predictor.net, "features", lambda inputs: sizes.append(len(inputs)) or features(inputs))
+    monkeypatch.setattr(predictor.net, "forward_features", lambda inputs: sizes.append(len(inputs)) or features(inputs))
     for found, whole in zip(predictor.look(FACES, "gradcam"), expected, strict=True):
         assert found == pytest.approx(whole, abs=1e-4)
     assert sizes == [2, 2, 1]

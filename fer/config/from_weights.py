@@ -8,6 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from fer.architectures import DEFAULT
 from fer.errors import UserError
 from fer.header import Header, read_header
 
@@ -27,7 +28,8 @@ def take_net(config: DictConfig) -> None:
     if not config.weights:
         raise UserError("model=weights: expected the file of the net, but weights is null: add weights=FILE")
     header = read_header(Path(config.weights))
-    known = {"architecture" if key == "name" else key: value for key, value in header.architecture.items()}
+    arguments = {key: value for key, value in header.architecture.items() if key != "name"}
+    known = {"architecture": header.architecture.get("name", DEFAULT)} | arguments
     chosen = {} if is_judged else {key: value for key, value in config.model.items() if value is not None}
     config.model = known | {"input_size": header.input_size} | chosen | {"name": _name(header, config.weights)}
     if is_judged:

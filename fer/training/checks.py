@@ -17,6 +17,7 @@ MAY_DIFFER = (  # none of them changes what is trained; that the data is the sam
     *("resume", "workers", "test", "tta", "sweep.trials", "dataset.root"),
     *("trainer.name", "trainer.accelerator", "trainer.precision"),
 )
+ADDED = {"model.architecture": "se_resnet"}  # what older runs were trained by, without saying it
 SETTINGS, LAST = Path(".hydra/config.yaml"), Path("checkpoints/last.ckpt")
 
 
@@ -216,7 +217,8 @@ def _compare(job: Job) -> Iterator[str]:
     """Compare with what the checkpoint holds, since its net was trained by that; before the first, with `.hydra/`."""
     path = job.folder / SETTINGS
     try:
-        found = differences(_trained_by(job.folder / LAST), job.config.model_dump(mode="json"), MAY_DIFFER)
+        old = ADDED | dict(leaves(_trained_by(job.folder / LAST)))
+        found = differences(old, job.config.model_dump(mode="json"), MAY_DIFFER)
     except Exception:  # there is none, or it cannot be read, which is told when it is to be used
         try:
             found = _differences_from(path, job)
@@ -233,16 +235,13 @@ def _compare(job: Job) -> Iterator[str]:
 def _trained_by(checkpoint: Path) -> dict[str, Any]:
     import torch
 
-    from fer.schema import TrainConfig
-
-    settings = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["settings"]
-    return TrainConfig.model_validate(settings).model_dump(mode="json")  # older ones lack what has a default
+    return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["settings"]
 
 
 def _differences_from(path: Path, job: Job) -> list[str]:
     from fer.config.settings_file import read_settings
 
-    old, unresolved = dict(leaves(read_settings(path))), dict(leaves(job.unresolved))
+    old, unresolved = ADDED | dict(leaves(read_settings(path))), dict(leaves(job.unresolved))
     # What is looked up, as an environment's ${oc.env:...} is, is not looked up for a file.
     new = {key: old[key] if old.get(key, ...) == unresolved.get(key) else value for key, value in leaves(job.plain)}
     return differences(old, new, MAY_DIFFER)
