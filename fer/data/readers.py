@@ -1,6 +1,11 @@
-"""From a dataset's configuration to its reader."""
+"""From a dataset's configuration to its reader.
 
+To add one: a file in conf/dataset, its section in `fer.schema`, a reader beside this file and its line in `READERS`.
+"""
+
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any, NamedTuple, get_args
 
 from fer.data.bad_rows import readable
 from fer.data.fer2013 import locate_fer2013, read_fer2013
@@ -8,7 +13,44 @@ from fer.data.ferplus import locate_ferplus, read_ferplus
 from fer.data.image_folder import locate_folder, read_folder
 from fer.data.synthetic import read_synthetic
 from fer.data.table import Table, require_splits
-from fer.schema import Dataset, Fer2013, FerPlus, Synthetic
+from fer.schema import Dataset, Fer2013, FerPlus, Folder, Section, Synthetic
+
+
+class Reader(NamedTuple):
+    """How the files of one kind of dataset are found and read.
+
+    Attributes:
+        locate: looks for the files that a section (and whether it is for a training) means, without reading them;
+            raises a UserError if they are not there.
+        read: makes a table of square faces of them: of the section, the side in pixels, and whether for a training.
+    """
+
+    locate: Callable[[Any, bool], object]
+    read: Callable[[Any, int, bool], Table]
+
+
+READERS: dict[type[Section], Reader] = {
+    Fer2013: Reader(
+        lambda config, fit: locate_fer2013(config.root),
+        lambda config, size, fit: read_fer2013(config.root, size, config.classes, config.on_error),
+    ),
+    FerPlus: Reader(
+        lambda config, fit: locate_ferplus(config.root),
+        lambda config, size, fit: read_ferplus(config.root, size, config.classes, config.labels, config.on_error),
+    ),
+    Folder: Reader(
+        lambda config, fit: locate_folder(config.root, config.classes, config.split, fit),
+        lambda config, size, fit: read_folder(
+            config.root, size, config.classes, config.on_error, config.split, config.seed, fit
+        ),
+    ),
+    Synthetic: Reader(
+        lambda config, fit: None,
+        lambda config, size, fit: read_synthetic(
+            size, config.classes, config.train, config.val, config.test, config.seed
+        ),
+    ),
+}
 
 
 @readable()
@@ -22,12 +64,7 @@ def locate(config: Dataset, fit: bool = True) -> None:
     Raises:
         UserError: if they are not there.
     """
-    if isinstance(config, Fer2013):
-        locate_fer2013(config.root)
-    elif isinstance(config, FerPlus):
-        locate_ferplus(config.root)
-    elif not isinstance(config, Synthetic):
-        locate_folder(config.root, config.classes, config.split, fit)
+    READERS[type(config)].locate(config, fit)
 
 
 @lru_cache(maxsize=1)  # for the jobs of a sweep
@@ -43,15 +80,11 @@ def read(config: Dataset, size: int, fit: bool = True) -> Table:
     Raises:
         UserError: if files are missing or cannot be read, or a split that is needed is empty.
     """
-    table = _read(config, size, fit)
+    table = READERS[type(config)].read(config, size, fit)
     return require_splits(table, str(getattr(config, "root", config.name))) if fit else table
 
 
-def _read(config: Dataset, size: int, fit: bool) -> Table:
-    if isinstance(config, Fer2013):
-        return read_fer2013(config.root, size, config.classes, config.on_error)
-    if isinstance(config, FerPlus):
-        return read_ferplus(config.root, size, config.classes, config.labels, config.on_error)
-    if isinstance(config, Synthetic):
-        return read_synthetic(size, config.classes, config.train, config.val, config.test, config.seed)
-    return read_folder(config.root, size, config.classes, config.on_error, config.split, config.seed, fit)
+def class_counts(config: Dataset) -> tuple[int, ...]:
+    """Return how many emotions a dataset can be read with, the fewest first; none if its files tell its classes."""
+    allowed = get_args(type(config).model_fields["classes"].annotation)  # of a Literal; elsewhere types
+    return tuple(count for count in allowed if isinstance(count, int))

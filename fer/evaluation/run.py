@@ -18,7 +18,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from fer.config.messages import sentences
 from fer.data.ferplus import read_crowd
-from fer.data.readers import read
+from fer.data.readers import class_counts, read
 from fer.data.table import Split, Table, require_one
 from fer.devices import evaluation_device
 from fer.emotions import class_names
@@ -33,7 +33,6 @@ from fer.run_folder import RESULTS, exclusive, make_folder
 from fer.schema import TrainConfig
 from fer.weights import Header, load_net
 
-VOCABULARIES = {"fer2013": (6, 7), "ferplus": (6, 7, 8), "synthetic": (6, 7)}
 FINAL = ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "loss")  # columns of HPARAMS, for val and test
 
 
@@ -149,9 +148,9 @@ def read_for(config: TrainConfig, header: Header) -> Table:
         UserError: if there are no such classes, or no faces of them.
     """
     name, asked = config.dataset.name, {}
-    if name in VOCABULARIES:
-        shared = _require_shared(config, header, class_names(VOCABULARIES[name][-1]))
-        asked["classes"] = next(count for count in VOCABULARIES[name] if shared <= set(class_names(count)))
+    if counts := class_counts(config.dataset):
+        shared = _require_shared(config, header, class_names(counts[-1]))
+        asked["classes"] = next(count for count in counts if shared <= set(class_names(count)))
     print(f"reading {name}", flush=True)
     if name == "ferplus" and header.training.get("dataset") == name:
         asked["labels"] = header.training.get("labels")  # they choose the training faces, which test is compared with
