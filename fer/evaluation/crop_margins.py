@@ -20,6 +20,7 @@ from fer.data.fer2013 import read_fer2013
 from fer.data.table import Split, Table
 from fer.errors import UserError
 from fer.evaluation.detector_cost import (
+    DETECTORS,
     ENLARGED,
     FRAME,
     SIDE,
@@ -31,7 +32,7 @@ from fer.evaluation.detector_cost import (
 )
 from fer.faces.detection import Detection
 from fer.faces.detectors import make_detector
-from fer.faces.schema import Crop, Haar, YuNet
+from fer.faces.schema import Crop, DetectorConfig
 from fer.header import Header
 
 if TYPE_CHECKING:  # it is imported late: --help needs no torch
@@ -67,7 +68,7 @@ def score(
     yield line(f"margin {margin:.2f}, upright", anew(margin, rotate=True))
 
 
-def report(folder: Path, config: YuNet | Haar, n: int, weights: Path | None) -> None:
+def report(folder: Path, config: DetectorConfig, n: int, weights: Path | None) -> None:
     """Print the figures.
 
     Raises:
@@ -99,7 +100,7 @@ def main(words: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m fer.evaluation.crop_margins", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder with fer2013.csv, as downloaded")
-    parser.add_argument("--detector", choices=("yunet", "haar"), default="yunet")
+    parser.add_argument("--detector", choices=DETECTORS, default="yunet")
     parser.add_argument("--model", type=Path, metavar="FILE", help="YuNet's; left out: looked for, and fetched once")
     parser.add_argument("--n", type=int, default=2000, help="training images")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="score these weights, too")

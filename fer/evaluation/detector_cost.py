@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from omegaconf import OmegaConf
+from pydantic import TypeAdapter
 
 from fer.benchmarks import CONF
 from fer.data.fer2013 import read_fer2013
@@ -26,7 +27,7 @@ from fer.errors import RunError, UserError
 from fer.faces.crops import cut, region
 from fer.faces.detection import Detection
 from fer.faces.detectors import Detector, make_detector
-from fer.faces.schema import Crop, Haar, YuNet
+from fer.faces.schema import Crop, DetectorConfig
 from fer.header import Header
 
 if TYPE_CHECKING:  # it is imported late: --help needs no torch
@@ -35,6 +36,8 @@ if TYPE_CHECKING:  # it is imported late: --help needs no torch
 SIDE = 48  # pixels of FER2013's images
 ENLARGED = 4 * SIDE
 FRAME = ENLARGED // 2  # pixels of gray on each side
+# Those of conf/detector that search, by one way each.
+DETECTORS = sorted({path.stem for path in (CONF / "detector").glob("*.yaml")} - {"auto", "none"}, reverse=True)
 
 
 def framed(image: np.ndarray) -> np.ndarray:
@@ -50,7 +53,7 @@ def find_faces(images: Iterable[np.ndarray], detector: Detector) -> list[Detecti
     return [max(faces, key=lambda face: face.score, default=None) for faces in found]
 
 
-def detector_settings(name: str, model: Path | None) -> YuNet | Haar:
+def detector_settings(name: str, model: Path | None) -> DetectorConfig:
     """Return the settings of conf/detector that find faces in framed images.
 
     Raises:
@@ -59,9 +62,7 @@ def detector_settings(name: str, model: Path | None) -> YuNet | Haar:
     if model and name != "yunet":
         raise UserError(f"--model={model}: expected --detector=yunet, but {name} needs no model file")
     values: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(CONF / "detector" / f"{name}.yaml"))
-    if name == "yunet":
-        values["model"] = model
-    return (YuNet if name == "yunet" else Haar).model_validate(values)
+    return TypeAdapter(DetectorConfig).validate_python(values | ({"model": model} if model else {}))
 
 
 def recrop(images: np.ndarray, faces: Sequence[Detection], crop: Crop, size: int) -> np.ndarray:
@@ -103,7 +104,7 @@ def read_faces_of(header: Header, folder: Path) -> Table:
     raise UserError(f"expected weights of fer2013 or ferplus, but these were trained on {name}")
 
 
-def check(weights: Path, folder: Path, config: YuNet | Haar, split: Split) -> dict[str, float | int | str]:
+def check(weights: Path, folder: Path, config: DetectorConfig, split: Split) -> dict[str, float | int | str]:
     """Return the figures, by name.
 
     Raises:
@@ -137,7 +138,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("weights", type=Path, metavar="WEIGHTS", help="a .safetensors file")
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder with the dataset's files, as downloaded")
     parser.add_argument("--split", choices=("val", "test"), default="test")
-    parser.add_argument("--detector", choices=("yunet", "haar"), default="yunet")
+    parser.add_argument("--detector", choices=DETECTORS, default="yunet")
     parser.add_argument("--model", type=Path, metavar="FILE", help="YuNet's; left out: looked for, and fetched once")
     parser.add_argument("--output", type=Path, metavar="FILE", help="a .json file for the figures")
     asked = parser.parse_args(words)

@@ -3,13 +3,15 @@
 YuNet (Wu et al. 2023, https://doi.org/10.1007/s11633-023-1423-y) is a small network; its model file is not part of this
 project: it is looked for, and fetched once if it is nowhere. Haar features (Viola and Jones 2001; Lienhart et al. 2003)
 come with OpenCV and find fewer faces. Boxes of both mean the same: chin to middle of the forehead, without the ears.
+
+To add one: a file in conf/detector, its section in `fer.faces.schema`, a class here and its line in `DETECTORS`.
 """
 
 import contextlib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -18,7 +20,7 @@ from fer.atomic import atomic_file
 from fer.data import cache
 from fer.errors import UserError
 from fer.faces.detection import Detection
-from fer.faces.schema import Haar, NoDetector, YuNet
+from fer.faces.schema import DetectorConfig, Haar, NoDetector, Section, YuNet
 from fer.paths import WEIGHTS
 
 MODEL = "face_detection_yunet_2026may.onnx"
@@ -47,7 +49,15 @@ HAAR_WIDTH = 0.76
 
 
 class Detector(Protocol):
-    """Finds the faces of a picture."""
+    """Finds the faces of a picture.
+
+    Attributes:
+        min_size: least longer side of a face's box, in pixels of the picture.
+        width: wider pictures are searched at this width.
+    """
+
+    min_size: int
+    width: int
 
     def find(self, image: np.ndarray, share: float | None = None) -> list[Detection]:
         """Return the faces of an image (H, W, 3) uint8, blue-green-red.
@@ -60,7 +70,9 @@ class Detector(Protocol):
 
 
 class WholeImage:
-    """Takes each picture for a face."""
+    """Takes each picture for a face; `fer.faces.search` knows that there is nothing to search."""
+
+    min_size = width = 1
 
     def find(self, image: np.ndarray, share: float | None = None) -> list[Detection]:
         """Return one face that fills the image."""
@@ -138,20 +150,7 @@ class HaarDetector:
         return [face for face in faces if max(face.box[2:]) >= self.min_size]
 
 
-def make_detector(config: YuNet | Haar | NoDetector, say: Callable[[str], None]) -> Detector:
-    """Return the detector that a configuration asks for.
-
-    Args:
-        config: one option of conf/detector.
-        say: gets a sentence when the model is fetched, and when `auto` has to do with Haar.
-
-    Raises:
-        UserError: if the model file is missing or not YuNet's, or cannot be fetched for detector=yunet.
-    """
-    if isinstance(config, NoDetector):
-        return WholeImage()
-    if isinstance(config, Haar):
-        return HaarDetector(config.min_size, config.width)
+def _yunet_or_haar(config: YuNet, say: Callable[[str], None]) -> YuNetDetector | HaarDetector:
     try:
         source, model = _given(config.model) if config.model else _found(say)
     except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home folder
@@ -164,6 +163,26 @@ def make_detector(config: YuNet | Haar | NoDetector, say: Callable[[str], None])
         say(f"Finding faces with Haar, which misses more than YuNet, because {reason}; for YuNet, {cure}")
         return HaarDetector(config.min_size, config.width)
     return YuNetDetector(model, source, config.score, config.min_size, config.width)
+
+
+DETECTORS: dict[type[Section], Callable[[Any, Callable[[str], None]], Detector]] = {
+    YuNet: _yunet_or_haar,
+    Haar: lambda config, say: HaarDetector(config.min_size, config.width),
+    NoDetector: lambda config, say: WholeImage(),
+}
+
+
+def make_detector(config: DetectorConfig, say: Callable[[str], None]) -> Detector:
+    """Return the detector that a configuration asks for.
+
+    Args:
+        config: one option of conf/detector.
+        say: gets a sentence when the model is fetched, and when `auto` has to do with Haar.
+
+    Raises:
+        UserError: if the model file is missing or not YuNet's, or cannot be fetched for detector=yunet.
+    """
+    return DETECTORS[type(config)](config, say)
 
 
 def working_share(image: np.ndarray, width: int) -> float:
