@@ -108,7 +108,11 @@ class Timm(Section):
         return 32
 
 
-ARCHITECTURES: dict[str, type[SEResNet | VGG | Timm]] = {"se_resnet": SEResNet, "vgg": VGG, "timm": Timm}
+ARCHITECTURES: dict[str, type[Stages | Timm]] = {
+    "se_resnet": SEResNet,
+    "vgg": VGG,
+    "timm": Timm,
+}
 
 
 def require_size(architecture: Stages | Timm, side: int) -> None:
@@ -180,5 +184,7 @@ class TimmOption(Timm, _Option):
 
 
 Model = Annotated[
-    SEResNetOption | VGGOption | TimmOption, Field(discriminator="architecture"), BeforeValidator(_default)
+    SEResNetOption | VGGOption | TimmOption,
+    Field(discriminator="architecture"),
+    BeforeValidator(_default),
 ]

@@ -122,7 +122,8 @@ def _origin(training: dict[str, Any]) -> str:
 def _kind(header: Header) -> str:
     architecture = header.architecture
     kinds = {"se_resnet": "An SE-ResNet", "vgg": "A plain VGG", "timm": f"timm's {architecture.get('backbone')}"}
-    return kinds[architecture.get("name", "se_resnet")]
+    name = architecture.get("name", "se_resnet")
+    return kinds.get(name, f"A net of the kind {name}")
 
 
 def _command_of(training: dict[str, Any]) -> str:

@@ -12,16 +12,19 @@ backward pass. This holds if the features are those that are pooled (no earlier 
 off, stands between them and the logits (`net.pools_linearly` says so), and if the explainer averages plain gradients.
 Other nets and explainers go through the grad-cam package, which is given the net's end alone: its backward pass stops
 at the features.
+
+To add one: a line in `EXPLAINERS`, and its name in `fer.inference.schema`, which must not wait for torch.
 """
 
 import copy
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-EXPLAINERS = ("gradcam", "gradcam++", "layercam", "eigencam")
 EPSILON = 1e-7  # the package's: a map of zeros stays one
 
 
@@ -39,11 +42,7 @@ def explain(explainer: str, net: nn.Module, features: Tensor, targets: Tensor) -
     Returns:
         (B, h, w) on the features' device, for `finish`.
     """
-    if explainer == "gradcam" and net.pools_linearly:
-        return grad_cam(net, features, targets)
-    if explainer == "eigencam":
-        return _eigen_cam(features)
-    return torch.from_numpy(_by_gradients(explainer, net, features, targets)).to(features.device)
+    return EXPLAINERS[explainer](net, features, targets)
 
 
 def heatmaps(net: nn.Module, inputs: Tensor, targets: Tensor) -> np.ndarray:
@@ -96,19 +95,25 @@ class _Head(nn.Module):
         return self.net.forward_head(self.features(x))
 
 
-def _by_gradients(explainer: str, net: nn.Module, features: Tensor, targets: Tensor) -> np.ndarray:
-    from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, LayerCAM  # seconds
+def _by_gradients(name: str, net: nn.Module, features: Tensor, targets: Tensor) -> Tensor:
+    """Explain by a class of the grad-cam package."""
+    import pytorch_grad_cam  # seconds
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     with torch.inference_mode(False), torch.enable_grad():
         head = _Head(net)
-        kinds = {"gradcam": GradCAM, "gradcam++": GradCAMPlusPlus, "layercam": LayerCAM}
-        cam = kinds[explainer](head, [head.features])
+        cam = getattr(pytorch_grad_cam, name)(head, [head.features])
         leaf = features.detach().clone().requires_grad_()  # a clone, as inference tensors have no gradients
-        return cam(leaf, [ClassifierOutputTarget(label) for label in targets.tolist()])
+        maps = cam(leaf, [ClassifierOutputTarget(label) for label in targets.tolist()])
+    return torch.from_numpy(maps).to(features.device)
 
 
-def _eigen_cam(features: Tensor) -> Tensor:
+def _grad_cam(net: nn.Module, features: Tensor, targets: Tensor) -> Tensor:
+    explain = grad_cam if net.pools_linearly else partial(_by_gradients, "GradCAM")
+    return explain(net, features, targets)
+
+
+def _eigen_cam(net: nn.Module, features: Tensor, targets: Tensor) -> Tensor:
     """Project each face's features on their first principal component (Muhammad and Yeasin, Eigen-CAM, 2020).
 
     A component's sign is arbitrary, and the wrong one would light up the background: here it is the one with which the
@@ -120,3 +125,11 @@ def _eigen_cam(features: Tensor) -> Tensor:
     maps = torch.einsum("bpc,bc->bp", centred, first)  # (B, h * w), each of mean 0
     wrong = (maps * pixels.mean(2)).sum(1, keepdim=True) < 0
     return torch.where(wrong, -maps, maps).reshape(len(features), *features.shape[2:])
+
+
+EXPLAINERS: dict[str, Callable[[nn.Module, Tensor, Tensor], Tensor]] = {
+    "gradcam": _grad_cam,
+    "gradcam++": partial(_by_gradients, "GradCAMPlusPlus"),
+    "layercam": partial(_by_gradients, "LayerCAM"),
+    "eigencam": _eigen_cam,
+}

@@ -19,7 +19,11 @@ from fer.models.se_resnet import SEResNet
 from fer.models.timm_net import TimmNet
 from fer.models.vgg import VGG
 
-NETS: dict[str, Callable[..., nn.Module]] = {"se_resnet": SEResNet, "vgg": VGG, "timm": TimmNet}
+NETS: dict[str, Callable[..., nn.Module]] = {
+    "se_resnet": SEResNet,
+    "vgg": VGG,
+    "timm": TimmNet,
+}
 
 
 def build_net(classes: int, architecture: Mapping[str, Any], **start: Any) -> nn.Module:
