@@ -1,4 +1,6 @@
-"""What `infer.py` runs: the net, the detector, and one of the four modes."""
+"""What `infer.py` runs: the net, the detector, and one of the modes, `run` of the file in `modes/` of its name."""
+
+from importlib import import_module
 
 import cv2
 import torch
@@ -6,8 +8,6 @@ import torch
 from fer.errors import UserError
 from fer.faces.detectors import make_detector
 from fer.inference.draw.annotate import Style
-from fer.inference.modes.crop import cut_faces
-from fer.inference.modes.image import draw_photos
 from fer.inference.pipeline import Pipeline
 from fer.inference.predictor import Predictor
 from fer.inference.schema import InferConfig
@@ -28,18 +28,8 @@ def run(config: InferConfig) -> None:
     pipeline.heatmaps = style.heatmap
     if config.heatmap.target and config.mode != "crop":
         print(f"heatmaps show what speaks for {config.heatmap.target}, whatever the label says")
-    if config.mode == "image":
-        draw_photos(config, pipeline, style)
-    elif config.mode == "crop":
-        cut_faces(config, pipeline)
-    elif config.mode == "webcam" and config.show:
-        from fer.inference.modes.webcam import watch
-
-        watch(config, pipeline, style)
-    else:
-        from fer.inference.modes.video import record_video  # video's libraries cost photos time
-
-        record_video(config, pipeline, style)
+    mode = import_module(f"fer.inference.modes.{config.mode}")  # this one alone: video's libraries cost photos time
+    mode.run(config, pipeline, style)
 
 
 def _require_target(target: str | None, classes: tuple[str, ...]) -> None:

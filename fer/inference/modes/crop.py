@@ -4,6 +4,7 @@ from fer.counting import counted
 from fer.errors import UserError
 from fer.faces.crops import cut
 from fer.inference.checks import not_empty
+from fer.inference.draw.annotate import Style
 from fer.inference.io.images import crop_names, save_photo
 from fer.inference.io.output_paths import claimed, make_folder, new_folder
 from fer.inference.modes.image import Photos
@@ -11,7 +12,7 @@ from fer.inference.pipeline import Pipeline
 from fer.inference.schema import InferConfig
 
 
-def cut_faces(config: InferConfig, pipeline: Pipeline) -> None:
+def run(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
     """Cut the faces out of photos, each into a gray PNG of its own, in the folders that the photos lie in.
 
     Raises:

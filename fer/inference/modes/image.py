@@ -23,7 +23,7 @@ SMALL = 256  # pixels: squares of less are often faces that somebody has cut out
 SQUARE = 1.25  # the longer side over the shorter one, at most
 
 
-def draw_photos(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
+def run(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
     """Draw what is seen in one photo or in many, and record it.
 
     Raises:

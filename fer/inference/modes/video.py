@@ -1,4 +1,4 @@
-"""Clips, streams and cameras: recorded (mode=video) or watched in a window (mode=webcam)."""
+"""mode=video: clips, streams and cameras are recorded, with what is seen in them."""
 
 import time
 from collections import deque
@@ -35,7 +35,7 @@ END = object()  # after the last item; None may be one
 Item = TypeVar("Item")
 
 
-def record_video(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
+def run(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
     """Look at every frame of a clip, of many, of a stream or a camera; write the drawn clip, its records and timeline.
 
     An interruption leaves what there is so far as whole files.

@@ -1,4 +1,4 @@
-"""A camera or a stream in a window (mode=webcam)."""
+"""mode=webcam: a camera or a stream in a window."""
 
 import math
 import time
@@ -16,6 +16,7 @@ from fer.faces.area import framed
 from fer.inference.draw.annotate import Style, draw
 from fer.inference.io.live import Live
 from fer.inference.io.output_paths import make_folder
+from fer.inference.modes import video
 from fer.inference.modes.video import RecordingWriter, say
 from fer.inference.modes.window import View, Window, why_no_window
 from fer.inference.pipeline import Pipeline
@@ -25,6 +26,11 @@ from fer.inference.schema import InferConfig
 LATE = 1.0  # seconds without a new picture after which one sees that there are none
 AGAIN = 0.05  # seconds after which a picture is shown once more, while no new one comes
 STEADY = 0.5  # seconds, time constant of the frames per second that are shown
+
+
+def run(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
+    """Watch a camera or a stream; without a window (show=false) record it, as mode=video does."""
+    (watch if config.show else video.run)(config, pipeline, style)
 
 
 def watch(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
