@@ -31,7 +31,15 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Stages(Section):
+class Architecture(Section):
+    """The arguments of a net but for the number of classes."""
+
+    def smallest(self) -> int:
+        """Return the side of the smallest faces that the net can look at, in pixels."""
+        return 1
+
+
+class Stages(Architecture):
     """What nets of stages have in common, each of which but the first halves the resolution."""
 
     widths: Widths
@@ -53,7 +61,7 @@ class Stages(Section):
         raise NotImplementedError
 
     def smallest(self) -> int:
-        """Return the side of the smallest faces that the net can look at, in pixels."""
+        """See `Architecture`."""
         return 2 ** len(self.widths)
 
 
@@ -78,7 +86,7 @@ class SEResNet(Stages):
         return total
 
     def smallest(self) -> int:
-        """See `Stages`."""
+        """See `Architecture`."""
         return self.stem_stride * super().smallest()
 
 
@@ -97,25 +105,25 @@ class VGG(Stages):
         return total + (inputs + 1) * self.hidden
 
 
-class Timm(Section):
+class Timm(Architecture):
     """The arguments of `fer.models.timm_net.TimmNet` but for the number of classes and the start."""
 
     backbone: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,80}(\.[a-z0-9_]{1,80})?$")]  # a name, and no address
     dropout: Share
 
     def smallest(self) -> int:
-        """Return the side of the smallest faces, in pixels: most backbones halve them five times."""
-        return 32
+        """See `Architecture`."""
+        return 32  # most backbones halve them five times
 
 
-ARCHITECTURES: dict[str, type[Stages | Timm]] = {
+ARCHITECTURES: dict[str, type[Architecture]] = {
     "se_resnet": SEResNet,
     "vgg": VGG,
     "timm": Timm,
 }
 
 
-def require_size(architecture: Stages | Timm, side: int) -> None:
+def require_size(architecture: Architecture, side: int) -> None:
     """Raise a ValueError if faces of `side` pixels are too small to be halved as often as the net does."""
     if side < (needed := architecture.smallest()):
         raise ValueError(f"expected input_size of at least {needed} for these stages, but got {side}")
@@ -130,7 +138,7 @@ def check_arguments(architecture: dict[str, Any]) -> dict[str, Any]:
     return name_arguments(architecture.get("name", DEFAULT), typed(architecture).model_dump())
 
 
-def typed(architecture: dict[str, Any]) -> Stages | Timm:
+def typed(architecture: dict[str, Any]) -> Architecture:
     """Return a weights file's architecture by its schema; raises as `check_arguments`."""
     if (name := architecture.get("name", DEFAULT)) not in ARCHITECTURES:
         raise ValueError(f"expected a name among {', '.join(ARCHITECTURES)}, but got {name!r}")
