@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 import fer
 from fer.architectures import ARCHITECTURES, Model
 from fer.data.readers import READERS, class_counts
+from fer.evaluation import card_text
 from fer.faces.detectors import DETECTORS
 from fer.faces.schema import DetectorConfig
 from fer.inference.schema import InferConfig
@@ -181,3 +183,21 @@ def test_the_schema_tells_how_many_classes_a_dataset_may_have():
 def test_the_version_is_one():
     assert tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"] == fer.__version__
     assert f"\nversion: {fer.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_a_card_needs_no_phrase_for_a_new_kind_of_net():
+    header = SimpleNamespace(architecture={"name": "plain"})
+    assert card_text._kind(header) == "A net of the kind plain"
+
+
+def test_the_map_in_the_readme_names_what_is_there():
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## For the engineer who takes over\n")[1]
+    rows, room = re.findall(r"^    ( *)(\S.*?)  +(.*)$", section, re.M), ROOT
+    assert len(rows) > 15
+    for indented, names, meaning in rows:
+        room = room if indented else ROOT / names.split(", ")[0]
+        for name in names.split(", "):
+            assert ((room if indented else ROOT) / name).exists(), name
+        places = (room, ROOT / "fer", ROOT / "conf", ROOT)
+        for name in re.findall(r"\b\w+\.(?:py|yaml)", meaning):
+            assert any((place / name).is_file() for place in places), name
