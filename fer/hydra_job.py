@@ -137,8 +137,11 @@ def say(sentence: str, code: int) -> int:
 
 
 def prepare(signals: bool = True) -> None:
-    """Have this process outlast its output, and be terminated loudly."""
+    """Have this process outlast its output, keep OpenCV from lines of its own, and be terminated loudly."""
     outlast()
+    os.environ["OPENCV_LOG_LEVEL"] = "OFF"
+    if "cv2" in sys.modules:  # which has read that already
+        sys.modules["cv2"].utils.logging.setLogLevel(0)
     if signals:
         _terminate_loudly()
 
