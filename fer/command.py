@@ -79,8 +79,8 @@ def _run(
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own error page and exits with 1
     import hydra
 
-    from fer.config.jobs.hydra_inside import skip_check
-    from fer.config.jobs.words import quote_path
+    from fer.config.hydra_inside import skip_check
+    from fer.config.words import quote_path
 
     skip_check()
     flags, words = _parse(words, bare)
@@ -127,7 +127,7 @@ def _told_plainly() -> Iterator[None]:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from fer.config.jobs.words import first_line
+    from fer.config.words import first_line
     from fer.run_folder import cannot_make
 
     try:
@@ -141,9 +141,9 @@ def _told_plainly() -> Iterator[None]:
 def _parse(words: list[str], bare: str | None) -> tuple[Any, list[str]]:
     """Return the parsed command line, and its words in the one order that Hydra takes: flags first."""
     from fer.config.bounds import excesses
-    from fer.config.jobs.hydra_inside import flags_parser
+    from fer.config.hydra_inside import flags_parser
     from fer.config.messages import mistakes
-    from fer.config.jobs.words import PATHS, quote_path
+    from fer.config.words import PATHS, quote_path
 
     def refuse(message: str) -> NoReturn:
         raise UserError(f"{message}: settings are written key=value, without dashes; see --help")

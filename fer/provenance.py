@@ -11,7 +11,7 @@ import yaml
 
 import fer
 from fer.config.dotted import leaves
-from fer.config.jobs.words import PATHS
+from fer.config.words import PATHS
 from fer.header import Header, read_header
 from fer.paths import resolve_weights
 from fer.schema import TrainConfig

@@ -12,7 +12,7 @@ from pathlib import Path
 from submitit import SlurmJob
 from submitit.core.utils import FailedJobError, UncompletedJobError
 
-from fer.config.jobs.hydra_inside import JobReturn, error_of, failed
+from fer.config.hydra_inside import JobReturn, error_of, failed
 from fer.errors import JobFailed, Terminated, UserError
 
 

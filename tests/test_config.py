@@ -11,7 +11,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from fer.config.jobs import Command, Job, check_jobs
-from fer.config.jobs.words import PATHS, quote_path
+from fer.config.words import PATHS, quote_path
 from fer.data.augmentation import build_strategy
 from fer.errors import UserError
 from fer.schema import TrainConfig

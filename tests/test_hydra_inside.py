@@ -4,7 +4,7 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.errors import HydraException
 
-from fer.config.jobs import hydra_inside
+from fer.config import hydra_inside
 from tests.runs import ROOT
 
 

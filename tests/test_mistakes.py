@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fer.config.jobs import Command, check_jobs, read_jobs
-from fer.config.jobs.words import quote_path
+from fer.config.words import quote_path
 from fer.data.augmentation import build_strategy
 from fer.errors import UserError, printable
 from fer.schema import TrainConfig

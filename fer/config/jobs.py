@@ -17,13 +17,13 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 import fer.config.resolvers  # noqa: F401 (for OmegaConf)
-from fer.config.jobs import hydra_inside
+from fer.config import hydra_inside
 from fer.config.bounds import JOBS
 from fer.config.dotted import leaves
 from fer.config.from_weights import take_net
-from fer.config.jobs.hydra_inside import Override
+from fer.config.hydra_inside import Override
 from fer.config.messages import OPEN, find, mistakes, sentences, shown, unknown_key
-from fer.config.jobs.words import PATHS, REFUSALS, first_line, parse_word, quoted, words_of
+from fer.config.words import PATHS, REFUSALS, first_line, parse_word, quoted, words_of
 from fer.errors import UserError, printable
 
 NET = "model=weights"  # is added where weights are started from: a net that nothing else tells

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from fer.config.jobs import hydra_inside
+from fer.config import hydra_inside
 from fer.config.bounds import JOBS
-from fer.config.jobs.hydra_inside import Override
+from fer.config.hydra_inside import Override
 from fer.config.messages import nearest
 from fer.errors import printable
 from fer.paths import resolve_weights
