@@ -108,6 +108,19 @@ def over_white(picture: Any) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(picture.convert("RGB"))[..., ::-1])
 
 
+def centre_square(height: int, width: int) -> tuple[int, int, int]:
+    """Return left, top and side, in pixels, of the square in the middle of an image."""
+    side = min(height, width)
+    return (width - side) // 2, (height - side) // 2, side
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+    """Return a square image (S, S) in another size: smaller by area averaging, larger by bilinear interpolation."""
+    if len(image) == size:
+        return image
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if size < len(image) else cv2.INTER_LINEAR)
+
+
 def gray(image: np.ndarray) -> np.ndarray:
     """Return an image (H, W, 3) uint8 blue-green-red, or (H, W) as it is, in (H, W) levels of gray."""
     return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
