@@ -146,7 +146,7 @@ def test_weaknesses_are_counted_and_only_where_there_is_something_to_count():
 
 def test_a_word_that_is_never_said_is_not_the_one_that_is_wrong_most_often():
     counts = np.array([[0, 2, 1], [0, 3, 1], [0, 0, 0]])  # angry is never said, and sad has no faces
-    missed, vague, never, *_ = card._weaknesses(counts, ("angry", "neutral", "sad"), {"test/copies": 0})
+    missed, vague, never, *_ = card_text._weaknesses(counts, ("angry", "neutral", "sad"), {"test/copies": 0})
     assert missed == "It misses angry most often: 0 of 3 such faces are called so."
     assert vague == "Its word sad is right least often: 0 of 2 times."
     assert never == "It never says angry."

@@ -57,13 +57,12 @@ class Camera:
         rate: frames per second as it claims; None if it does not.
 
     Raises:
-        Lost: if it does not open, and when it stops.
+        StreamLost: if it does not open, and when it stops.
     """
 
     finite, duration, skipped = False, None, 0
 
     def __init__(self, number: int) -> None:
-        cv2.utils.logging.setLogLevel(0)  # what is wrong is said in a sentence of our own
         self._capture = cv2.VideoCapture(number, BACKENDS.get(sys.platform, cv2.CAP_ANY))
         if not self._capture.isOpened():
             raise StreamLost(_missing(number))
@@ -98,7 +97,7 @@ class Stream:
         skipped: frames so far that could not be decoded.
 
     Raises:
-        Lost: if it does not open, and when it stops before its end.
+        StreamLost: if it does not open, and when it stops before its end.
     """
 
     def __init__(self, address: str, timeout: float) -> None:
@@ -163,7 +162,7 @@ def _pictures(container: InputContainer) -> VideoStream:
     """Return the stream of pictures, ready to be decoded.
 
     Raises:
-        Lost: if there is none, or none that can be decoded.
+        StreamLost: if there is none, or none that can be decoded.
     """
     stream = next(iter(container.streams.video), None)
     if stream is None or container.format.name == "tty":  # which draws text
