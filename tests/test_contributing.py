@@ -174,6 +174,10 @@ def test_every_name_of_the_schema_has_its_part():
     assert set(get_args(fields["explainer"].annotation)) == {*EXPLAINERS, "none"}
     for mode in set(get_args(fields["mode"].annotation)) - {"auto"}:
         assert "def run(" in (ROOT / f"fer/inference/modes/{mode}.py").read_text(encoding="utf-8")
+    listed = (ROOT / "conf/infer.yaml").read_text(encoding="utf-8").splitlines()
+    for key in ("explainer", "mode"):
+        [line] = [line for line in listed if line.startswith(f"{key}: ")]
+        assert all(name in line for name in get_args(fields[key].annotation)), f"conf/infer.yaml: {line}"
 
 
 def test_the_schema_tells_how_many_classes_a_dataset_may_have():
