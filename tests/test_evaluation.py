@@ -68,9 +68,9 @@ def test_a_class_that_is_only_called_counts_in_the_f1_and_one_that_is_not_there_
 
 
 def test_metrics_of_a_case_computed_by_hand():
-    # True a, a, a, b, c; called a, a, b, b, a.
-    called = torch.tensor([0, 0, 1, 1, 0])
-    logits = torch.log(torch.full((5, 3), 0.1)).scatter(1, called[:, None], float(np.log(0.8)))
+    # True a, a, a, b, c; predicted a, a, b, b, a.
+    predicted = torch.tensor([0, 0, 1, 1, 0])
+    logits = torch.log(torch.full((5, 3), 0.1)).scatter(1, predicted[:, None], float(np.log(0.8)))
     metrics = compute_metrics(logits, torch.tensor([0, 0, 0, 1, 2]), ("a", "b", "c"))
     assert metrics["n"] == 5
     assert metrics["loss"] == pytest.approx(-(3 * np.log(0.8) + 2 * np.log(0.1)) / 5, abs=1e-6)

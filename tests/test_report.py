@@ -68,7 +68,7 @@ def test_a_difference_is_the_same_in_the_conclusion_and_in_the_table(tmp_path, m
     sweep(tmp_path, {"none": 0.6, "mid": 0.5}, seeds=(1,), images=400)
     path = next(tmp_path.glob("*mid*")) / "metrics.json"
     found = json.loads(path.read_text())
-    path.write_text(json.dumps(found | {"test/accuracy": 0.501}))  # a tie of six decimals that was called otherwise
+    path.write_text(json.dumps(found | {"test/accuracy": 0.501}))  # a tie of six decimals that was predicted otherwise
     text = make(tmp_path)[1]
     assert "`mid` (−10.0 points of accuracy" in conclusion(text)
     assert "| `mid` | −10.0 |" in text.partition("## Difference")[2]

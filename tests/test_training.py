@@ -270,7 +270,7 @@ def test_what_net_and_data_have_in_common_is_judged_and_the_rest_said(
     assert (f"left out: {' and '.join(f'3 {name}' for name in left)} in test, which the net does not" in said) == bool(
         left
     )
-    assert f"no faces to judge: {', '.join(absent[:-1])} and {absent[-1]}," in said if absent else True
+    assert f"no faces to evaluate: {', '.join(absent[:-1])} and {absent[-1]}," in said if absent else True
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_an_evaluation_says_what_it_leaves_out_and_that_the_net_tells_the_classe
     run(configure(*words, "fit=false"), tmp_path / "run")
     said = capsys.readouterr().out
     assert "left out: 2 neutral in test, which the net does not know\n" in said
-    assert re.search(r"no faces to judge: angry, disgust, fear, sad.* surprise, which the net knows; a face", said)
+    assert re.search(r"no faces to evaluate: angry, disgust, fear, sad.* surprise, which the net knows; a face", said)
     assert "dataset.classes=8: passed over, as the classes of an evaluation are the net's\n" in said
 
 
@@ -342,7 +342,7 @@ def test_names_of_one_s_own_are_trained_judged_and_shown(tmp_path, quick, capsys
     (tmp_path / "b" / ".hydra/config.yaml").write_text(json.dumps(config.model_dump(mode="json")))
     write_card(tmp_path / "b", tmp_path / "card.md")
     text = (tmp_path / "card.md").read_text(encoding="utf-8")
-    assert "Tells 4 classes apart (happy, bored, focused, müde)" in text
+    assert "Predicts 4 classes (happy, bored, focused, müde)" in text
     assert "no neutral" not in text
 
 

@@ -133,7 +133,7 @@ def draw_split(
         "per_class": lambda: plots.per_class(compute_metrics(logits, targets, classes), classes, n),
         "reliability": lambda: plots.reliability(logits, targets, n),
         "coverage": lambda: plots.coverage(logits, targets, f"{n}: if unsure faces may be left out"),
-        "mistakes": lambda: plots.mistakes(images, logits, targets, classes, f"{title}: surest mistakes"),
+        "mistakes": lambda: plots.mistakes(images, logits, targets, classes, f"{title}: most confident mistakes"),
         "gradcam": lambda: _draw_heatmaps(net, header, images, outputs, title),
     }
     return {f"{split}/{name}": draw[name]() for name in names or draw}

@@ -145,7 +145,7 @@ def reliability(logits: Tensor, targets: Tensor, title: str) -> Figure:
 
 
 def coverage(logits: Tensor, targets: Tensor, title: str) -> Figure:
-    """Draw the accuracy of the faces that the net is surest of against their share.
+    """Draw the accuracy of the most confident faces against their share.
 
     El-Yaniv & Wiener, On the Foundations of Noise-free Selective Classification, 2010.
 
@@ -172,7 +172,7 @@ def coverage(logits: Tensor, targets: Tensor, title: str) -> Figure:
     axes.margins(y=0.15)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
-    style_axes(axes, "share of the faces that are answered, the surest first", "accuracy")
+    style_axes(axes, "share of the faces that are answered, the most confident first", "accuracy")
     return figure
 
 
@@ -243,7 +243,7 @@ def mistakes(
     if len(worst) == 0:
         return new_figure(f"{title}: no mistakes", 1.0)
     captions = [
-        f"{classes[targets[i]]}\ncalled {classes[predictions[i]]} {confidence[i].item():.0%}" for i in worst.tolist()
+        f"{classes[targets[i]]}\npredicted {classes[predictions[i]]} {confidence[i].item():.0%}" for i in worst.tolist()
     ]
     return _grid(_gray(torch.as_tensor(images)[worst]), captions, title, columns=4)
 

@@ -87,7 +87,7 @@ def _rank(study: "Study", baseline: str | None) -> list["Ranking"]:
 
 def _lines(study: "Study", rankings: list["Ranking"], output: Path, command: str, kind: str) -> Iterator[str]:
     """Yield the report's lines, and write its figures on the way."""
-    from fer.evaluation.study.grouping import text
+    from fer.evaluation.study import text
 
     settings = sum(len(ranking.rows) for ranking in rankings)
     yield f"# Study: {_count(settings, 'setting')}, {_count(len(study.runs), 'run')}\n"
@@ -104,8 +104,8 @@ def _lines(study: "Study", rankings: list["Ranking"], output: Path, command: str
 
 
 def _sections(ranking: "Ranking", output: Path, suffix: str) -> Iterator[str]:
-    from fer.evaluation.study.grouping import plots as draw
-    from fer.evaluation.study.grouping import text
+    from fer.evaluation.study import plots as draw
+    from fer.evaluation.study import text
 
     def figure(name: str, drawn: "Figure", about: str) -> str:
         path = Path("figures") / f"study_{name}{suffix}"

@@ -90,7 +90,7 @@ def _interval(axes: Axes, low: float, high: float, place: float, colour: str, da
 def differences(ranking: Ranking) -> Figure:
     """Draw each setting's difference to the baseline in accuracy, with its interval over images and over seeds."""
     rows, key = [row for row in shown(ranking) if row is not ranking.baseline], f"{ranking.split}/accuracy"
-    name = _called(ranking.baseline, "the baseline")
+    name = _short_name(ranking.baseline, "the baseline")
     figure, (axes,) = _by_setting(f"Accuracy on {PLACES[ranking.split]}, minus {name}, points", ranking, rows)
     axes.axvline(0, color=INK, linewidth=1.2)
     drawn: dict[str, object] = {}
@@ -111,7 +111,7 @@ def differences(ranking: Ranking) -> Figure:
 def recalls(ranking: Ranking) -> Figure:
     """Draw by how many points each class is found more often than by the baseline."""
     rows = [row for row in shown(ranking) if row is not ranking.baseline]
-    classes, name = ranking.task.classes, _called(ranking.baseline, "the baseline")
+    classes, name = ranking.task.classes, _short_name(ranking.baseline, "the baseline")
     changes = np.array([[recall_change(row, ranking, label) for label in classes] for row in rows])
     figure, (axes,) = _by_setting(f"Recall on {PLACES[ranking.split]}, minus {name}, points", ranking, rows, 0.5)
     _changes(axes, changes, 12)
@@ -135,15 +135,17 @@ def confusion_change(ranking: Ranking, row: Row) -> Figure:
     """Draw by how many points the shares of each true class, mean over seeds, differ from the baseline's."""
     classes, name = (
         ranking.task.classes,
-        _called(row, "the best" if row is ranking.rows[0] else "the next best"),
+        _short_name(row, "the best" if row is ranking.rows[0] else "the next best"),
     )
-    title = f"Confusion on {PLACES[ranking.split]}, points: {name} minus {_called(ranking.baseline, 'the baseline')}"
+    title = (
+        f"Confusion on {PLACES[ranking.split]}, points: {name} minus {_short_name(ranking.baseline, 'the baseline')}"
+    )
     figure = new_figure(title, 6.2)
     axes = figure.add_subplot()
     _changes(axes, row.confusion - ranking.baseline.confusion, 12)
     axes.set_xticks(range(len(classes)), classes)
     axes.set_yticks(range(len(classes)), classes)
-    style_axes(axes, "called", "true", grid="")
+    style_axes(axes, "predicted", "true", grid="")
     return figure
 
 
@@ -203,7 +205,7 @@ def _tick(row: Row, ranking: Ranking) -> str:
     return f"{text} (baseline)" if row is ranking.baseline and ranking.others else text
 
 
-def _called(row: Row, otherwise: str) -> str:
+def _short_name(row: Row, otherwise: str) -> str:
     """Return a setting's name for a heading, or what else it may be called if that is long."""
     name = row.setting.name
     return short(name) if len(name) <= 24 else otherwise

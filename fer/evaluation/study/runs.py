@@ -15,11 +15,11 @@ WITHOUT = "without"  # the value of a key that a run does not have
 
 @dataclass(frozen=True)
 class Predictions:
-    """The called classes of a split, in the order of its rows: each array (N,) int64."""
+    """The predicted classes of a split, in the order of its rows: each array (N,) int64."""
 
     rows: np.ndarray
     targets: np.ndarray
-    called: np.ndarray
+    predicted: np.ndarray
 
     @cached_property
     def images(self) -> str:
@@ -28,8 +28,8 @@ class Predictions:
 
     @property
     def hits(self) -> np.ndarray:
-        """(N,) bool: which faces were called right."""
-        return self.called == self.targets
+        """(N,) bool: which faces were predicted right."""
+        return self.predicted == self.targets
 
 
 @dataclass
