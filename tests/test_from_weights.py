@@ -11,12 +11,6 @@ from tests.runs import DRAWN, configure, run, without_figures
 
 TINY = ARCHITECTURE | {"widths": [8, 16], "depths": [1, 1], "architecture": "se_resnet"}
 TINY |= {"name": "tiny", "input_size": 24}  # of tiny.safetensors
-    "widths": [8, 16],
-    "depths": [1, 1],
-    "name": "tiny",
-    "architecture": "se_resnet",
-    "input_size": 24,
-}  # of tiny.safetensors
 MINE = """\
 # @package _global_
 # chooses no net
