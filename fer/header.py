@@ -145,7 +145,7 @@ def parse(texts: dict[str, str]) -> Header:
         ValueError: saying what is wrong with them.
     """
     if texts.get("format") != FORMAT:
-        raise ValueError("expected weights written by train.py, but the file has no header of theirs")
+        raise ValueError("expected a weights file of this project, but it was not written by train.py")
     values = {item.name: _parsed(item.name, texts[item.name]) for item in fields(Header) if item.name in texts}
     try:
         header = TypeAdapter(Header).validate_python(values)

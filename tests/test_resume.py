@@ -1,4 +1,4 @@
-"""An interrupted run goes on from its last whole epoch, and ends as if nothing had happened."""
+"""An interrupted run continues from its last whole epoch, and ends as if nothing had happened."""
 
 import itertools
 import json
@@ -345,7 +345,7 @@ def test_a_killed_command_is_resumed_by_itself_and_the_folder(kill, tmp_path, wh
 
 def test_an_interruption_tells_whether_anything_was_kept(tmp_path, monkeypatch, capsys):
     for epoch, told in enumerate(
-        ("nothing was kept, as no epoch had ended: the same command with resume=", "to go on: the")
+        ("nothing was kept, as no epoch had ended: the same command with resume=", "to continue: the")
     ):
         interrupted(monkeypatch, configure("test=false"), tmp_path / str(epoch), epoch, KeyboardInterrupt())
         assert f"\n{told}" in capsys.readouterr().out

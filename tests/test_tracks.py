@@ -305,10 +305,10 @@ def test_flicker_of_all_tracks_adds_up_and_their_memory_is_bounded():
 
 def test_one_face_needs_no_scipy():
     code = (
-        "import sys; from fer.inference.tracking.tracker import Tracker; from fer.inference.results import Face\n"
+        "import sys; from fer.inference.tracking.tracker import Tracker; from fer.faces.detection import Detection\n"
         "import fer.inference.tracking.optical_flow, fer.inference.draw.timeline_plot\n"
         "tracker = Tracker()\n"
-        "for x in range(9): assert tracker.update([Face((x, 0, 9, 9), 1.0), Face((x + 50, 0, 9, 9), 1.0)], 0.0)\n"
+        "for x in range(9): assert tracker.update([Detection((x, 0, 9, 9), 1.0), Detection((x + 50, 0, 9, 9), 1.0)], 0.0)\n"
         "assert not {'scipy', 'matplotlib', 'torch', 'rich'} & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

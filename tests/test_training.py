@@ -398,12 +398,12 @@ def test_weights_for_other_classes_than_the_data_s_are_refused(finished, tmp_pat
     words = ("fit=false", f"weights={finished / 'weights.safetensors'}")
     with pytest.raises(
         UserError,
-        match=r"expected a net that tells some of the classes of dataset=folder apart \(neutral and contempt\), but it "
-        "tells angry, disgust, fear, happy, sad and surprise apart",
+        match=r"expected a net with classes of dataset=folder \(neutral and contempt\), but its classes are "
+        "angry, disgust, fear, happy, sad and surprise",
     ):
         run(configure(*words, "dataset=folder", f"dataset.root={tmp_path / 'data'}"), tmp_path / "run")
     header = Header(("bored", "focused"), 24, 0.5, 0.25, {})
-    with pytest.raises(UserError, match=r"dataset=synthetic apart \(angry, .* more\), but it tells bored and focused"):
+    with pytest.raises(UserError, match=r"dataset=synthetic \(angry, .* more\), but its classes are bored and focused"):
         read_for(configure("fit=false", "weights=a.safetensors"), header)
     assert not (tmp_path / "run" / "metrics.json").exists()
 

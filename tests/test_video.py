@@ -530,12 +530,12 @@ KILLED = """
 import sys, numpy as np
 from pathlib import Path
 import fer.inference
-from fer.inference.io.video_writer import ClipWriter
+from fer.inference.io.video_writer import VideoWriter
 from fer.inference.results import Frame
 from fer.inference.io.records import Records
 noise = np.random.default_rng(0).integers(0, 256, (500, 160, 3), np.uint8)
 folder = Path(sys.argv[1])
-with Records(folder / "b.jsonl", ("a",)) as records, ClipWriter(folder / "b.mp4", 160, 120) as writer:
+with Records(folder / "b.jsonl", ("a",)) as records, VideoWriter(folder / "b.mp4", 160, 120) as writer:
     for i in range(100_000):
         records.frame(Frame(i, i / 25, noise), [])
         writer.write(noise[i % 380 : i % 380 + 120], i / 25)
@@ -614,9 +614,9 @@ def test_impossible_outputs_are_refused_in_one_sentence(tmp_path, name, found):
 def test_memory_stays_flat(tmp_path):
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from fer.inference.io.video_reader import Clip; from fer.inference.io.video_writer import ClipWriter\n"
+        "from fer.inference.io.video_reader import VideoReader; from fer.inference.io.video_writer import VideoWriter\n"
         "peaks = []\n"
-        "with Clip(Path(sys.argv[1])) as clip, ClipWriter(Path(sys.argv[2]), 320, 240, clip) as writer:\n"
+        "with VideoReader(Path(sys.argv[1])) as clip, VideoWriter(Path(sys.argv[2]), 320, 240, clip) as writer:\n"
         "    for frame in clip:\n"
         "        writer.write(frame.image, frame.time)\n"
         "        if frame.index in (500, 1999):\n"
@@ -634,11 +634,11 @@ def test_memory_stays_flat(tmp_path):
 def test_8k_takes_little_more_than_a_gigabyte(tmp_path):
     code = (
         "import resource, sys; from pathlib import Path; import numpy as np; import fer.inference\n"
-        "from fer.inference.io.video_reader import Clip; from fer.inference.io.video_writer import ClipWriter\n"
-        "with ClipWriter(Path(sys.argv[1]), 7680, 4320) as writer:\n"
+        "from fer.inference.io.video_reader import VideoReader; from fer.inference.io.video_writer import VideoWriter\n"
+        "with VideoWriter(Path(sys.argv[1]), 7680, 4320) as writer:\n"
         "    for index in range(8):\n"
         "        writer.write(np.full((4320, 7680, 3), 20 * index, np.uint8), index / 25)\n"
-        "with Clip(Path(sys.argv[1])) as clip:\n"
+        "with VideoReader(Path(sys.argv[1])) as clip:\n"
         "    assert sum(frame.image is not None for frame in clip) == 8\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
     )

@@ -130,7 +130,7 @@ class Job:
 
     @property
     def joins(self) -> bool:
-        """Whether it may work in its folder beside others: a search does that goes on."""
+        """Whether it may work in its folder beside others: a search does that continues."""
         return bool(self.plain.get("sweep") and self.plain.get("resume"))
 
     def part(self, name: str) -> Any:

@@ -81,7 +81,7 @@ def per_class(metrics: Mapping[str, float], classes: Sequence[str], title: str) 
     """Draw precision, recall and F1 of each class as bars, in percent.
 
     Args:
-        metrics: with `precision/NAME`, `recall/NAME`, `f1/NAME` for each class, as `metrics.evaluate` returns them.
+        metrics: with `precision/NAME`, `recall/NAME`, `f1/NAME` for each class, as `metrics.compute_metrics` returns them.
         classes: C names.
         title: heading.
     """
@@ -253,7 +253,7 @@ def heatmap_panel(images: Images, heatmaps: np.ndarray, captions: Sequence[str],
 
     Args:
         images: (B, H, W) or (B, 1, H, W), uint8 or normalised floats, B at least 1.
-        heatmaps: (B, H, W) in [0, 1], as `heatmaps.grad_cam` returns them.
+        heatmaps: (B, H, W) in [0, 1], as `fer.models.cam.heatmaps` returns them.
         captions: B texts.
         title: heading.
     """

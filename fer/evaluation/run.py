@@ -175,8 +175,8 @@ def _require_shared(config: TrainConfig, header: Header, labelled: tuple[str, ..
     if shared := set(header.classes) & set(labelled):
         return shared
     raise UserError(
-        f"weights={config.weights}: expected a net that tells some of the classes of dataset={config.dataset.name} "
-        f"apart ({listed(labelled) or 'none'}), but it tells {listed(header.classes)} apart"
+        f"weights={config.weights}: expected a net with classes of dataset={config.dataset.name} "
+        f"({listed(labelled) or 'none'}), but its classes are {listed(header.classes)}"
     )
 
 

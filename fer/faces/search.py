@@ -27,7 +27,7 @@ TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTAT
 
 
 def search(detector: Detector, image: np.ndarray) -> list[Detection]:
-    """Return the faces of a photo (H, W, 3) uint8, the surest first, in pixels of it; if it lies turned they say so."""
+    """Return the faces of a photo (H, W, 3) uint8 by falling score, in pixels of it; if it lies turned they say so."""
     if isinstance(detector, WholeImage):
         return detector.find(image)
     faces = _both_sizes(detector, image)
@@ -52,7 +52,7 @@ def _both_sizes(detector: Detector, image: np.ndarray) -> list[Detection]:
 
 
 def _merged(searches: Sequence[Sequence[Detection]]) -> list[Detection]:
-    """Return the faces of all searches, the surest first; of those that two have found, the surer one."""
+    """Return the faces of all searches by falling score; of those that two have found, that of the higher."""
     faces = [(face, index) for index, found in enumerate(searches) for face in found]
     faces.sort(key=lambda pair: -pair[0].score)
     if not faces:

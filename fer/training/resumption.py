@@ -1,4 +1,4 @@
-"""Whether the checkpoints in a folder are such that a training can go on from them; anybody may have changed them."""
+"""Whether the checkpoints in a folder can resume a training; anybody may have changed them."""
 
 from pathlib import Path
 from typing import Any

@@ -41,7 +41,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
 
     Args:
         config: the checked configuration, of `fit=true`.
-        folder: takes everything that the run leaves; with an interrupted run's checkpoint in it, that run goes on.
+        folder: takes everything that the run leaves; with an interrupted run's checkpoint in it, that run continues.
         watchers: further callbacks of the training.
 
     Returns:
@@ -152,12 +152,12 @@ def _how_to_go_on(folder: Path) -> str:
     again = f"the same command with resume={shown(resume_root(folder))}"
     if resume_root(folder) == folder and not (folder / "checkpoints/last.ckpt").exists():
         return f"nothing was kept, as no epoch had ended: {again} starts anew in this folder"
-    return f"to go on: {again}"
+    return f"to continue: {again}"
 
 
 @contextmanager
 def resumable(folder: Path) -> Iterator[None]:
-    """Say how to go on after an interruption.
+    """Say how to continue after an interruption.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, of which Lightning makes SystemExit.

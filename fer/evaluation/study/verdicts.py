@@ -66,7 +66,7 @@ def _test(row: Row) -> str:
 
 
 def verdict(row: Row, split: str) -> str:
-    """Return "better", "worse", "half" (only one of images and seeds tells), "open" or "unknown"."""
+    """Return "better", "worse", "half" (only one of the two tests is significant), "open" or "unknown"."""
     difference = row.images.get(f"{split}/accuracy") or row.seeds
     if difference is None:
         return "unknown"
@@ -80,7 +80,7 @@ KINDS = {  # what is said of a verdict's settings, and how much evidence the sen
     "better": ("**Better than {baseline}** on {split}: {told}.", "all"),
     "worse": ("**Worse than {baseline}** on {split}: {told}.", "all"),
     "half": (
-        "Told apart from {baseline} by one test only, of images and seeds, and so not shown to differ: {told}.",
+        "Inconclusive beside {baseline}: only one of the two tests, over images and seeds, is significant for {told}.",
         "unclear",
     ),
     "open": ("Not distinguishable from {baseline}: {told}.", "first"),

@@ -63,7 +63,7 @@ def draw(image: np.ndarray, seen: Sequence[FaceResult], classes: Sequence[str], 
     Args:
         image: (H, W, 3) uint8 blue-green-red; stays as it is.
         seen: the faces.
-        classes: the classes that `Seen.probabilities` are of.
+        classes: the classes that `FaceResult.probabilities` are of.
         style: what to draw.
 
     Returns:

@@ -57,7 +57,7 @@ class Camera:
         rate: frames per second as it claims; None if it does not.
 
     Raises:
-        Lost: if it does not open, and when it stops.
+        StreamLost: if it does not open, and when it stops.
     """
 
     finite, duration, skipped = False, None, 0
@@ -98,7 +98,7 @@ class Stream:
         skipped: frames so far that could not be decoded.
 
     Raises:
-        Lost: if it does not open, and when it stops before its end.
+        StreamLost: if it does not open, and when it stops before its end.
     """
 
     def __init__(self, address: str, timeout: float) -> None:
@@ -163,7 +163,7 @@ def _pictures(container: InputContainer) -> VideoStream:
     """Return the stream of pictures, ready to be decoded.
 
     Raises:
-        Lost: if there is none, or none that can be decoded.
+        StreamLost: if there is none, or none that can be decoded.
     """
     stream = next(iter(container.streams.video), None)
     if stream is None or container.format.name == "tty":  # which draws text
