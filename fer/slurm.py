@@ -1,7 +1,7 @@
 """A sweep whose jobs wait in the queue of a Slurm cluster: the command that waits for them.
 
 Submitit puts the jobs into the queue, and puts a job back that Slurm interrupts by SIGUSR2: at the end of its time, or
-before a preemption. The job then continues from its last whole epoch, as its folder is the same.
+before a preemption. The job then goes on from its last whole epoch, as its folder is the same.
 """
 
 import sys
@@ -35,7 +35,7 @@ def waiting(sweep: Path) -> Iterator[None]:
             returned = [_lost(job)]
         except (KeyboardInterrupt, Terminated):
             number = job.job_id.partition("_")[0]
-            _say(f"\nthe jobs stay in the queue; to end them: scancel {number}; to continue afterwards: resume={sweep}")
+            _say(f"\nthe jobs stay in the queue; to end them: scancel {number}; to go on afterwards: resume={sweep}")
             raise
         if returned[0].status == JobStatus.FAILED:
             _say(str(returned[0]._return_value))

@@ -204,7 +204,7 @@ def test_ctrl_c_leaves_the_jobs_to_the_queue(cluster, launch, tmp_path):
     assert code == 130
     assert err == (
         f"\nthe jobs stay in the queue; to end them: scancel {jobs[0].partition('_')[0]}; "
-        f"to continue afterwards: resume={tmp_path / 'sweep'}\ninterrupted\n"
+        f"to go on afterwards: resume={tmp_path / 'sweep'}\ninterrupted\n"
     )
     assert cluster.running() == jobs
 

@@ -27,7 +27,7 @@ import fer.config.resolvers  # noqa: F401 (for OmegaConf)
 from fer.config.bounds import JOBS
 from fer.config.dotted import leaves
 from fer.config.from_weights import take_net
-from fer.config.messages import OPEN, find, mistakes, nearest, sentences, shown, unknown_key
+from fer.config.messages import OPEN, find, format_value, mistakes, nearest, sentences, unknown_key
 from fer.errors import UserError, printable
 from fer.paths import resolve_weights
 
@@ -201,7 +201,7 @@ def read_jobs(command: Command, schema: type[BaseModel]) -> tuple[list[Job], lis
         overrides = [override for word in command.overrides if (override := _parse(word, errors))]
         if command.multirun:  # a sweep takes the last of several words for one key
             overrides = list({override.get_key_element(): override for override in overrides}.values())
-        choices = [words for override in overrides if (words := _words(override, command, errors))]
+        choices = [words for override in overrides if (words := _expand(override, command, errors))]
         if (count := math.prod(map(len, choices))) > JOBS:
             errors.append(f"-m: expected at most {JOBS} jobs in a sweep, but got {count}: sweep over fewer values")
             return [], errors
@@ -249,7 +249,7 @@ def _parse(word: str, errors: list[str]) -> Override | None:
     return None
 
 
-def _words(override: Override, command: Command, errors: list[str]) -> list[str]:
+def _expand(override: Override, command: Command, errors: list[str]) -> list[str]:
     """Return the words that a word stands for: several if its key is swept, none if all of them are wrong."""
     words = [override.input_line]
     if override.key_or_group == "hydra.mode":
@@ -330,7 +330,7 @@ def _read_job(command: Command, words: list[str], schema: type[BaseModel], error
         if not (folder := job.plain.get("resume") or composed.hydra[key].dir):
             errors.append(f"hydra.{key}.dir: expected a folder, but got nothing")
         elif subdir != Path(subdir).name or subdir == "..":
-            errors.append(f"hydra.sweep.subdir: expected a name for each job's folder, but got {shown(subdir)}")
+            errors.append(f"hydra.sweep.subdir: expected a name for each job's folder, but got {format_value(subdir)}")
         else:
             job.config, job.folder = config, Path(folder) / subdir
             is_named = any(word.lstrip("+").startswith(f"hydra.{key}.dir=") for word in words)

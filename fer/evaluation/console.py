@@ -15,14 +15,14 @@ from fer.evaluation.markdown import listed
 from fer.evaluation.slices import SLICES
 from fer.provenance import read_words
 
-SHOWN = (  # metric, heading, whether it has an interval
+COLUMNS = (  # metric, heading, whether it has an interval
     ("accuracy", "accuracy", True),
     ("balanced_accuracy", "balanced", True),
     ("f1_macro", "macro F1", True),
     ("auroc", "AUROC", False),
     ("ece", "ECE", False),
 )
-MOST = 20  # sentences of a list, the rest only counted
+MAX_LISTED = 20  # sentences of a list, the rest only counted
 
 
 def print_faces(name: str, table: Table, extra: dict[str, list[str]] | None = None) -> None:
@@ -86,9 +86,9 @@ def print_some(heading: str, sentences: Sequence[str]) -> None:
     """Print a heading, the first few sentences, and how many more there are."""
     console = Console(highlight=False)
     console.print(f"{heading}: {len(sentences) or 'nothing'}", style="bold", markup=False, soft_wrap=True)
-    for sentence in sentences[:MOST]:
+    for sentence in sentences[:MAX_LISTED]:
         console.print(f"  {sentence}", markup=False, soft_wrap=True)
-    if (more := len(sentences) - MOST) > 0:
+    if (more := len(sentences) - MAX_LISTED) > 0:
         console.print(f"  and {more} more")
 
 
@@ -97,9 +97,9 @@ def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[st
     console = Console(highlight=False)
     final = "test" if "test" in splits else "val"
     about = f"Per cent of {counted(results[f'{final}/n'], f'{final} face')} (95 % bootstrap interval over the faces)"
-    grid = new_grid(about, ["", *(heading for _, heading, _ in SHOWN)])
+    grid = new_grid(about, ["", *(heading for _, heading, _ in COLUMNS)])
     for split in (split for split in splits if split not in ("train", *SLICES)):
-        grid.add_row(split, *(_cell(results, f"{split}/{name}", interval) for name, _, interval in SHOWN))
+        grid.add_row(split, *(_cell(results, f"{split}/{name}", interval) for name, _, interval in COLUMNS))
     console.print(grid)
     if slices := [split for split in SLICES if split in splits]:
         grid = new_grid("Slices of the test split", ["", "n", "accuracy"])
@@ -114,7 +114,7 @@ def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[st
             name, *(f"{100 * results[f'{final}/{kind}/{name}']:.1f}" for kind in ("precision", "recall", "f1"))
         )
     console.print(grid)
-    console.print(f"[bold]done in {results['seconds']:.0f} s:[/bold] {escape(shown(folder))}", soft_wrap=True)
+    console.print(f"[bold]done in {results['seconds']:.0f} s:[/bold] {escape(relative_path(folder))}", soft_wrap=True)
 
 
 def _cell(results: dict[str, Any], key: str, interval: bool) -> str:
@@ -124,9 +124,9 @@ def _cell(results: dict[str, Any], key: str, interval: bool) -> str:
     return f"{value} ({100 * results[f'{key}_low']:.1f}-{100 * results[f'{key}_high']:.1f})"
 
 
-def shown(folder: Path) -> str:
-    """Return a folder as one would type it: from here, if it is below."""
-    return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
+def relative_path(path: Path) -> str:
+    """Return a path as one would type it: from here, if it is below."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def new_grid(title: str, columns: list[str]) -> Grid:

@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 
 from fer.benchmarks import CONF
 from fer.data.fer2013 import read_fer2013
+from fer.data.fer2013_csv import IMAGE_SIZE
 from fer.data.ferplus import read_ferplus
 from fer.data.table import Split, Table
 from fer.emotions import class_names
@@ -32,8 +33,7 @@ from fer.header import Header
 if TYPE_CHECKING:  # it is imported late: --help needs no torch
     from torch import nn
 
-SIDE = 48  # pixels of FER2013's images
-ENLARGED = 4 * SIDE
+ENLARGED = 4 * IMAGE_SIZE
 FRAME = ENLARGED // 2  # pixels of gray on each side
 
 
@@ -97,9 +97,9 @@ def read_faces_of(header: Header, folder: Path) -> Table:
     name = header.training.get("dataset")
     count = next((count for count in (6, 7, 8) if class_names(count) == header.classes), 0)
     if name == "fer2013" and count in (6, 7):
-        return read_fer2013(folder, SIDE, count)
+        return read_fer2013(folder, IMAGE_SIZE, count)
     if name == "ferplus" and count:
-        return read_ferplus(folder, SIDE, count)
+        return read_ferplus(folder, IMAGE_SIZE, count)
     raise UserError(f"expected weights of fer2013 or ferplus, but these were trained on {name}")
 
 

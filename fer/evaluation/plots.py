@@ -81,7 +81,7 @@ def per_class(metrics: Mapping[str, float], classes: Sequence[str], title: str) 
     """Draw precision, recall and F1 of each class as bars, in percent.
 
     Args:
-        metrics: with `precision/NAME`, `recall/NAME`, `f1/NAME` for each class, as `metrics.compute_metrics` returns them.
+        metrics: with `precision/NAME`, `recall/NAME`, `f1/NAME` for each class, as `compute_metrics` returns them.
         classes: C names.
         title: heading.
     """

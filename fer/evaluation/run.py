@@ -23,7 +23,7 @@ from fer.data.table import Split, Table, require_one
 from fer.devices import evaluation_device
 from fer.emotions import class_names
 from fer.errors import RunError, UserError, printable
-from fer.evaluation.console import print_end, print_faces, print_facts, print_scope, scope, shown, size_of
+from fer.evaluation.console import print_end, print_faces, print_facts, print_scope, relative_path, scope, size_of
 from fer.evaluation.evaluate import Evaluation, draw_evaluation, evaluate, write_evaluation
 from fer.evaluation.markdown import listed
 from fer.evaluation.results import write_json
@@ -63,8 +63,8 @@ def run(config: TrainConfig, folder: Path) -> float:
     device = evaluation_device(config.trainer.accelerator)
     print_faces(config.dataset.name, table)
     print_scope(table, folder)
-    net_name = f"from {shown(config.weights)}: {config.model.name}, {size_of(net, table)}"
-    print_facts({"net": net_name, "device": f"{device}, precision 32-true", "folder": shown(folder)})
+    net_name = f"from {relative_path(config.weights)}: {config.model.name}, {size_of(net, table)}"
+    print_facts({"net": net_name, "device": f"{device}, precision 32-true", "folder": relative_path(folder)})
     with exclusive(folder), writing():
         found = evaluate(
             net,

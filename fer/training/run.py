@@ -18,7 +18,7 @@ from fer.data.datamodule import FaceData, gray_statistics
 from fer.data.readers import read
 from fer.data.table import Split, Table
 from fer.errors import Terminated, UserError
-from fer.evaluation.console import print_end, print_some, shown
+from fer.evaluation.console import print_end, print_some, relative_path
 from fer.evaluation.evaluate import draw_evaluation, evaluate
 from fer.evaluation.run import crowd_of, finished, monitored, publish, writing
 from fer.models.factory import build_net
@@ -149,7 +149,7 @@ def resume_root(folder: Path) -> Path:
 
 
 def _how_to_go_on(folder: Path) -> str:
-    again = f"the same command with resume={shown(resume_root(folder))}"
+    again = f"the same command with resume={relative_path(resume_root(folder))}"
     if resume_root(folder) == folder and not (folder / "checkpoints/last.ckpt").exists():
         return f"nothing was kept, as no epoch had ended: {again} starts anew in this folder"
     return f"to continue: {again}"

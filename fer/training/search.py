@@ -1,7 +1,7 @@
 """A search by Optuna: trials around `fer.training.run.run`, on validation only, in a study that lies on disk.
 
 Several processes share the study, and a killed one leaves it whole: every trial is a run's folder with checkpoints, and
-whoever finds it abandoned continues it. Akiba et al., Optuna: A Next-generation Hyperparameter Optimization
+whoever finds it abandoned goes on with it. Akiba et al., Optuna: A Next-generation Hyperparameter Optimization
 Framework, 2019.
 """
 
@@ -33,7 +33,7 @@ from fer.training.search_space import Range, is_whole, place, ranges
 
 
 def search(config: TrainConfig, folder: Path) -> float:
-    """Run trials until there are as many as asked for; join a search that is running, or continue one that is not.
+    """Run trials until there are as many as asked for; join a search that is running, or go on with one that is not.
 
     Args:
         config: the checked configuration, with its section `sweep`.

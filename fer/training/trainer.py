@@ -30,7 +30,7 @@ from fer.training.sync_batchnorm import SharedBatchNorms
 class SteadyTrainer(Trainer):
     """A Trainer that leaves SIGTERM to the handler that it found: to the command's, which raises, or to submitit's.
 
-    Submitit's lets the job work on: Slurm announces a preemption by SIGTERM and puts back only what works to the end.
+    Submitit's has the job go on, as Slurm announces a preemption by SIGTERM and puts back only what works to the end.
     """
 
     @property

@@ -17,13 +17,13 @@ from fer.evaluation.study.verdicts import PLACES
 
 CHANGES = LinearSegmentedColormap.from_list("changes", ["#8C4A00", AMBER, "#FFFFFF", "#7FA3CC", BLUE])
 CURVES = (BLUE, AMBER, TEAL, "#B5367A", "#6BAED6", "#7A5C3A", "#8BC34A", "#7B61C4", "#D9480F")
-MOST = 20  # settings in a figure with a line for each
+MAX_ROWS = 20  # settings in a figure with a line for each
 PALE = "#A9C1DD"
 PER_CENT = FuncFormatter(lambda value, _: f"{100 * value:.4g}%")
 POINTS = FuncFormatter(lambda value, _: f"{100 * value:+.3g}".replace("-", "−") if value else "0")
 
 
-def shown(ranking: Ranking, most: int = MOST) -> list[Row]:
+def rows_to_plot(ranking: Ranking, most: int = MAX_ROWS) -> list[Row]:
     """Return the rows that a figure has room for: the best on validation, and the baseline."""
     best = ranking.rows[:most]
     return best if ranking.baseline in best else [*best[:-1], ranking.baseline]
@@ -31,7 +31,7 @@ def shown(ranking: Ranking, most: int = MOST) -> list[Row]:
 
 def accuracies(ranking: Ranking) -> Figure:
     """Draw each setting's accuracy as a bar, and beside it, enlarged, with its runs, interval, and validation."""
-    rows, key = shown(ranking), f"{ranking.split}/accuracy"
+    rows, key = rows_to_plot(ranking), f"{ranking.split}/accuracy"
     figure, (bars, axes) = _by_setting(f"Accuracy on {PLACES[ranking.split]}", ranking, rows, columns=(1, 2))
     means = [row.mean(key) for row in rows]
     colours = [BLUE if row is ranking.rows[0] else MUTED if row is ranking.baseline else PALE for row in rows]
@@ -89,7 +89,7 @@ def _interval(axes: Axes, low: float, high: float, place: float, colour: str, da
 
 def differences(ranking: Ranking) -> Figure:
     """Draw each setting's difference to the baseline in accuracy, with its interval over images and over seeds."""
-    rows, key = [row for row in shown(ranking) if row is not ranking.baseline], f"{ranking.split}/accuracy"
+    rows, key = [row for row in rows_to_plot(ranking) if row is not ranking.baseline], f"{ranking.split}/accuracy"
     name = _short_name(ranking.baseline, "the baseline")
     figure, (axes,) = _by_setting(f"Accuracy on {PLACES[ranking.split]}, minus {name}, points", ranking, rows)
     axes.axvline(0, color=INK, linewidth=1.2)
@@ -110,7 +110,7 @@ def differences(ranking: Ranking) -> Figure:
 
 def recalls(ranking: Ranking) -> Figure:
     """Draw by how many points each class is found more often than by the baseline."""
-    rows = [row for row in shown(ranking) if row is not ranking.baseline]
+    rows = [row for row in rows_to_plot(ranking) if row is not ranking.baseline]
     classes, name = ranking.task.classes, _short_name(ranking.baseline, "the baseline")
     changes = np.array([[recall_change(row, ranking, label) for label in classes] for row in rows])
     figure, (axes,) = _by_setting(f"Recall on {PLACES[ranking.split]}, minus {name}, points", ranking, rows, 0.5)
@@ -164,7 +164,7 @@ def _changes(axes: Axes, changes: np.ndarray, size: float) -> None:
 
 def curves(ranking: Ranking) -> Figure:
     """Draw the accuracy on validation over the epochs: each run thin, each setting's mean thick."""
-    rows = [row for row in shown(ranking, len(CURVES) + 1) if any(run.curve for run in row.setting.runs)]
+    rows = [row for row in rows_to_plot(ranking, len(CURVES) + 1) if any(run.curve for run in row.setting.runs)]
     figure = new_figure(_title("Accuracy on validation", ranking, len(CURVES) + 1), 5.0 + 0.2 * len(rows))
     axes, colours = figure.add_subplot(), iter(CURVES)
     for row in rows:
@@ -217,7 +217,7 @@ def short(name: str, most: int = 34) -> str:
     return name.replace("$", r"\$")
 
 
-def _title(text: str, ranking: Ranking, most: int = MOST) -> str:
+def _title(text: str, ranking: Ranking, most: int = MAX_ROWS) -> str:
     """Return a heading with the task's, and how many of the settings are shown."""
     part = f", the best {most} of {len(ranking.rows)}" if len(ranking.rows) > most else ""
     return textwrap.fill(f"{text}: {ranking.task.title}{part}", 66)

@@ -69,11 +69,11 @@ class Run:
     def value(self, key: str) -> str:
         """Return what a key, group or section of the configuration was set to, in short."""
         if key in self.choices:
-            return _shown(self.choices[key])
+            return _format_value(self.choices[key])
         if key in self.config:
-            return _shown(self.config[key], null="null")
+            return _format_value(self.config[key], null="null")
         if f"{key}.name" in self.config:
-            return _shown(self.config[f"{key}.name"])
+            return _format_value(self.config[f"{key}.name"])
         if any(leaf.startswith(f"{key}.") for leaf in self.config):
             return "with"
         return self.typed.get(key) or WITHOUT
@@ -94,7 +94,7 @@ class Run:
         return str(self.metrics.get("dataset", self.config.get("dataset.name", "unknown dataset")))
 
 
-def _shown(value: Any, null: str = WITHOUT) -> str:
+def _format_value(value: Any, null: str = WITHOUT) -> str:
     if value is None:
         return null
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -99,7 +99,7 @@ def _notes(ranking: Ranking) -> list[str]:
     if ranking.monitor != "val/accuracy":
         notes.append(f"Ranked by {code(ranking.monitor)}, which chose the epochs too.")
     for key in ("device", "threads", "precision", "versions"):
-        found = list(dict.fromkeys(_told(run.metrics[key]) for run in task.runs if key in run.metrics))
+        found = list(dict.fromkeys(_describe(run.metrics[key]) for run in task.runs if key in run.metrics))
         if len(found) > 1:
             notes.append(f"The runs differ in {key} ({'; '.join(map(plain, found))}).")
     for row in rows:
@@ -113,7 +113,7 @@ def _with(runs: Sequence[Run], split: str) -> list[Run]:
     return [run for run in runs if not math.isnan(run.figure(f"{split}/n"))][:1]
 
 
-def _told(value: object) -> str:
+def _describe(value: object) -> str:
     return ", ".join(f"{name} {own}" for name, own in value.items()) if isinstance(value, dict) else str(value)
 
 
