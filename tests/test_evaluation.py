@@ -45,7 +45,7 @@ def test_the_temperature_is_the_best_one_to_four_digits():
     assert fit_temperature(logits, torch.tensor([0, 0, 0, 1])) == round(2 / math.log(3), 4)
 
 
-def test_a_judged_split_tells_its_calibration_error_with_the_temperature_and_without():
+def test_an_evaluated_split_tells_its_calibration_error_with_the_temperature_and_without():
     logits, targets = sample(500)
     raw = Outputs(logits, targets, torch.arange(500))
     found = split_results({"test": raw}, {"test": raw.scaled(4.0)}, SIX)

@@ -1,6 +1,6 @@
 """From the words on the command line to checked configurations, before any work: one for each job of a sweep.
 
-Hydra composes, `fer.schema` judges. Every mistake of every job is collected, so that the user sees them all at once.
+Hydra composes, `fer.schema` checks. Every mistake of every job is collected, so that the user sees them all at once.
 """
 
 import itertools
@@ -306,14 +306,14 @@ def _wrong_option(key: str, value: str, options: dict[str, list[str]]) -> str | 
 
 
 def _read_job(command: Command, words: list[str], schema: type[BaseModel], errors: list[str]) -> Job | None:
-    """Compose one job as Hydra will; if that fails, name all keys at fault and judge the rest."""
+    """Compose one job as Hydra will; if that fails, name all keys at fault and check the rest."""
     try:
         composed = command.compose(words)
         try:
             take_net(composed)
         except UserError as error:
             errors.append(str(error))
-            composed = command.compose([word for word in words if word != NET])  # to judge the rest
+            composed = command.compose([word for word in words if word != NET])  # to check the rest
         job = Job(_without_hydra(composed, True), schema, unresolved=_without_hydra(composed, False))
         job.is_queued = "SlurmLauncher" in composed.hydra.launcher._target_
         job.is_kept = composed.hydra.output_subdir is not None

@@ -1,6 +1,6 @@
 """What can be said about a difference between two ways of training: over seeds, and over images.
 
-Two kinds of luck are apart here. Another seed gives another net: t-intervals over the runs' figures. Other test images
+There are two sources of variation. Another seed gives another net: t-intervals over the runs' figures. Other test images
 give the same nets other figures: a bootstrap over the images, paired, since both settings saw the same ones.
 """
 

@@ -1,4 +1,4 @@
-"""One evaluation, `fit=false`: a weights file judged on a dataset, and a folder that says all about it.
+"""One evaluation, `fit=false`: a weights file evaluated on a dataset, and a folder that says all about it.
 
 The folder is that of a training but for what only a training has; metrics.json is written last: no file, no success.
 """
@@ -38,7 +38,7 @@ FINAL = ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "loss")  #
 
 
 def run(config: TrainConfig, folder: Path) -> float:
-    """Judge a weights file by a configuration.
+    """Evaluate a weights file by a configuration.
 
     Args:
         config: the checked configuration, of `fit=false`.
@@ -162,8 +162,8 @@ def read_for(config: TrainConfig, header: Header) -> Table:
         raise UserError(f"weights={config.weights}: the file's header is wrong: training.{wrong}") from error
     table = read(dataset, header.input_size, fit=False)
     _require_shared(config, header, table.classes)
-    judged = (Split.VAL, Split.TEST) if config.test else (Split.VAL,)
-    return require_one(table.with_classes(header.classes), judged, f"{name}, with the classes of {config.weights}")
+    evaluated = (Split.VAL, Split.TEST) if config.test else (Split.VAL,)
+    return require_one(table.with_classes(header.classes), evaluated, f"{name}, with the classes of {config.weights}")
 
 
 def _require_shared(config: TrainConfig, header: Header, labelled: tuple[str, ...]) -> set[str]:

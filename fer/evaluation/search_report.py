@@ -146,7 +146,7 @@ def _lines(
     if whole:
         yield (
             f"**Best on validation: {name_of(whole[0].number)}, {monitor} {whole[0].value:.4f}.** The best of "
-            f"{len(whole)} owes something to luck: train its settings again with other seeds, and score test once:\n"
+            f"{len(whole)} owes something to chance: train its settings again with other seeds, and score test once:\n"
         )
         yield f"    {best_command(folder)}\n"
     else:

@@ -23,7 +23,7 @@ SPLITS = ("val", "train")  # what validation runs over: the validation split, an
 
 
 class EmotionModule(LightningModule):
-    """Teach a net emotions.
+    """Train a net to classify emotions.
 
     Args:
         net: maps (B, 1, H, W) to logits (B, C).

@@ -1,4 +1,4 @@
-"""One training: read the data, teach the net, judge it once, and leave a folder that says all about it.
+"""One training: read the data, train the net, evaluate it once, and leave a folder that says all about it.
 
 metrics.json is written last, and only if everything went well: no file, no success.
 """
@@ -68,7 +68,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
     with resumable(folder), exclusive(folder) if trainer.is_global_zero else nullcontext():
         fit(trainer, module, data, folder)
         if not trainer.is_global_zero:
-            return 0.0  # one process judges
+            return 0.0  # one process evaluates
         device = trainer.strategy.root_device
         found = evaluate(
             net,

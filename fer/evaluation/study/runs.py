@@ -90,7 +90,7 @@ class Run:
 
     @property
     def dataset(self) -> str:
-        """What it was judged on."""
+        """What it was evaluated on."""
         return str(self.metrics.get("dataset", self.config.get("dataset.name", "unknown dataset")))
 
 

@@ -103,9 +103,9 @@ def _notes(ranking: Ranking) -> list[str]:
         if len(found) > 1:
             notes.append(f"The runs differ in {key} ({'; '.join(map(plain, found))}).")
     for row in rows:
-        judged = row.figures["test/accuracy"].n if "test/accuracy" in row.figures else 0
-        if ranking.split == "test" and judged < len(row.setting.runs):
-            notes.append(f"Of {code(row.setting.name)}, {judged} of {len(row.setting.runs)} runs have test figures.")
+        tested = row.figures["test/accuracy"].n if "test/accuracy" in row.figures else 0
+        if ranking.split == "test" and tested < len(row.setting.runs):
+            notes.append(f"Of {code(row.setting.name)}, {tested} of {len(row.setting.runs)} runs have test figures.")
     return notes
 
 
