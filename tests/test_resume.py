@@ -259,7 +259,7 @@ def refused(folder, name="last"):
         run(configure("trainer.max_epochs=2", "ema=0.9"), folder)
     assert {path: path.read_bytes() for path in folder.glob("checkpoints/*")} == before
     said, path = str(error.value), folder / "checkpoints" / f"{name}.ckpt"
-    start, end = f"{path}: expected a checkpoint of this run, but ", f"delete {path.parent} and type the same words"
+    start, end = f"{path}: expected a checkpoint of this run, but ", f"delete {path.parent} and run the same command"
     assert said.startswith(start)
     assert said.endswith(end)
     return said.removeprefix(start)

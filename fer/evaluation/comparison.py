@@ -1,6 +1,6 @@
 """What can be said about a difference between two ways of training: over seeds, and over images.
 
-There are two sources of variation. Another seed gives another net: t-intervals over the runs' figures. Other test images
+Two sources of variation. Another seed gives another net: t-intervals over the runs' figures. Other test images
 give the same nets other figures: a bootstrap over the images, paired, since both settings saw the same ones.
 """
 

@@ -1,8 +1,8 @@
 """How far a metric would move on another test set of the same size: bootstrap intervals over images.
 
-They tell the variation over test images, not that over the training's seeds. The calibration error has none: it is biased
-upwards and resampling adds to that, so for a calibrated net the percentile interval never held the true value in
-simulations (n = 2963). The AUROC has none because each resample would need a ranking of all images.
+They tell the variation over test images, not over seeds. The calibration error has none: it is biased upwards and
+resampling adds to that, so for a calibrated net the percentile interval never held the true value in simulations (n =
+2963). The AUROC has none because each resample would need a ranking of all images.
 """
 
 from collections.abc import Sequence

@@ -49,7 +49,7 @@ def require_resumable(folder: Path, trainer: Trainer, module: LightningModule) -
         except ValueError as fault:
             raise UserError(
                 f"{folder / name}: expected a checkpoint of this run, but {fault}: to start the run anew, delete "
-                f"{folder} and type the same words"
+                f"{folder} and run the same command"
             ) from fault
 
 

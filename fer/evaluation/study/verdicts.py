@@ -1,7 +1,7 @@
 """What can be concluded from a study and what cannot, in plain words.
 
-A setting beats the baseline if neither source of variation is likely to explain its lead: the images and, where there are
-three runs of both, the seeds; each after correction for the number of comparisons.
+A setting beats the baseline if neither source of variation is likely to explain its lead: the images and, with three
+runs of both, the seeds; each after correction for the number of comparisons.
 """
 
 import math

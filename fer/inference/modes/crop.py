@@ -22,7 +22,7 @@ def cut_faces(config: InferConfig, pipeline: Pipeline) -> None:
     make_folder(folder)
     faces, taken = 0, set()
     with claimed(folder):
-        if problem := not_empty(folder):  # by now: another process may have begun with the same words
+        if problem := not_empty(folder):  # by now: another process may have begun with the same command
             raise UserError(problem)
         for photo, image in photos:
             found = pipeline.search(image)
