@@ -172,7 +172,7 @@ def coverage(logits: Tensor, targets: Tensor, title: str) -> Figure:
     axes.margins(y=0.15)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
-    style_axes(axes, "share of the faces that are answered, the most confident first", "accuracy")
+    style_axes(axes, "coverage: share of the faces, the most confident first", "accuracy")
     return figure
 
 

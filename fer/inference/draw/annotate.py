@@ -72,8 +72,8 @@ def annotate(image: np.ndarray, seen: Sequence[FaceResult], classes: Sequence[st
     canvas = image.copy()
     for one in seen:
         if style.heatmap and one.heatmap is not None and (alpha := _opacity(one, image, style)):
-            stamp = blend.heat(one.heatmap, alpha, COLORMAPS[style.colormap])
-            blend.stretch(canvas, stamp, matrix(one.region, len(one.heatmap)))
+            overlay = blend.heat(one.heatmap, alpha, COLORMAPS[style.colormap])
+            blend.stretch(canvas, overlay, matrix(one.region, len(one.heatmap)))
     if style.mirror:
         canvas = cv2.flip(canvas, 1)
     if style.strip:
