@@ -119,7 +119,7 @@ def check(weights: Path, folder: Path, config: YuNet | Haar, split: Split) -> di
         raise UserError(f"{folder}: expected images of faces, but in {len(faces)} of them none was found")
     crop = Crop.model_validate(OmegaConf.to_container(OmegaConf.load(CONF / "infer.yaml").crop))
     kept = table.select(found)
-    anew = recrop(kept.images, [face for face in faces if face is not None], crop, header.input_size)
+    recropped = recrop(kept.images, [face for face in faces if face is not None], crop, header.input_size)
     return {
         "weights_sha256": digest(weights),
         "detector": config.name,
@@ -127,7 +127,7 @@ def check(weights: Path, folder: Path, config: YuNet | Haar, split: Split) -> di
         "n": len(faces),
         "found": int(found.sum()),
         "accuracy_as_they_are": accuracy(net, header, kept, kept.resized(header.input_size).images),
-        "accuracy_found_anew": accuracy(net, header, kept, anew),
+        "accuracy_found_anew": accuracy(net, header, kept, recropped),
     }
 
 
