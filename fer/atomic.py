@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from fer.errors import RunError
+
 
 @contextmanager
 def atomic_file(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
@@ -41,6 +43,20 @@ def atomic_file(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]
         with suppress(OSError):
             partial.unlink()
         raise
+
+
+@contextmanager
+def whole_file(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
+    """Open a file that appears under its name only when it is whole, as `atomic_file`.
+
+    Raises:
+        RunError: if it cannot be written.
+    """
+    try:
+        with atomic_file(path, mode) as file:
+            yield file
+    except OSError as error:
+        raise RunError(f"{path} could not be written ({error})") from error
 
 
 def growing_file(path: Path) -> Path:

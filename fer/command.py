@@ -78,11 +78,11 @@ def _run(
         return print(help_page(script, _own_options(words)), flush=True)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own error page and exits with 1
     import hydra
-    from hydra.plugins.sweeper import Sweeper
 
-    from fer.config.jobs import quote_path
+    from fer.config.hydra_inside import skip_check
+    from fer.config.words import quote_path
 
-    Sweeper.validate_batch_is_legal = lambda *_: None  # would compose every job once more: `_check` has
+    skip_check()
     flags, words = _parse(words, bare)
     model, is_page = schema(), flags.cfg or flags.hydra_help or flags.info or flags.shell_completion
     jobs, names = _check(flags, script, model, check)
@@ -127,7 +127,7 @@ def _told_plainly() -> Iterator[None]:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from fer.config.jobs import first_line
+    from fer.config.words import first_line
     from fer.run_folder import cannot_make
 
     try:
@@ -140,18 +140,17 @@ def _told_plainly() -> Iterator[None]:
 
 def _parse(words: list[str], bare: str | None) -> tuple[Any, list[str]]:
     """Return the parsed command line, and its words in the one order that Hydra takes: flags first."""
-    from hydra._internal.utils import get_args_parser
-
     from fer.config.bounds import excesses
-    from fer.config.jobs import PATHS, quote_path
+    from fer.config.hydra_inside import flags_parser
     from fer.config.messages import mistakes
+    from fer.config.words import PATHS, quote_path
 
     def refuse(message: str) -> NoReturn:
         raise UserError(f"{message}: settings are written key=value, without dashes; see --help")
 
     if errors := list(excesses(words, PATHS)):
         raise UserError(mistakes(errors))
-    parser = get_args_parser()
+    parser = flags_parser()
     parser.error = refuse
     flags = parser.parse_intermixed_args(words)
     if flags.config_path or flags.config_name or flags.experimental_rerun:

@@ -19,7 +19,6 @@ from fer.console import log_file, outlast
 from fer.errors import JobFailed, RunError, Terminated, UserError, escaped, is_full
 
 DONE, FAILED, MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
-ERROR, OUTPUT = "error.txt", "output.txt"  # in the folder of a sweep's job: why it failed, what it said
 
 
 class HydraJob:
@@ -88,7 +87,7 @@ class HydraJob:
 @contextlib.contextmanager
 def _job_folder(folder: Path, is_beside_others: bool) -> Iterator[None]:
     """Take the folder of a sweep's job; why it failed is left there, and what it says if others speak, too."""
-    from fer.run_folder import exclusive
+    from fer.run_folder import ERROR, OUTPUT, exclusive
 
     with exclusive(folder):
         (folder / ERROR).unlink(missing_ok=True)
@@ -137,8 +136,11 @@ def say(sentence: str, code: int) -> int:
 
 
 def prepare(signals: bool = True) -> None:
-    """Have this process outlast its output, and be terminated loudly."""
+    """Have this process outlast its output, keep OpenCV from lines of its own, and be terminated loudly."""
     outlast()
+    os.environ["OPENCV_LOG_LEVEL"] = "OFF"
+    if "cv2" in sys.modules:  # which has read that already
+        sys.modules["cv2"].utils.logging.setLogLevel(0)
     if signals:
         _terminate_loudly()
 

@@ -11,9 +11,10 @@ import yaml
 
 import fer
 from fer.config.dotted import leaves
-from fer.config.jobs import PATHS
+from fer.config.words import PATHS
 from fer.header import Header, read_header
 from fer.paths import resolve_weights
+from fer.run_folder import HYDRA, STUDY
 from fer.schema import TrainConfig
 from fer.weights import digest
 
@@ -30,7 +31,7 @@ def telling_settings(config: TrainConfig, folder: Path) -> dict[str, Any]:
     by name, and shows the first few.
     """
     values = dict(leaves(config.model_dump(mode="json")))
-    typed, common = read_words(folder / ".hydra")
+    typed, common = read_words(folder)
     shown = {} if common else {group: values[f"{group}.name"] for group in GROUPS} | {"seed": config.seed}
     for word in typed:
         key, _, text = word.lstrip("+").partition("=")
@@ -43,7 +44,7 @@ def telling_settings(config: TrainConfig, folder: Path) -> dict[str, Any]:
 def read_words(folder: Path) -> tuple[list[str], list[str]]:
     """Return the words that Hydra wrote into a run's folder, and the keys that all jobs of its sweep have in common."""
     try:
-        hydra = yaml.safe_load((folder / "hydra.yaml").read_text(encoding="utf-8"))["hydra"]
+        hydra = yaml.safe_load((folder / HYDRA).read_text(encoding="utf-8"))["hydra"]
     except OSError:
         return [], []  # a run from Python
     return hydra["overrides"]["task"], hydra["job"]["config"]["override_dirname"]["exclude_keys"]
@@ -51,11 +52,11 @@ def read_words(folder: Path) -> tuple[list[str], list[str]]:
 
 def as_typed(folder: Path) -> str:
     """Return a run's command as anybody could type it, without the places of this machine; "" of a run from Python."""
-    if not (folder / ".hydra/hydra.yaml").is_file():
+    if not (folder / HYDRA).is_file():
         return ""
-    words = read_words(folder / ".hydra")[0]
-    if (folder.parent / "study.journal").is_file():  # a search's trial
-        words = [word for word in read_words(folder.parent / ".hydra")[0] if not word.startswith("sweep")] + words
+    words = read_words(folder)[0]
+    if (folder.parent / STUDY).is_file():  # a search's trial
+        words = [word for word in read_words(folder.parent)[0] if not word.startswith("sweep")] + words
     keys = [word.partition("=")[0] for word in words]
     shown = [PLACES.get(key, word) for key, word in zip(keys, words, strict=True) if key != "resume"]
     return shlex.join(("python", "train.py", *shown))

@@ -16,6 +16,12 @@ from fer.errors import RunError, UserError, is_full
 from fer.locks import let_go
 
 RESULTS = "metrics.json"  # written last: with it, a run is finished
+PREDICTIONS = {"val": "predictions_val.csv", "test": "predictions.csv"}
+NET = "weights.safetensors"
+BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
+SETTINGS, WORDS, HYDRA = (Path(".hydra") / f"{name}.yaml" for name in ("config", "overrides", "hydra"))
+ERROR, OUTPUT = "error.txt", "output.txt"  # of a sweep's job: why it failed, what it said
+SWEEP, STUDY = "multirun.yaml", "study.journal"  # of a sweep's folder, of a search's
 
 
 class AtWork(UserError):

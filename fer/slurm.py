@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hydra.core.utils import JobReturn, JobStatus
 from submitit import SlurmJob
 from submitit.core.utils import FailedJobError, UncompletedJobError
 
+from fer.config.hydra_inside import JobReturn, error_of, failed
 from fer.errors import JobFailed, Terminated, UserError
 
 
@@ -37,8 +37,8 @@ def waiting(sweep: Path) -> Iterator[None]:
             number = job.job_id.partition("_")[0]
             _say(f"\nthe jobs stay in the queue; to end them: scancel {number}; to go on afterwards: resume={sweep}")
             raise
-        if returned[0].status == JobStatus.FAILED:
-            _say(str(returned[0]._return_value))
+        if error := error_of(returned[0]):
+            _say(str(error))
         return returned
 
     SlurmJob.results = wait
@@ -54,7 +54,7 @@ def _lost(job: SlurmJob[JobReturn]) -> JobReturn:
     """Return what a failed job returns, for one that was cancelled or killed."""
     overrides, _, number, *_ = job.submission().args
     told = f"Slurm's job {job.job_id} ended without a result ({job.state}); its log: {job.paths.stderr}"
-    return JobReturn(overrides, _return_value=JobFailed(f"failed: job {number}: {told}"), status=JobStatus.FAILED)
+    return failed(overrides, JobFailed(f"failed: job {number}: {told}"))
 
 
 def _say(sentence: str) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fer.evaluation.comparison import estimate, holm, over_images, over_seeds
+from fer.evaluation.statistics import estimate, holm, over_images, over_seeds
 
 
 def test_estimate_is_the_textbook_interval():

@@ -10,7 +10,8 @@ import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from fer.config.jobs import PATHS, Command, Job, check_jobs, quote_path
+from fer.config.jobs import Command, Job, check_jobs
+from fer.config.words import PATHS, quote_path
 from fer.data.augmentation import build_strategy
 from fer.errors import UserError
 from fer.schema import TrainConfig

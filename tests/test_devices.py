@@ -25,7 +25,7 @@ from pathlib import Path
 from fer.errors import UserError
 from fer.run_folder import exclusive
 try:
-    with alone(Path(sys.argv[1])):
+    with exclusive(Path(sys.argv[1])):
         print('in')
 except UserError as error:
     print(error)

@@ -10,10 +10,11 @@ from torch import distributed, multiprocessing
 
 from fer.emotions import class_names
 from fer.evaluation.calibration import LOWEST, fit_temperature
-from fer.evaluation.intervals import bootstrap
-from fer.evaluation.metrics import compute_metrics, confusion, rates
+from fer.evaluation.confusion import confusion, rates
+from fer.evaluation.metrics import compute_metrics
 from fer.evaluation.outputs import OutputCollector, Outputs
 from fer.evaluation.results import split_results
+from fer.evaluation.statistics import bootstrap
 from fer.models.cam import heatmaps
 from fer.models.se_resnet import SEResNet
 
@@ -60,7 +61,7 @@ def test_a_split_without_mistakes_has_a_temperature_all_the_same():
 # Metrics
 
 
-def test_a_class_that_is_only_called_counts_in_the_f1_and_one_that_is_not_there_does_not():
+def test_a_class_that_is_only_predicted_counts_in_the_f1_and_one_that_is_not_there_does_not():
     found = rates(np.array([[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]))
     assert found["f1"].tolist() == pytest.approx([2 / 3, 1, 0, 0])
     assert found["f1_macro"] == pytest.approx((2 / 3 + 1) / 3)
@@ -84,11 +85,9 @@ def test_metrics_of_a_case_computed_by_hand():
 
 
 def test_confusion_has_true_classes_as_rows():
-    matrix = confusion(torch.tensor([1, 1, 0]), torch.tensor([0, 0, 2]), ("a", "b", "c"))
+    matrix = confusion(np.array([0, 0, 2]), np.array([1, 1, 0]), 3)
     assert matrix.tolist() == [[0, 2, 0], [0, 0, 0], [1, 0, 0]]
     assert matrix.dtype == np.int64
-    logits, targets = sample(50)
-    assert (confusion(logits, targets, SIX) == confusion(logits.argmax(1), targets, SIX)).all()
 
 
 def test_auroc_is_the_share_of_pairs_in_the_right_order():
@@ -129,8 +128,8 @@ def test_absent_classes_do_not_lower_the_averages():
     targets = torch.tensor([1, 4, 4, 1])
     metrics = compute_metrics(10 * torch.nn.functional.one_hot(targets, 6).float(), targets, SIX)
     assert metrics["balanced_accuracy"] == metrics["f1_macro"] == metrics["auroc"] == 1
-    called_absent = compute_metrics(torch.eye(6)[[1, 4, 4, 0]], targets, SIX)
-    assert called_absent["balanced_accuracy"] == pytest.approx((1 / 2 + 1) / 2)
+    predicted_absent = compute_metrics(torch.eye(6)[[1, 4, 4, 0]], targets, SIX)
+    assert predicted_absent["balanced_accuracy"] == pytest.approx((1 / 2 + 1) / 2)
 
 
 def test_rates_take_a_stack_of_matrices():
@@ -204,7 +203,7 @@ def test_interval_of_the_accuracy_is_as_wide_as_the_binomial_formula_says():
     count, hits = 2963, round(0.74 * 2963)
     targets = torch.arange(count) % 6
     predictions = torch.where(torch.arange(count) < hits, targets, (targets + 1) % 6)
-    low, high = bootstrap(predictions, targets, SIX)["accuracy"]
+    low, high = bootstrap(confusion(targets.numpy(), predictions.numpy(), 6))["accuracy"]
     expected = 1.96 * np.sqrt(0.74 * 0.26 / count)
     assert expected == pytest.approx(0.0158, abs=1e-4)
     assert (high - low) / 2 == pytest.approx(expected, rel=0.08)
@@ -213,23 +212,25 @@ def test_interval_of_the_accuracy_is_as_wide_as_the_binomial_formula_says():
 
 def test_intervals_hold_the_truth_in_about_95_of_100_test_sets():
     logits, targets = sample(20_000)
-    truth = rates(confusion(logits, targets, SIX))
+    predicted, targets = logits.argmax(1).numpy(), targets.numpy()
+    truth = rates(confusion(targets, predicted, 6))
     held = {"accuracy": 0, "balanced_accuracy": 0, "f1_macro": 0}
     for seed in range(150):
-        chosen = torch.from_numpy(np.random.default_rng(seed).integers(len(logits), size=500))
-        for name, (low, high) in bootstrap(logits[chosen], targets[chosen], SIX, resamples=300).items():
+        chosen = np.random.default_rng(seed).integers(len(logits), size=500)
+        matrix = confusion(targets[chosen], predicted[chosen], 6)
+        for name, (low, high) in bootstrap(matrix, resamples=300).items():
             held[name] += low <= truth[name] <= high
     assert all(0.88 <= count / 150 <= 0.99 for count in held.values()), held
 
 
 def test_intervals_depend_on_the_seed_alone():
     logits, targets = sample(300)
-    assert bootstrap(logits, targets, SIX) == bootstrap(logits, targets, SIX)
-    assert bootstrap(logits, targets, SIX) != bootstrap(logits, targets, SIX, seed=1)
+    matrix = confusion(targets.numpy(), logits.argmax(1).numpy(), 6)
+    assert bootstrap(matrix) == bootstrap(matrix) != bootstrap(matrix, seed=1)
 
 
 def test_intervals_are_finite_for_one_image():
-    assert bootstrap(torch.tensor([2]), torch.tensor([2]), SIX)["f1_macro"] == (1.0, 1.0)
+    assert bootstrap(confusion(np.array([2]), np.array([2]), 6))["f1_macro"] == (1.0, 1.0)
 
 
 # Heatmaps

@@ -8,7 +8,8 @@ from PIL import Image
 
 from fer.emotions import class_names
 from fer.evaluation import plots as figures
-from fer.evaluation.metrics import compute_metrics, confusion
+from fer.evaluation.confusion import confusion
+from fer.evaluation.metrics import compute_metrics
 
 
 @pytest.fixture(params=[6, 7, 8])

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fer.config.jobs import Command, check_jobs, quote_path, read_jobs
+from fer.config.jobs import Command, check_jobs, read_jobs
+from fer.config.words import quote_path
 from fer.data.augmentation import build_strategy
 from fer.errors import UserError, printable
 from fer.schema import TrainConfig

@@ -24,6 +24,7 @@ from fer.models.cam import EXPLAINERS, heatmaps
 from fer.models.se_resnet import SEResNet
 from fer.weights import Header, rounded, save_weights
 from tests.data import write_image
+from tests.runs import ROOT
 
 SIZE = 24
 ARCHITECTURE = {"widths": (8, 16), "depths": (1, 1), "stem_stride": 2, "reduction": 4, "dropout": 0.5, "drop_path": 0.0}
@@ -349,3 +350,14 @@ def test_nets_whose_numbers_overflow_are_told_instead_of_answering(net, path, mo
 def test_heatmaps_that_are_no_numbers_are_told(predictor, monkeypatch):
     monkeypatch.setattr(module, "explain", lambda *arguments: torch.full((len(FACES), 3, 3), float("nan")))
     assert "some of this one's are NaN" in refusal(predictor.explain, FACES)
+
+
+def test_a_library_s_user_keeps_threads_and_log_level(tmp_path):
+    words = (
+        "import cv2, torch; before = cv2.utils.logging.getLogLevel(), cv2.getNumThreads(), torch.get_num_threads(); "
+        f"import numpy; cv2.imwrite({str(tmp_path / 'a.png')!r}, numpy.zeros((60, 60), numpy.uint8)); "
+        f"from fer import Predictor; Predictor.load('fer2013').predict({str(tmp_path / 'a.png')!r}); "
+        "print(before == (cv2.utils.logging.getLogLevel(), cv2.getNumThreads(), torch.get_num_threads()))"
+    )
+    found = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, cwd=ROOT)
+    assert found.stdout == "True\n", found.stderr

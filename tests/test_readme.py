@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fer.config.jobs import Command, check_jobs, name_jobs, quote_path
+from fer.config.jobs import Command, check_jobs, name_jobs
+from fer.config.words import quote_path
 from fer.inference.checks import check_inference
 from fer.inference.schema import InferConfig
 from fer.schema import TrainConfig

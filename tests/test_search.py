@@ -12,7 +12,8 @@ from optuna.distributions import FloatDistribution
 import fer.training.search
 from fer.errors import Diverged, RunError, UserError
 from fer.evaluation.report import main
-from fer.evaluation.search_report import JOURNAL, open_study, write_search_report
+from fer.evaluation.search_report import open_study, write_search_report
+from fer.run_folder import STUDY
 from fer.training.search import search
 from tests.runs import command, configure, start, wait_until_gone
 
@@ -120,7 +121,7 @@ def go(stub, tmp_path):
 
 
 def states(folder):
-    return [trial.state.name for trial in open_study(folder / JOURNAL).get_trials()]
+    return [trial.state.name for trial in open_study(folder / STUDY).get_trials()]
 
 
 def test_a_search_finds_what_is_good_and_says_how_to_train_it(go, stub, tmp_path, capsys, monkeypatch):
@@ -189,7 +190,7 @@ def test_a_trial_that_ends_while_another_process_looks_is_not_taken_again(go, st
     lock = fer.training.search._lock
 
     def ended(folder, number):
-        study = open_study(folder / JOURNAL)
+        study = open_study(folder / STUDY)
         if number == 2:
             study.tell(2, 0.5)
         return lock(folder, number)
@@ -239,7 +240,7 @@ JOURNALS = {
 @pytest.mark.parametrize("line", JOURNALS.values(), ids=JOURNALS)
 def test_a_journal_with_a_foreign_line_is_refused_and_left_as_it_is(go, stub, tmp_path, capsys, line):
     go("sweep.trials=1")
-    journal = tmp_path / "search" / JOURNAL
+    journal = tmp_path / "search" / STUDY
     whole = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(spoiled := b"".join([*whole[:3], line, *whole[3:]]))
     with pytest.raises(
@@ -254,7 +255,7 @@ def test_a_journal_with_a_foreign_line_is_refused_and_left_as_it_is(go, stub, tm
 
 def test_half_a_last_line_is_what_a_kill_leaves(go, stub, tmp_path):
     go("sweep.trials=2")
-    journal = tmp_path / "search" / JOURNAL
+    journal = tmp_path / "search" / STUDY
     journal.write_bytes(journal.read_bytes() + b'{"op_code": 4, "work')
     go("sweep.trials=3")
     go("sweep.trials=4")

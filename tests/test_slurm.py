@@ -149,7 +149,7 @@ def test_a_failed_job_stays_by_itself(cluster, launch, tmp_path):
     assert "no longer finite" in (sweep / "optimizer.lr=1e+30/error.txt").read_text()
     assert list(results(sweep)) == ["optimizer.lr=0.1"]
     assert epochs(sweep / "optimizer.lr=0.1") == [1, 2]
-    assert not cluster.running()
+    wait_for("the end of the jobs, which have said all", lambda: not cluster.running())
 
 
 @on_a_cluster

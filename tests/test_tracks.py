@@ -308,8 +308,8 @@ def test_one_face_needs_no_scipy():
         "import sys; from fer.inference.tracking.tracker import Tracker; from fer.faces.detection import Detection\n"
         "import fer.inference.tracking.optical_flow, fer.inference.draw.timeline_plot\n"
         "tracker = Tracker()\n"
-        "for x in range(9):\n"
-        "    assert tracker.update([Detection((x + left, 0, 9, 9), 1.0) for left in (0, 50)], 0.0)\n"
+        "faces = [[Detection((x + y, 0, 9, 9), 1.0) for y in (0, 50)] for x in range(9)]\n"
+        "for pair in faces: assert tracker.update(pair, 0.0)\n"
         "assert not {'scipy', 'matplotlib', 'torch', 'rich'} & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

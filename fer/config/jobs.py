@@ -5,7 +5,6 @@ Hydra composes, `fer.schema` checks. Every mistake of every job is collected, so
 
 import itertools
 import math
-import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,40 +13,21 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, RangeSweep
-from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 import fer.config.resolvers  # noqa: F401 (for OmegaConf)
+from fer.config import hydra_inside
 from fer.config.bounds import JOBS
 from fer.config.dotted import leaves
 from fer.config.from_weights import take_net
-from fer.config.messages import OPEN, find, format_value, mistakes, nearest, sentences, unknown_key
+from fer.config.hydra_inside import Override
+from fer.config.messages import OPEN, find, format_value, mistakes, sentences, unknown_key
+from fer.config.words import PATHS, REFUSALS, first_line, parse_word, quoted, words_of
 from fer.errors import UserError, printable
-from fer.paths import resolve_weights
 
-# Their values are taken as typed, since Hydra's grammar trips over blanks, accents, brackets, "=", "?" and ",".
-PATHS = ("dataset.root", "weights", "resume", "hydra.run.dir", "hydra.sweep.dir", "input", "output", "detector.model")
 NET = "model=weights"  # is added where weights are started from: a net that nothing else tells
-SWEPT = PATHS[:2]  # of them, those of which a sweep can have several
-AS_TYPED = (*PATHS, "heatmap.target")  # a class may have a name with accents
 NAMED = ("augmentation", "model", "trainer")  # groups whose options are told apart by their names, and by nothing else
-# What composing raises.
-REFUSALS = (
-    HydraException,
-    OmegaConfBaseException,
-    ValueError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-    OSError,
-)
-FOREIGN = ("hydra.sweeper", "hydra/sweeper", "hydra.callbacks")  # would start other jobs than those that were checked
 
 
 @dataclass(frozen=True)
@@ -102,13 +82,12 @@ class Command:
 
     def chooses_net(self, experiment: str) -> bool:
         """Tell whether an experiment says which net is trained; raises what Hydra does where there is no such one."""
-        loader, words = GlobalHydra.instance().config_loader(), [f"experiment={experiment}", *self._places()]
-        found = loader.compute_defaults_list(self.name, words, RunMode.RUN).overrides.override_metadata.get("model")
-        return bool(found and found.containing_config_path.startswith("experiment/"))
+        place = hydra_inside.place_of_choice(self.name, [f"experiment={experiment}", *self._places()], "model")
+        return bool(place and place.startswith("experiment/"))
 
     def _places(self) -> list[str]:
         folder = self.config_dir
-        return [f"hydra.searchpath=[{_quoted(f'file://{folder.as_posix()}')}]"] if folder else []
+        return [f"hydra.searchpath=[{quoted(f'file://{folder.as_posix()}')}]"] if folder else []
 
 
 def _text(path: Path) -> str:
@@ -141,43 +120,6 @@ class Job:
             return None
 
 
-def quote_path(word: str, multirun: bool = False) -> str:
-    """Return `key=path` with the path quoted for Hydra and `~` expanded; other words as they are.
-
-    Args:
-        word: as typed.
-        multirun: whether a list of existing paths is several values to sweep over.
-    """
-    key, equals, value = word.partition("=")
-    if key.lstrip("+") not in AS_TYPED or not equals or value in ("", "null") or _is_quoted(word, value):
-        return word
-    paths = [os.path.expanduser(path) for path in value.split(",")]  # noqa: PTH111 (pathlib's fails for ~nobody)
-    is_list = multirun and key in SWEPT and not _exists(value) and all(map(_exists, _files(key, paths)))
-    return f"{key}={','.join(map(_quoted, paths if is_list else [os.path.expanduser(value)]))}"  # noqa: PTH111
-
-
-def _files(key: str, words: list[str]) -> list[str | Path]:
-    return list(map(resolve_weights, words)) if key == "weights" else words
-
-
-def _exists(path: str | Path) -> bool:
-    return os.path.exists(path)  # noqa: PTH110 (pathlib's fails for a name that is too long)
-
-
-def _quoted(text: str) -> str:
-    escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), text)
-    return f"'{escaped}'"
-
-
-def _is_quoted(word: str, value: str) -> bool:
-    if value[0] not in "'\"" or value[0] != value[-1]:
-        return False
-    try:
-        return bool(OverridesParser.create().parse_override(word))
-    except HydraException:
-        return False
-
-
 def check_jobs(command: Command, schema: type[BaseModel]) -> list[Job]:
     """Compose and check the configuration of every job.
 
@@ -198,10 +140,10 @@ def read_jobs(command: Command, schema: type[BaseModel]) -> tuple[list[Job], lis
     """
     errors = command.shadowed()
     with initialize_config_dir(str(command.conf), version_base="1.3"):
-        overrides = [override for word in command.overrides if (override := _parse(word, errors))]
+        overrides = [override for word in command.overrides if (override := parse_word(word, errors))]
         if command.multirun:  # a sweep takes the last of several words for one key
             overrides = list({override.get_key_element(): override for override in overrides}.values())
-        choices = [words for override in overrides if (words := _expand(override, command, errors))]
+        choices = [words for override in overrides if (words := words_of(override, command, errors))]
         if (count := math.prod(map(len, choices))) > JOBS:
             errors.append(f"-m: expected at most {JOBS} jobs in a sweep, but got {count}: sweep over fewer values")
             return [], errors
@@ -212,7 +154,7 @@ def read_jobs(command: Command, schema: type[BaseModel]) -> tuple[list[Job], lis
 def name_net(command: Command) -> list[str]:
     """Return `model=weights` for a training that starts from weights while no word chooses a net."""
     with initialize_config_dir(str(command.conf), version_base="1.3"), suppress(*REFUSALS):
-        overrides = [override for word in command.overrides if (override := _parse(word, []))]
+        overrides = [override for word in command.overrides if (override := parse_word(word, []))]
         typed = {override.key_or_group: override for override in overrides}
         starts = "weights" in typed and typed["weights"].value() is not None
         is_chosen = "model" not in command.options or "model" in typed
@@ -228,81 +170,13 @@ def name_net(command: Command) -> list[str]:
 
 def name_jobs(words: list[str]) -> list[str]:
     """Return the words by which the folders of a sweep's jobs are named after the keys that are swept."""
-    overrides = [override for word in words if (override := _parse(word, []))]
+    overrides = [override for word in words if (override := parse_word(word, []))]
     keys = [override.key_or_group for override in overrides if not override.key_or_group.startswith("hydra")]
     swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
     named = swept or set(keys) - set(PATHS) - {"model" for word in words if word == NET}
     if not named:
         return ["hydra.sweep.subdir=defaults"]
     return [f"hydra.job.config.override_dirname.exclude_keys=[{','.join(key for key in keys if key not in named)}]"]
-
-
-def _parse(word: str, errors: list[str]) -> Override | None:
-    hydra = GlobalHydra.instance()
-    parser = OverridesParser.create(hydra.config_loader() if hydra.is_initialized() else None)
-    with suppress(HydraException):
-        [override] = parser.parse_overrides([word])
-        if override.key_or_group:
-            return override
-    hint = "quote what has blanks or special characters: 'key=\"a, b\"'" if "=" in word else "see --help"
-    errors.append(f"{printable(word)}: expected key=value; {hint}")
-    return None
-
-
-def _expand(override: Override, command: Command, errors: list[str]) -> list[str]:
-    """Return the words that a word stands for: several if its key is swept, none if all of them are wrong."""
-    words = [override.input_line]
-    if override.key_or_group == "hydra.mode":
-        errors.append("hydra.mode: expected -m for a sweep, and nothing for one run")
-        return []
-    if override.is_hydra_override() and _is_foreign(override):
-        errors.append(
-            f"{override.input_line}: expected hydra/launcher=basic, parallel or slurm, and their keys: nothing else "
-            "may start the jobs"
-        )
-        return []
-    if override.key_or_group == "hydra/launcher" and not command.multirun:
-        errors.append(f"{override.input_line}: launches the jobs of a sweep: add -m")
-        return []
-    if override.is_sweep_override() and not command.multirun:
-        errors.append(f"{override.input_line}: several values make a sweep: add -m, or put a list into brackets")
-        return []
-    if override.is_sweep_override():
-        try:
-            if _is_endless(override.value()):
-                raise ValueError(f"expected at most {JOBS} values for a sweep: take larger steps")
-            words = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
-        except REFUSALS as error:
-            errors.append(f"{override.input_line}: {first_line(error)}")
-            return []
-    if override.is_delete():
-        return words
-    launchers = {"hydra/launcher": GlobalHydra.instance().config_loader().get_group_options("hydra/launcher")}
-    options = command.options | launchers
-    found = {word: _wrong_option(override.key_or_group, word.partition("=")[2], options) for word in words}
-    errors += filter(None, found.values())
-    return [word for word in words if not found[word]]
-
-
-def _is_foreign(override: Override) -> bool:
-    """Tell whether a word would have Hydra call something else than it does by the files in conf/."""
-    key = override.key_or_group
-    return "_target_" in override.input_line or (key.startswith(FOREIGN) and key != "hydra.sweeper.max_batch_size")
-
-
-def _is_endless(value: Any) -> bool:
-    """Tell whether a range has more values than a sweep has jobs; `range(1000000000)` is not to be counted by them."""
-    return isinstance(value, RangeSweep) and abs(value.stop - value.start) > JOBS * abs(value.step) > 0
-
-
-def _wrong_option(key: str, value: str, options: dict[str, list[str]]) -> str | None:
-    """Say what is wrong with the choice of an option, if it is one."""
-    group, value = key.removesuffix(".name"), value.strip("'\"")
-    if group != key and value in options.get(group, ()):
-        return f"{key}={value}: choose an option by {group}={value}, which brings its other keys along"
-    if key not in options or value in options[key]:
-        return None
-    return f"{key}={value}: expected one of {', '.join(options[key])}{nearest(value, options[key])}"
 
 
 def _read_job(command: Command, words: list[str], schema: type[BaseModel], errors: list[str]) -> Job | None:
@@ -349,7 +223,7 @@ def _without_hydra(composed: DictConfig, resolve: bool) -> dict[str, Any]:
 
 def _without_faults(command: Command, words: list[str], errors: list[str]) -> list[str]:
     """Return the words without those whose key does not exist, or already does although it is to be added."""
-    parsed = [OverridesParser.create().parse_override(word) for word in words]
+    parsed = list(map(hydra_inside.parse, words))
     choices = [word for word, override in zip(words, parsed, strict=True) if _is_choice(override, command)]
     try:
         plain = OmegaConf.to_container(command.compose(choices))
@@ -378,11 +252,6 @@ def _key_fault(override: Override, plain: dict[str, Any]) -> str | None:
         hint = f" (to add it: +{line})" if key.startswith(OPEN) and not override.is_delete() else ""
         return unknown_key(key, own) + hint
     return f"{line}: {key} is already there: leave out the +" if override.is_add() else None
-
-
-def first_line(error: Exception) -> str:
-    """Return what an error says, in short; if it says nothing, its kind."""
-    return next(iter(str(error).strip().splitlines()), f"Hydra refuses the settings ({type(error).__name__})")
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], ignore: tuple[str, ...]) -> list[str]:

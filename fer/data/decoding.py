@@ -9,7 +9,10 @@ pillow-heif. And OpenCV refuses float TIFF in 8 bits.
 import io
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -61,12 +64,12 @@ def read_photo(path: Path) -> np.ndarray:
         data = path.read_bytes()  # cv2.imread fails on non-ASCII paths on Windows
     except OSError as error:
         raise UserError(f"{path}: expected an image, but {reason(error)}") from None
-    cv2.utils.logging.setLogLevel(0)  # what is wrong is said in a sentence of our own
     if problem := too_large(data):
         raise UserError(f"{path}: expected an image, but {problem}")
-    for decoded in (_by_pillow, _of_other_white, _eight_bits, _float):
-        if (image := decoded(data)) is not None:
-            return image
+    with _silence():
+        for decoded in (_by_pillow, _of_other_white, _eight_bits, _float):
+            if (image := decoded(data)) is not None:
+                return image
     raise UserError(f"{path}: expected an image, but {_what_is(data)}")
 
 
@@ -103,6 +106,19 @@ def over_white(picture: Any) -> np.ndarray:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return np.ascontiguousarray(np.asarray(picture.convert("RGB"))[..., ::-1])
+
+
+def centre_square(height: int, width: int) -> tuple[int, int, int]:
+    """Return left, top and side, in pixels, of the square in the middle of an image."""
+    side = min(height, width)
+    return (width - side) // 2, (height - side) // 2, side
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+    """Return a square image (S, S) in another size: smaller by area averaging, larger by bilinear interpolation."""
+    if len(image) == size:
+        return image
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if size < len(image) else cv2.INTER_LINEAR)
 
 
 def gray(image: np.ndarray) -> np.ndarray:
@@ -155,6 +171,30 @@ def _of_other_white(data: bytes) -> np.ndarray | None:
 
 def _eight_bits(data: bytes) -> np.ndarray | None:
     return _decode(data, cv2.IMREAD_COLOR)
+
+
+class _Silence:
+    """Keeps OpenCV from lines of its own, as what is wrong is said in a sentence of ours; several threads may read."""
+
+    def __init__(self) -> None:
+        self.lock, self.readers, self.level = Lock(), 0, 0
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self.lock:
+            self.readers += 1
+            if self.readers == 1:
+                self.level = cv2.utils.logging.setLogLevel(0)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.readers -= 1
+                if not self.readers:
+                    cv2.utils.logging.setLogLevel(self.level)
+
+
+_silence = _Silence()
 
 
 def _decode(data: bytes, flags: int) -> np.ndarray | None:

@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from fer.data.bad_rows import Faults
-from fer.data.decoding import SUFFIXES, gray, read_photo
+from fer.data.decoding import SUFFIXES, centre_square, gray, read_photo, resize
 from fer.data.table import Split, Table
 from fer.emotions import ALIASES, EMOTIONS, NAME, RESERVED, canonical, class_name, is_class_name
 from fer.errors import UserError, printable
@@ -209,16 +208,9 @@ def decode(paths: Sequence[Path], size: int, faults: Faults) -> tuple[np.ndarray
 def read_image(path: Path, size: int) -> np.ndarray:
     """Read one image file as (size, size) uint8 gray levels, cropped to the square in its middle.
 
-    Area averaging makes it smaller, bilinear interpolation larger.
-
     Raises:
         UserError: saying what was expected and what was found.
     """
     image = gray(read_photo(path))  # (H, W)
-    height, width = image.shape
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    image = image[top : top + side, left : left + side]
-    if side == size:
-        return image
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if size < side else cv2.INTER_LINEAR)
+    left, top, side = centre_square(*image.shape)
+    return resize(image[top : top + side, left : left + side], size)

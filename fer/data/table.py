@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-import cv2
 import numpy as np
 
+from fer.data.decoding import resize
 from fer.errors import UserError
 
 SAMPLE = 1000  # faces that stand for a split where all of them would take long
@@ -77,9 +77,8 @@ class Table:
         if self.images.shape[1:] == (size, size):
             return self
         images = np.empty((len(self), size, size), np.uint8)
-        method = cv2.INTER_AREA if size < self.images.shape[1] else cv2.INTER_LINEAR
         for source, target in zip(self.images, images, strict=True):
-            cv2.resize(source, (size, size), dst=target, interpolation=method)
+            target[:] = resize(source, size)
         return replace(self, images=images)
 
     def with_classes(self, names: tuple[str, ...]) -> "Table":

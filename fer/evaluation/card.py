@@ -32,8 +32,8 @@ def write_card(evaluation: Path, output: Path, seeds: Sequence[Path] = (), crops
         UserError: if a folder does not hold what it should, or not what belongs to the weights.
         RunError: if the card cannot be written.
     """
+    from fer.atomic import whole_file
     from fer.evaluation.card_text import card_lines
-    from fer.evaluation.files import whole_file
     from fer.paths import resolve_weights
     from fer.weights import digest, read_weights
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from fer.emotions import EMOTIONS
-from fer.evaluation.comparison import estimate
+from fer.evaluation.confusion import confusion, rates
 from fer.evaluation.markdown import code, listed, per_cent, spread, table
-from fer.evaluation.metrics import rates
 from fer.evaluation.slices import SLICES
+from fer.evaluation.statistics import estimate
 from fer.evaluation.study.runs import Run
 from fer.weights import Header, load_net
 
@@ -189,8 +189,8 @@ def _over_seeds(runs: Sequence[Run]) -> Iterator[str]:
 
 def _counts(run: Run) -> np.ndarray:
     """Return (C, C) int64: how often a test face of class i (row) was predicted to be j (column)."""
-    found, width = run.predictions["test"], len(run.classes)
-    return np.bincount(found.targets * width + found.predicted, minlength=width**2).reshape(width, width)
+    found = run.predictions["test"]
+    return confusion(found.targets, found.predicted, len(run.classes))
 
 
 def _limitations(counts: np.ndarray, classes: Sequence[str], metrics: dict[str, Any]) -> Iterator[str]:

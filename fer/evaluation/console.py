@@ -76,7 +76,7 @@ def print_scope(table: Table, folder: Path) -> None:
         lines.append(
             f"no faces to evaluate: {listed(names)}, which the net knows; a face that is predicted so counts as wrong"
         )
-    if typed := [word for word in read_words(folder / ".hydra")[0] if word.startswith("dataset.classes=")]:
+    if typed := [word for word in read_words(folder)[0] if word.startswith("dataset.classes=")]:
         lines.append(f"{typed[-1]}: passed over, as the classes of an evaluation are the net's")
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)

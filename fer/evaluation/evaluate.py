@@ -20,7 +20,8 @@ from fer.data.table import Split, Table
 from fer.errors import CALMER, Diverged
 from fer.evaluation import plots
 from fer.evaluation.calibration import fit_temperature
-from fer.evaluation.metrics import compute_metrics, confusion
+from fer.evaluation.confusion import confusion
+from fer.evaluation.metrics import compute_metrics
 from fer.evaluation.outputs import Outputs
 from fer.evaluation.predict import BATCH, classifier, predict
 from fer.evaluation.results import split_results, write_predictions
@@ -28,6 +29,7 @@ from fer.evaluation.slices import make_slices
 from fer.header import Header
 from fer.models.cam import heatmaps
 from fer.models.inputs import normalise
+from fer.run_folder import PREDICTIONS
 
 VIEWS = {"none": (), "flip": ("flip",), "tencrop": ("tencrop",), "all": ("flip", "tencrop")}  # by `tta`
 TITLES = {"val": "Validation", "test": "Test"}
@@ -127,9 +129,9 @@ def draw_split(
     """
     logits, targets, _ = outputs
     images, classes, title = faces.images, header.classes, TITLES[split]
-    n = f"{title}, n = {len(targets):,}"
+    n, matrix = f"{title}, n = {len(targets):,}", confusion(targets.numpy(), logits.argmax(1).numpy(), len(classes))
     draw: dict[str, Callable[[], Figure]] = {
-        "confusion": lambda: plots.confusion_matrix(confusion(logits, targets, classes), classes, n),
+        "confusion": lambda: plots.confusion_matrix(matrix, classes, n),
         "per_class": lambda: plots.per_class(compute_metrics(logits, targets, classes), classes, n),
         "reliability": lambda: plots.reliability(logits, targets, n),
         "coverage": lambda: plots.coverage(logits, targets, f"{n}: if unsure faces may be left out"),
@@ -170,7 +172,7 @@ def write_evaluation(folder: Path, found: Evaluation, drawn: dict[str, Figure]) 
     Raises:
         OSError, RunError: if a file cannot be written.
     """
-    for split, name in (("val", "predictions_val.csv"), ("test", "predictions.csv")):
+    for split, name in PREDICTIONS.items():
         if split in found.faces:
             write_predictions(folder / name, found.outputs[split], found.faces[split])
     (folder / "figures").mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from fer.evaluation.comparison import Difference, Estimate
+from fer.evaluation.statistics import Difference, Estimate
 
 
 def code(text: str) -> str:

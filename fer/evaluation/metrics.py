@@ -2,52 +2,16 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional.classification import (
     multiclass_calibration_error,
-    multiclass_confusion_matrix,
     multilabel_auroc,
 )
 
+from fer.evaluation.confusion import confusion, rates
+
 CALIBRATION_BINS = 15
-
-
-def confusion(outputs: Tensor, targets: Tensor, classes: Sequence[str]) -> np.ndarray:
-    """Count (C, C) int64: how often a face of class i (row) was predicted to be j (column).
-
-    Args:
-        outputs: (N, C) logits or probabilities, or (N,) predicted classes.
-        targets: (N,) int64.
-        classes: C names.
-    """
-    predictions = outputs.argmax(1) if outputs.ndim == 2 else outputs
-    return multiclass_confusion_matrix(predictions, targets, len(classes), validate_args=False).cpu().numpy()
-
-
-def rates(matrix: np.ndarray) -> dict[str, np.ndarray]:
-    """Compute the rates of one confusion matrix, or of a whole stack of them.
-
-    Args:
-        matrix: (..., C, C) counts, rows are the true classes.
-
-    Returns:
-        `accuracy`, `balanced_accuracy` (mean recall of the classes that occur), `f1_macro` (mean F1 of the classes that
-        occur or were predicted), each (...); `precision`, `recall`, `f1`, each (..., C), 0 where undefined.
-    """
-    hits = np.diagonal(matrix, axis1=-2, axis2=-1)  # (..., C)
-    occurring, predicted = matrix.sum(-1), matrix.sum(-2)  # (..., C)
-    recall = hits / np.maximum(occurring, 1)
-    f1 = 2 * hits / np.maximum(occurring + predicted, 1)
-    return {
-        "accuracy": hits.sum(-1) / occurring.sum(-1),
-        "balanced_accuracy": recall.sum(-1) / (occurring > 0).sum(-1),
-        "f1_macro": f1.sum(-1) / (occurring + predicted > 0).sum(-1),
-        "precision": hits / np.maximum(predicted, 1),
-        "recall": recall,
-        "f1": f1,
-    }
 
 
 def calibration_error(probabilities: Tensor, targets: Tensor) -> float:
@@ -94,7 +58,7 @@ def compute_metrics(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> 
     """
     logits = logits.detach().double()
     probabilities = logits.softmax(1)
-    values = rates(confusion(logits, targets, classes))
+    values = rates(confusion(targets.numpy(), logits.argmax(1).numpy(), len(classes)))
     metrics = {
         "loss": F.cross_entropy(logits, targets).item(),
         **{name: float(values[name]) for name in ("accuracy", "balanced_accuracy", "f1_macro")},

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from fer.errors import RunError, UserError
 from fer.locks import locked
+from fer.run_folder import STUDY
 
 if TYPE_CHECKING:  # they are imported late: --help needs none of it
     from matplotlib.figure import Figure
@@ -56,7 +57,7 @@ def write_report(folders: list[Path], output: Path, baseline: str | None = None,
 
 
 def _write(found: list[Path], command: str, output: Path, baseline: str | None, kind: str) -> Path:
-    from fer.evaluation.files import whole_file
+    from fer.atomic import whole_file
     from fer.evaluation.study.grouping import read_study
     from fer.evaluation.study.summary_csv import write_summary
 
@@ -138,7 +139,7 @@ def _count(number: int, word: str) -> str:
 
 
 def _write_figure(figure: "Figure", path: Path) -> None:
-    from fer.evaluation.files import whole_file
+    from fer.atomic import whole_file
 
     with whole_file(path, "wb") as file:
         figure.savefig(file, format=path.suffix[1:])
@@ -180,7 +181,7 @@ def main(words: list[str] | None = None) -> None:
 
 
 def _report(folders: list[Path], output: Path | None, baseline: str | None, kind: str) -> Path:
-    if len(folders) == 1 and (folders[0] / "study.journal").exists():
+    if len(folders) == 1 and (folders[0] / STUDY).exists():
         from fer.evaluation.search_report import write_search_report
 
         if kind != FORMATS[0]:

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from fer.atomic import whole_file
 from fer.data.table import Table
-from fer.evaluation.files import whole_file
-from fer.evaluation.intervals import bootstrap
+from fer.evaluation.confusion import confusion
 from fer.evaluation.metrics import calibration_error, compute_metrics
 from fer.evaluation.outputs import Outputs
+from fer.evaluation.statistics import bootstrap
 
 History = dict[str, list[tuple[int, float]]]  # key -> [(epoch, value), ...], epochs counted from 1
 
@@ -31,7 +32,8 @@ def split_results(
     for split, (logits, targets, _) in calibrated.items():
         metrics = compute_metrics(logits, targets, classes)
         metrics["ece_uncalibrated"] = calibration_error(raw[split].logits.double().softmax(1), targets)
-        for name, (low, high) in bootstrap(logits, targets, classes).items():
+        matrix = confusion(targets.numpy(), logits.argmax(1).numpy(), len(classes))
+        for name, (low, high) in bootstrap(matrix).items():
             metrics |= {f"{name}_low": low, f"{name}_high": high}
         results |= {f"{split}/{name}": value for name, value in metrics.items()}
         results[f"{split}/n"] = len(targets)

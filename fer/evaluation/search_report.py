@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from fer.atomic import whole_file
 from fer.errors import RunError, UserError, printable
-from fer.evaluation.files import whole_file
 from fer.evaluation.markdown import code, plain, table
 from fer.locks import locked
+from fer.run_folder import SETTINGS, STUDY, WORDS
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-JOURNAL = "study.journal"
 IN_A_ROW = 4  # settings in a figure
 OWN = ("sweep", "resume", "hydra", "test", "seed")  # keys of the search, and not of the training that it finds
 STATES = {"COMPLETE": "whole", "PRUNED": "cut short", "RUNNING": "running or interrupted", "FAIL": "failed"}
@@ -89,7 +89,7 @@ def write_search_report(folder: Path) -> Path:
     Raises:
         RunError: if a file cannot be written.
     """
-    study = open_study(folder / JOURNAL)
+    study = open_study(folder / STUDY)
     try:
         (folder / "figures").mkdir(exist_ok=True)
         with locked(folder / ".report.lock"):
@@ -110,14 +110,14 @@ def name_of(number: int) -> str:
 
 def best_command(folder: Path) -> str:
     """Return the command that trains the best trial's settings, and scores the test split once."""
-    typed = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
+    typed = yaml.safe_load((folder / WORDS).read_text(encoding="utf-8"))
     kept = [word for word in typed if word.lstrip("+~").partition("=")[0].partition(".")[0] not in OWN]
-    best = open_study(folder / JOURNAL).best_trial
+    best = open_study(folder / STUDY).best_trial
     return shlex.join(["python", "train.py", *kept, *(f"{key}={value}" for key, value in best.params.items())])
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    return yaml.safe_load((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
 
 
 def _short(trial: "FrozenTrial", key: str) -> str:

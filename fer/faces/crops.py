@@ -5,7 +5,8 @@ import math
 import cv2
 import numpy as np
 
-from fer.data.decoding import gray
+from fer.data import decoding
+from fer.data.decoding import gray, resize
 from fer.faces.detection import CropRegion, Detection
 
 
@@ -37,9 +38,8 @@ def region(face: Detection, margin: float, shift: float, rotate: bool) -> CropRe
 
 def centre_square(image: np.ndarray) -> CropRegion:
     """Return the square in the middle of an image (H, W) or (H, W, 3): what training takes of an image file."""
-    height, width = image.shape[:2]
-    side = min(height, width)
-    return CropRegion(((width - side) // 2 + side / 2, (height - side) // 2 + side / 2), float(side))
+    left, top, side = decoding.centre_square(*image.shape[:2])
+    return CropRegion((left + side / 2, top + side / 2), float(side))
 
 
 def cut(image: np.ndarray, region: CropRegion, size: int) -> np.ndarray:
@@ -61,9 +61,7 @@ def cut(image: np.ndarray, region: CropRegion, size: int) -> np.ndarray:
         patch = _turned(image, region, side)
     else:
         patch = _gray(image, left, top, side)
-    if side == size:
-        return patch
-    return cv2.resize(patch, (size, size), interpolation=cv2.INTER_AREA if size < side else cv2.INTER_LINEAR)
+    return resize(patch, size)
 
 
 def matrix(region: CropRegion, size: int) -> np.ndarray:

@@ -71,7 +71,7 @@ class Work:
         """Return the clip's frames, which are decoded as they are taken."""
         return islice(VideoReader(Path(self.config.input)), self.count)
 
-    def infer(self, folder: Path) -> int:
+    def run_whole(self, folder: Path) -> int:
         """Do what `infer.py` does with the frames; return their number."""
         pipeline = self.pipeline()
         with ExitStack() as stack:
@@ -195,7 +195,7 @@ def time_turns(work: Work, peer: Peer | None, folder: Path, turns: int) -> np.nd
     seconds = np.full((turns + 1, 2), np.nan)
     for row in seconds:
         began = time.perf_counter()
-        frames = work.infer(folder)
+        frames = work.run_whole(folder)
         row[0] = (time.perf_counter() - began) / frames
         if peer:
             row[1] = peer.turn()

@@ -9,6 +9,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from fer.atomic import atomic_file
 from fer.errors import RunError
@@ -86,6 +87,7 @@ class MovingAverage(WeightAveraging):
     @torch.no_grad()
     def _average(self, averaged: list[Tensor], current: list[Tensor], count: Any) -> None:
         if averaged[0].is_floating_point():
-            torch._foreach_lerp_(averaged, current, 1 - self.now)
-        else:  # batch norm's counters of batches
-            torch._foreach_copy_(averaged, current)
+            get_ema_multi_avg_fn(self.now)(averaged, current, count)
+            return
+        for own, new in zip(averaged, current, strict=True):  # batch norm's counters of batches
+            own.copy_(new)

@@ -11,14 +11,13 @@ from fer.config.dotted import leaves
 from fer.config.jobs import Job, differences
 from fer.counting import counted
 from fer.errors import UserError, printable
-from fer.run_folder import RESULTS, AtWork, is_at_work
+from fer.run_folder import LAST, NET, RESULTS, SETTINGS, STUDY, SWEEP, AtWork, is_at_work
 
 MAY_DIFFER = (  # none of them changes what is trained; that the data is the same, FaceData tells by its content
     *("resume", "workers", "test", "tta", "sweep.trials", "dataset.root"),
     *("trainer.name", "trainer.accelerator", "trainer.precision"),
 )
 ADDED = {"model.architecture": "se_resnet"}  # what older runs were trained by, without saying it
-SETTINGS, LAST = Path(".hydra/config.yaml"), Path("checkpoints/last.ckpt")
 
 
 def check_training(jobs: list[Job], multirun: bool) -> None:
@@ -176,13 +175,13 @@ def _check_sweep_folder(jobs: list[Job]) -> Iterator[str]:
     sweep, resumed = jobs[0].folder.parent, jobs[0].part("resume")
     if is_at_work(sweep):
         yield str(AtWork(sweep))
-    elif resumed and not (sweep / "multirun.yaml").is_file():
-        yield f"resume={resumed}: expected the folder of a sweep, but there is no {sweep / 'multirun.yaml'}"
+    elif resumed and not (sweep / SWEEP).is_file():
+        yield f"resume={resumed}: expected the folder of a sweep, but there is no {sweep / SWEEP}"
     elif resumed:
         for job in jobs:
             if any((job.folder / name).exists() for name in (SETTINGS, RESULTS, LAST)):
                 yield from _compare(job)
-    elif any(any(sweep.glob(name)) for name in ("multirun.yaml", RESULTS, f"*/{RESULTS}")):
+    elif any(any(sweep.glob(name)) for name in (SWEEP, RESULTS, f"*/{RESULTS}")):
         yield f"hydra.sweep.dir={sweep}: holds a sweep already: continue with resume={sweep}, or choose another folder"
 
 
@@ -196,14 +195,14 @@ def _check_folder(job: Job) -> Iterator[str]:
     elif (folder / RESULTS).exists():
         yield (
             f"{folder}: expected a new or an interrupted run, but this is a finished one: choose another folder; to "
-            f"train its net on, start from weights={folder / 'weights.safetensors'} with a gentle optimizer.lr=0.01"
+            f"train its net on, start from weights={folder / NET} with a gentle optimizer.lr=0.01"
         )
-    elif not resumed and any((folder / name).exists() for name in (SETTINGS, "checkpoints", "study.journal")):
-        what = "a search" if (folder / "study.journal").exists() else "an interrupted run"
+    elif not resumed and any((folder / name).exists() for name in (SETTINGS, "checkpoints", STUDY)):
+        what = "a search" if (folder / STUDY).exists() else "an interrupted run"
         yield f"{folder}: holds {what}: continue with resume={folder}, or choose another folder"
     elif resumed and not any((folder / name).is_file() for name in (SETTINGS, LAST)):
         yield f"resume={folder}: expected the folder of an interrupted run, but there is no {folder / SETTINGS}"
-    elif resumed and not any(_size(folder / name) for name in (SETTINGS, LAST, "study.journal")):
+    elif resumed and not any(_size(folder / name) for name in (SETTINGS, LAST, STUDY)):
         return  # killed before it wrote anything: it starts anew
     elif resumed and job.config:
         yield from _compare(job)

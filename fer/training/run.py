@@ -24,7 +24,7 @@ from fer.evaluation.run import crowd_of, finished, monitored, publish, writing
 from fer.models.factory import build_net
 from fer.monitor import monitor_mistake
 from fer.provenance import describe
-from fer.run_folder import RESULTS, exclusive, make_folder
+from fer.run_folder import BEST, LAST, NET, RESULTS, STUDY, SWEEP, exclusive, make_folder
 from fer.schema import TrainConfig
 from fer.training.callbacks import Record
 from fer.training.console import print_start
@@ -86,7 +86,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
         header = replace(header, temperature=found.temperature)
         results = found.results | describe(config, header, folder, device.type, trainer.precision)
         results |= record.summary(config.monitor)
-        save_weights(folder / "weights.safetensors", net.state_dict(), header.trained(results))
+        save_weights(folder / NET, net.state_dict(), header.trained(results))
         drawn = draw_evaluation(net, header, found) | draw_augmented(module, data) | draw_history(record.history)
         publish(folder, found, drawn, config, results, record.seconds)
     print_end(results, header.classes, list(found.outputs), folder)
@@ -134,7 +134,7 @@ def fit(trainer: Trainer, module: EmotionModule, data: FaceData, folder: Path) -
     Raises:
         UserError: if there are checkpoints that cannot be gone on from.
     """
-    last, best = (folder / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
+    last, best = folder / LAST, folder / BEST
     if last.exists():
         require_resumable(last.parent, trainer, module)
     trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
@@ -144,13 +144,13 @@ def fit(trainer: Trainer, module: EmotionModule, data: FaceData, folder: Path) -
 
 def resume_root(folder: Path) -> Path:
     """Return what is to be resumed: a run's folder, or that of the sweep or search that it belongs to."""
-    is_part = any((folder.parent / name).exists() for name in ("multirun.yaml", "study.journal"))
+    is_part = any((folder.parent / name).exists() for name in (SWEEP, STUDY))
     return folder.parent if is_part else folder
 
 
 def _how_to_go_on(folder: Path) -> str:
     again = f"the same command with resume={relative_path(resume_root(folder))}"
-    if resume_root(folder) == folder and not (folder / "checkpoints/last.ckpt").exists():
+    if resume_root(folder) == folder and not (folder / LAST).exists():
         return f"nothing was kept, as no epoch had ended: {again} starts anew in this folder"
     return f"to continue: {again}"
 

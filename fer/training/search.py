@@ -22,10 +22,10 @@ from optuna.trial import Trial, TrialState
 
 from fer.config.messages import find
 from fer.errors import Diverged, RunError
-from fer.evaluation.search_report import JOURNAL, name_of, open_study, write_search_report
+from fer.evaluation.search_report import name_of, open_study, write_search_report
 from fer.locks import let_go, locked
 from fer.monitor import sign
-from fer.run_folder import keep_settings
+from fer.run_folder import STUDY, keep_settings
 from fer.schema import TrainConfig
 from fer.training.console import print_best
 from fer.training.run import run
@@ -46,7 +46,7 @@ def search(config: TrainConfig, folder: Path) -> float:
         RunError: if no trial came to its end.
     """
     direction = "maximize" if sign(config.monitor) > 0 else "minimize"
-    study = open_study(folder / JOURNAL, direction=direction)
+    study = open_study(folder / STUDY, direction=direction)
     study.pruner = optuna.pruners.MedianPruner(config.sweep.startup, config.sweep.warmup)
     while True:
         with claimed_trial(study, config, folder) as trial:

@@ -11,6 +11,7 @@ from typing import Any
 
 from fer.evaluation.study.run_reader import natural, read_run
 from fer.evaluation.study.runs import Run
+from fer.run_folder import RESULTS
 
 # The seed, and what changes nothing in what is trained.
 NOT_SETTINGS = ("seed", "resume", "workers", "test", "tta")
@@ -136,7 +137,7 @@ def _gather(runs: list[Run]) -> list[list[Run]]:
 
 
 def _when_finished(run: Run) -> float:
-    return (run.folder / "metrics.json").stat().st_mtime
+    return (run.folder / RESULTS).stat().st_mtime
 
 
 def _name(title: str, settings: list[list[Run]]) -> Task:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fer.evaluation.comparison import LEVEL, Difference, Estimate, estimate, holm, over_images, over_seeds
+from fer.evaluation.confusion import confusion
+from fer.evaluation.statistics import LEVEL, Difference, Estimate, estimate, holm, over_images, over_seeds
 from fer.evaluation.study.grouping import Setting, Task
 from fer.monitor import sign
 
@@ -138,7 +139,5 @@ def _confusion(setting: Setting, split: str) -> np.ndarray | None:
     known = [run.predictions[split] for run in setting.runs if split in run.predictions]
     if not known:
         return None
-    width = len(setting.runs[0].classes)
-    counts = [np.bincount(own.targets * width + own.predicted, minlength=width**2) for own in known]
-    matrices = np.array(counts).reshape(-1, width, width)
+    matrices = np.array([confusion(own.targets, own.predicted, len(setting.runs[0].classes)) for own in known])
     return (matrices / np.maximum(matrices.sum(2, keepdims=True), 1)).mean(0)

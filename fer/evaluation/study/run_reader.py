@@ -21,9 +21,8 @@ from fer.config.dotted import leaves
 from fer.config.settings_file import read_settings
 from fer.errors import UserError
 from fer.evaluation.study.runs import Predictions, Run
+from fer.run_folder import ERROR, HYDRA, PREDICTIONS, RESULTS, SETTINGS, WORDS
 
-SETTINGS, RESULTS, ERROR = Path(".hydra/config.yaml"), "metrics.json", "error.txt"
-PREDICTIONS = {"val": "predictions_val.csv", "test": "predictions.csv"}
 UNREADABLE = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError),
     *(csv.Error, yaml.YAMLError),
@@ -110,13 +109,13 @@ def _read_settings(run: Run) -> None:
 
 
 def _read_words(run: Run) -> None:
-    for word in _load(run.folder / ".hydra/overrides.yaml", list):
+    for word in _load(run.folder / WORDS, list):
         key, _, value = word.lstrip("+~").partition("=")
         run.typed[key] = value
 
 
 def _read_choices(run: Run) -> None:
-    path = run.folder / ".hydra/hydra.yaml"
+    path = run.folder / HYDRA
     hydra = _load(path, dict).get("hydra", {})
     with _reading(path):
         number, choices = hydra.get("job", {}).get("num"), hydra.get("runtime", {}).get("choices", {})

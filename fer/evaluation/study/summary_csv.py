@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fer.evaluation.files import whole_file
+from fer.atomic import whole_file
 from fer.evaluation.study.ranking import Ranking, Row
 from fer.evaluation.study.verdicts import verdict
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from fer.counting import counted
-from fer.evaluation.comparison import FEWEST, LEVEL, RESAMPLES
 from fer.evaluation.markdown import code, listed, p_value, per_cent, plain, points, span, spread, table
+from fer.evaluation.statistics import FEWEST, LEVEL, RESAMPLES
 from fer.evaluation.study.grouping import Study
 from fer.evaluation.study.plots import accuracy_interval, recall_change
 from fer.evaluation.study.ranking import ALPHA, Ranking, Row

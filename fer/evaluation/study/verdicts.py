@@ -6,8 +6,8 @@ runs of both, the seeds; each after correction for the number of comparisons.
 
 import math
 
-from fer.evaluation.comparison import FEWEST
 from fer.evaluation.markdown import code, listed, p_equals, per_cent, points, span
+from fer.evaluation.statistics import FEWEST
 from fer.evaluation.study.ranking import ALPHA, Ranking, Row
 from fer.monitor import is_share
 

@@ -63,7 +63,6 @@ class Camera:
     finite, duration, skipped = False, None, 0
 
     def __init__(self, number: int) -> None:
-        cv2.utils.logging.setLogLevel(0)  # what is wrong is said in a sentence of our own
         self._capture = cv2.VideoCapture(number, BACKENDS.get(sys.platform, cv2.CAP_ANY))
         if not self._capture.isOpened():
             raise StreamLost(_missing(number))

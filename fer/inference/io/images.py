@@ -142,7 +142,6 @@ def save_photo(path: Path, image: np.ndarray) -> Path:
 
 
 def _encode(path: Path, image: np.ndarray) -> bytes:
-    cv2.utils.logging.setLogLevel(0)
     kind = ".jpg" if path.suffix.lower() in JPEG else path.suffix.lower()
     good, data = cv2.imencode(kind, image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not good:

@@ -1,7 +1,11 @@
-"""What can be said about a difference between two ways of training: over seeds, and over images.
+"""Intervals of a figure, and what can be said about a difference between two ways of training: over seeds, over images.
 
 Two sources of variation. Another seed gives another net: t-intervals over the runs' figures. Other test images
 give the same nets other figures: a bootstrap over the images, paired, since both settings saw the same ones.
+
+The calibration error has no interval over the images: it is biased upwards and resampling adds to that, so for a
+calibrated net the percentile interval never held the true value in simulations (n = 2963). The AUROC has none because
+each resample would need a ranking of all images.
 """
 
 from collections.abc import Sequence
@@ -9,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
+
+from fer.evaluation.confusion import rates
 
 LEVEL = 0.95
 FEWEST = 3  # seeds, for an interval over them
@@ -32,6 +38,31 @@ class Difference(NamedTuple):
     low: float
     high: float
     p: float
+
+
+def bootstrap(matrix: np.ndarray, resamples: int = 2000, seed: int = 0) -> dict[str, tuple[float, float]]:
+    """Return the 95 % percentile bootstrap intervals of the metrics that a confusion matrix determines.
+
+    Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13. Drawing N images with replacement is a
+    multinomial draw over the cells of the confusion matrix, so a resample costs C * C numbers and not N.
+
+    Args:
+        matrix: (C, C) int64, as `confusion` counts it.
+        resamples: number of redrawn test sets.
+        seed: same seed, same intervals.
+
+    Returns:
+        (low, high) of `accuracy`, `balanced_accuracy` and `f1_macro`.
+    """
+    total = matrix.sum()
+    draws = np.random.default_rng(seed).multinomial(total, matrix.ravel() / total, resamples)  # (R, C * C)
+    values = rates(draws.reshape(resamples, *matrix.shape))
+    tail = 100 * (1 - LEVEL) / 2
+    intervals = {}
+    for name in ("accuracy", "balanced_accuracy", "f1_macro"):
+        low, high = np.percentile(values[name], (tail, 100 - tail))
+        intervals[name] = (float(low), float(high))
+    return intervals
 
 
 def estimate(values: Sequence[float]) -> Estimate:
@@ -83,14 +114,14 @@ def over_images(
     draws = np.random.default_rng(seed).multinomial(len(gains), counts / len(gains), resamples)  # (R, K)
     belongs = (kinds[:, :1] == np.arange(len(classes))).astype(float)  # (K, C)
 
-    def rates(numbers: np.ndarray) -> np.ndarray:
+    def rates_of(numbers: np.ndarray) -> np.ndarray:
         """(..., K) images of each kind -> (..., 2 + C)."""
         sums, totals = numbers @ (belongs * kinds[:, 1:]), numbers @ belongs  # (..., C)
         recalls = sums / np.maximum(totals, 1)
         accuracy, balanced = sums.sum(-1) / totals.sum(-1), recalls.sum(-1) / (totals > 0).sum(-1)
         return np.concatenate((accuracy[..., None], balanced[..., None], recalls), -1)
 
-    observed, drawn = rates(counts), rates(draws.astype(float))  # BLAS multiplies no integers
+    observed, drawn = rates_of(counts), rates_of(draws.astype(float))  # BLAS multiplies no integers
     low, high = np.percentile(drawn, (50 * (1 - LEVEL), 50 * (1 + LEVEL)), axis=0)
     tails = np.minimum((drawn <= 1e-12).sum(0), (drawn >= -1e-12).sum(0))  # a resample without a difference is in both
     p = np.minimum(2 * (tails + 1) / (resamples + 1), 1)
