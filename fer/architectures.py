@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, Strict, model_validator
 
 DEFAULT = "se_resnet"  # what a weights file without a name holds
-MAX_MILLIONS = 200  # million parameters: with gradients, averages and AdamW's moments 4 GB, which a laptop can hold
+MAX_MILLIONS = 200  # parameters: with gradients, averages and AdamW's moments 4 GB, which a laptop can hold
 
 
 def _whole(number: Any) -> Any:
