@@ -36,7 +36,8 @@ TRAININGS = [line for line in COMMANDS if "train.py" in line]
 CHECKED = """
 import sys
 from pathlib import Path
-from fer.config.jobs import Command, check_jobs, quote_path
+from fer.config.jobs import Command, check_jobs
+from fer.config.words import quote_path
 from fer.data.readers import read
 from fer.models.factory import build_net
 from fer.schema import TrainConfig
