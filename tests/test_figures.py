@@ -43,7 +43,11 @@ def drawn(figure):
 def test_every_figure_is_drawn_for_every_vocabulary(case):
     images, logits, targets, classes = case
     heatmaps = np.linspace(0, 1, 4 * 48 * 48, dtype=np.float32).reshape(4, 48, 48)
-    assert drawn(figures.confusion_matrix(confusion(logits, targets, classes), classes, "Confusion"))
+    assert drawn(
+        figures.confusion_matrix(
+            confusion(targets.numpy(), logits.argmax(1).numpy(), len(classes)), classes, "Confusion"
+        )
+    )
     assert drawn(figures.per_class(compute_metrics(logits, targets, classes), classes, "Classes"))
     assert drawn(figures.reliability(logits, targets, "Reliability"))
     assert drawn(figures.coverage(logits, targets, "Coverage"))
