@@ -8,7 +8,7 @@ python train.py -m augmentation=none,hflip,mid seed=1,2,3   a sweep, and a repor
 python train.py augmentation.transforms.flip.p=0.3          another strength for one transform
 python train.py '~augmentation.transforms.light'            one transform less
 python train.py fit=false weights=fer2013 dataset.root=DIR  evaluate a weights file
-python train.py (the same words) resume=DIR                 go on with an interrupted run or sweep
+python train.py (the same settings) resume=DIR              continue an interrupted run or sweep
 python train.py sweep=optuna dataset.root=DIR               search rate, decay and augmentation
 python -m fer.evaluation.report DIR...                      report again on any runs
 tensorboard --logdir runs                                   look at all runs

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, Strict, model_validator
 
 DEFAULT = "se_resnet"  # what a weights file without a name holds
-MOST = 200  # million parameters: with gradients, averages and AdamW's moments 4 GB, which a laptop can hold
+MAX_MILLIONS = 200  # parameters: with gradients, averages and AdamW's moments 4 GB, which a laptop can hold
 
 
 def _whole(number: Any) -> Any:
@@ -19,7 +19,7 @@ def _whole(number: Any) -> Any:
 
 
 Whole = BeforeValidator(_whole)
-Share = Annotated[float, Field(ge=0, lt=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 InputSize = Annotated[int, Field(ge=16, le=512)]
 Widths = Annotated[tuple[Annotated[int, Field(gt=0, le=4096)], ...], Strict(False), Field(min_length=1, max_length=6)]
 Depths = Annotated[tuple[Annotated[int, Field(gt=0, le=200)], ...], Strict(False), Field(min_length=1, max_length=6)]
@@ -49,10 +49,10 @@ class Stages(Architecture):
     def _stages_agree(self) -> Self:
         if len(self.widths) != len(self.depths):
             raise ValueError(f"expected as many depths as widths, but got {self.depths} for {self.widths}")
-        if (found := self.parameters() / 1e6) > MOST:
+        if (found := self.parameters() / 1e6) > MAX_MILLIONS:
             raise ValueError(
-                f"expected a net of at most {MOST} million parameters, but these widths and depths make {found:,.0f} "
-                "million: take smaller ones"
+                f"expected a net of at most {MAX_MILLIONS} million parameters, but these widths and depths make "
+                f"{found:,.0f} million: take smaller ones"
             )
         return self
 
@@ -70,8 +70,8 @@ class SEResNet(Stages):
 
     stem_stride: Annotated[Literal[1, 2], Whole]
     reduction: PositiveInt
-    dropout: Share
-    drop_path: Share
+    dropout: Fraction
+    drop_path: Fraction
 
     def parameters(self) -> int:
         """See `Stages`."""
@@ -94,7 +94,7 @@ class VGG(Stages):
     """The arguments of `fer.models.vgg.VGG` but for the number of classes."""
 
     hidden: Annotated[int, Field(gt=0, le=4096)]
-    dropout: Share
+    dropout: Fraction
 
     def parameters(self) -> int:
         """See `Stages`."""
@@ -109,7 +109,7 @@ class Timm(Architecture):
     """The arguments of `fer.models.timm_net.TimmNet` but for the number of classes and the start."""
 
     backbone: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,80}(\.[a-z0-9_]{1,80})?$")]  # a name, and no address
-    dropout: Share
+    dropout: Fraction
 
     def smallest(self) -> int:
         """See `Architecture`."""

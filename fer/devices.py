@@ -24,7 +24,7 @@ def choose_devices(wanted: int | str, accelerator: str) -> int | str | list[int]
 
 
 def evaluation_device(wanted: str) -> torch.device:
-    """Return the one device that judges a net, by trainer.accelerator."""
+    """Return the one device that evaluates a net, by trainer.accelerator."""
     accelerator = find_accelerator(wanted)
     devices = choose_devices(1, accelerator)
     return torch.device(accelerator, devices[0] if isinstance(devices, list) else None)

@@ -21,7 +21,7 @@ ALIASES = {
     "contemptuous": "contempt",
 }
 
-MOST, LONGEST = 100, 40  # classes of a net; letters of a name, which has to fit beside a face
+MAX_CLASSES, LONGEST = 100, 40  # classes of a net; letters of a name, which has to fit beside a face
 SIGNS = " -_.'+&()"  # besides letters and digits; others mean something in tables, figures, paths or keys of metrics
 # Answers of infer.py that are no class, and columns of its records.
 RESERVED = {"not sure", "frame", "time", "track", "file", "x", "y", "w", "h", "score", "emotion", "error"}

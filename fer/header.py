@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from fer.architectures import InputSize, check_arguments, require_size, typed
 from fer.config.messages import nearest, sentences
-from fer.emotions import MOST, NAME, is_class_name
+from fer.emotions import MAX_CLASSES, NAME, is_class_name
 from fer.errors import UserError, printable
 from fer.paths import resolve_weights, shipped
 
@@ -46,7 +46,7 @@ Deviation = Annotated[float, Strict(), Field(ge=1e-4, le=1)]  # training's is at
 Temperature = Annotated[float, Strict(), Field(ge=0.01, le=100)]  # training fits one from 0.1 to 10
 Classes = Annotated[
     tuple[Annotated[str, AfterValidator(_sensible)], ...],
-    Field(min_length=2, max_length=MOST),
+    Field(min_length=2, max_length=MAX_CLASSES),
     AfterValidator(_distinct),
 ]
 
@@ -145,7 +145,7 @@ def parse(texts: dict[str, str]) -> Header:
         ValueError: saying what is wrong with them.
     """
     if texts.get("format") != FORMAT:
-        raise ValueError("expected weights written by train.py, but the file has no header of theirs")
+        raise ValueError("expected a weights file of this project, but it was not written by train.py")
     values = {item.name: _parsed(item.name, texts[item.name]) for item in fields(Header) if item.name in texts}
     try:
         header = TypeAdapter(Header).validate_python(values)

@@ -75,7 +75,7 @@ class HydraJob:
             with _job_folder(folder, is_beside_others):
                 result = self._work(config, composed, folder)
         except Exception as error:
-            told = _told(number, error)
+            told = _report_failure(number, error)
             refresh(self.report, folder.parent)
             raise JobFailed(told) from error
         if is_beside_others:
@@ -117,7 +117,7 @@ def refresh(report: Callable[[Path], Any] | None, sweep: Path) -> None:
         say(f"the report of {sweep} could not be made: {_sentence(error)}", FAILED)
 
 
-def _told(number: int, error: Exception) -> str:
+def _report_failure(number: int, error: Exception) -> str:
     """Say a failed job's own error at once, since the sweep ends only much later."""
     if _sentence(error) != str(error):
         traceback.print_exception(error)

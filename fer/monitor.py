@@ -24,7 +24,7 @@ def monitor_mistake(monitor: str, classes: Collection[str] | None) -> str | None
 
     Args:
         monitor: as typed.
-        classes: that the net tells apart; None where only the data will tell, and any name may be one of them.
+        classes: of the net; None where only the data will tell, and any name may be one of them.
     """
     split, _, metric = monitor.partition("/")
     kind, _, name = metric.partition("/")

@@ -32,7 +32,7 @@ def is_address(input: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", input) is not None
 
 
-def shown(address: str) -> str:
+def redact_address(address: str) -> str:
     """Return an address without its secrets: user and password, and the query, where many cameras have theirs."""
     return re.sub(r"\?.*", "?...", re.sub(r"://.*@", "://***@", address))
 

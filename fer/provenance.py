@@ -98,8 +98,8 @@ def describe(config: TrainConfig, header: Header, folder: Path, device: str, pre
     }
     if config.fit:
         return trained | now
-    judged = {"weights": str(config.weights), "weights_sha256": digest(config.weights)}
-    return trained | now | judged | ({"evaluation_command": typed} if (typed := as_typed(folder)) else {})
+    evaluated = {"weights": str(config.weights), "weights_sha256": digest(config.weights)}
+    return trained | now | evaluated | ({"evaluation_command": typed} if (typed := as_typed(folder)) else {})
 
 
 def _origin(weights: Path) -> dict[str, Any]:

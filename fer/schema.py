@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
-from fer.architectures import Model, Section, Share, Whole
+from fer.architectures import Fraction, Model, Section, Whole
 from fer.emotions import class_names
 from fer.monitor import monitor_mistake
 from fer.paths import resolve_weights
@@ -39,8 +39,8 @@ def _with_name(section: Any) -> Any:
 
 
 KIND = Field(discriminator="name"), BeforeValidator(_with_name)  # of a section that comes in several
-Place = Annotated[Path, Strict(False), BeforeValidator(_not_empty)]
-ShippedPlace = Annotated[Place, AfterValidator(resolve_weights)]  # of what may come with the project
+PathField = Annotated[Path, Strict(False), BeforeValidator(_not_empty)]
+ShippedPathField = Annotated[PathField, AfterValidator(resolve_weights)]  # of what may come with the project
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, lt=2**32)]
@@ -62,7 +62,7 @@ class Fer2013(Section):
 
     name: Literal["fer2013"]
     labels: ClassVar[str] = "one-hot"
-    root: Place
+    root: PathField
     classes: Annotated[Literal[6, 7], Whole]
     on_error: OnError
 
@@ -71,7 +71,7 @@ class FerPlus(Section):
     """conf/dataset/ferplus.yaml."""
 
     name: Literal["ferplus"]
-    root: Place
+    root: PathField
     classes: Annotated[Literal[6, 7, 8], Whole]
     labels: Literal["majority", "probability", "soft", "multi"]
     on_error: OnError
@@ -82,7 +82,7 @@ class Folder(Section):
 
     name: Literal["folder"]
     labels: ClassVar[str] = "one-hot"
-    root: Place
+    root: PathField
     classes: Annotated[Literal[6, 7, 8, "own"] | None, Whole]
     split: Shares | None = None
     seed: Count = 0
@@ -123,7 +123,7 @@ class CrossEntropy(Section):
 
     name: Literal["cross_entropy"]
     weighting: Weighting
-    label_smoothing: Share
+    label_smoothing: Fraction
 
 
 class Focal(Section):
@@ -132,7 +132,7 @@ class Focal(Section):
     name: Literal["focal"]
     gamma: NotNegative
     weighting: Weighting
-    label_smoothing: Share
+    label_smoothing: Fraction
 
 
 class Sgd(Section):
@@ -149,7 +149,7 @@ class AdamW(Section):
 
     name: Literal["adamw"]
     lr: Positive
-    betas: Annotated[tuple[Share, ...], Strict(False), Field(min_length=2, max_length=2)]
+    betas: Annotated[tuple[Fraction, ...], Strict(False), Field(min_length=2, max_length=2)]
     weight_decay: NotNegative
 
 
@@ -226,7 +226,7 @@ class TrainConfig(Section):
     batch_size: Annotated[int, Field(gt=0, le=65_536)]
     workers: Annotated[int, Field(ge=0, le=256)] | Literal["auto"]
     monitor: Annotated[str, AfterValidator(_metric)]
-    ema: Share
+    ema: Fraction
     early_stopping: Count
     gradient_clip: NotNegative
     mixup: NotNegative
@@ -234,8 +234,8 @@ class TrainConfig(Section):
     tta: Literal["none", "flip", "tencrop", "all"]
     fit: bool
     test: bool
-    weights: Place | None
-    resume: Place | None
+    weights: PathField | None
+    resume: PathField | None
 
     @model_validator(mode="after")
     def _choices_agree(self) -> "TrainConfig":

@@ -27,7 +27,7 @@ WHOLE, REAL = ("I64",), ("F16", "BF16", "F32")  # of batch norm's counters, and 
 def rounded(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return a net's state with the precision that a weights file keeps: float16 for all but vectors and scalars.
 
-    Those, batch norm's statistics among them, weigh little and may be small. A net that is judged with its rounded
+    Those, batch norm's statistics among them, weigh little and may be small. A net that is evaluated with its rounded
     state reaches the same figures when it comes back from the file.
     """
     return {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in state.items()}

@@ -42,7 +42,7 @@ def write_run(
     Args:
         sweep: the folder above.
         words: as typed.
-        accuracy: share of the images that are called right; the same images at the same draw.
+        accuracy: share of the images that are predicted right; the same images at the same draw.
         number: of the job.
         classes: names.
         images: number in validation and in test.
@@ -92,9 +92,9 @@ def _write_predictions(
 ) -> dict[str, Any]:
     targets = np.arange(images) % len(classes)
     right = np.random.default_rng(draw).permutation(images) < round(accuracy * images)
-    called = np.where(right, targets, (targets + 1) % len(classes))
+    predicted = np.where(right, targets, (targets + 1) % len(classes))
     shares = np.full((images, len(classes)), 0.5 / (len(classes) - 1))
-    shares[np.arange(images), called] = 0.5
+    shares[np.arange(images), predicted] = 0.5
     order = np.random.default_rng(1).permutation(images)  # files need not be sorted
     with path.open("w", newline="") as file:
         writer = csv.writer(file)

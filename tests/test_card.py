@@ -131,25 +131,24 @@ def test_what_does_not_belong_to_the_weights_is_refused(runs, tmp_path, capsys):
     assert not list(tmp_path.glob("card.md*"))
 
 
-def test_weaknesses_are_counted_and_only_where_there_is_something_to_count():
-    sentences = list(card_text._weaknesses(COUNTS, ("angry", "fear", "neutral", "sad"), {"test/copies": 0}))
+def test_limitations_are_counted_and_only_where_there_is_something_to_count():
+    sentences = list(card_text._limitations(COUNTS, ("angry", "fear", "neutral", "sad"), {"test/copies": 0}))
     assert sentences == [
-        "It misses fear most often: 0 of 2 such faces are called so.",
-        "Its word fear is right least often: 0 of 2 times.",
-        "It never says sad.",
-        "Most often mistaken: fear, called neutral (2 of 2); angry, called fear (1 of 4); "
-        "neutral, called fear (1 of 5).",
+        "Lowest recall: fear, predicted for 0 of 2 such faces.",
+        "Lowest precision: fear, right 0 of 2 times.",
+        "Never predicted: sad.",
+        "Most frequent confusions: fear as neutral (2 of 2); angry as fear (1 of 4); neutral as fear (1 of 5).",
     ]
-    sentences = list(card_text._weaknesses(np.eye(2, dtype=int), ("neutral", "sad"), {"test/copies": 0}))
-    assert not any("takes" in sentence or "never" in sentence for sentence in sentences)
+    sentences = list(card_text._limitations(np.eye(2, dtype=int), ("neutral", "sad"), {"test/copies": 0}))
+    assert not any("confusions" in sentence or "Never" in sentence for sentence in sentences)
 
 
-def test_a_word_that_is_never_said_is_not_the_one_that_is_wrong_most_often():
-    counts = np.array([[0, 2, 1], [0, 3, 1], [0, 0, 0]])  # angry is never said, and sad has no faces
-    missed, vague, never, *_ = card_text._weaknesses(counts, ("angry", "neutral", "sad"), {"test/copies": 0})
-    assert missed == "It misses angry most often: 0 of 3 such faces are called so."
-    assert vague == "Its word sad is right least often: 0 of 2 times."
-    assert never == "It never says angry."
+def test_a_class_that_is_never_predicted_is_not_the_one_of_lowest_precision():
+    counts = np.array([[0, 2, 1], [0, 3, 1], [0, 0, 0]])  # angry is never predicted, and sad has no faces
+    recall, precision, never, *_ = card_text._limitations(counts, ("angry", "neutral", "sad"), {"test/copies": 0})
+    assert recall == "Lowest recall: angry, predicted for 0 of 3 such faces."
+    assert precision == "Lowest precision: sad, right 0 of 2 times."
+    assert never == "Never predicted: angry."
 
 
 def weights_digest(runs):

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "batch_size=8")
 
 
-def judged(folder):
+def scores(folder):
     found = json.loads((folder / "metrics.json").read_text())
     return {key: value for key, value in found.items() if key.startswith(("val", "test"))}
 
@@ -27,8 +27,8 @@ def test_two_processes_end_with_one_result_over_all_faces(tmp_path, monkeypatch)
     without_figures(monkeypatch)
     weights = f"weights={tmp_path / 'two' / 'weights.safetensors'}"
     run(configure("fit=false", weights, *words[:2], "tta=flip"), tmp_path / "one")
-    assert judged(tmp_path / "two")["test/n"] == 31
-    assert judged(tmp_path / "two") == pytest.approx(judged(tmp_path / "one"), abs=1e-6)
+    assert scores(tmp_path / "two")["test/n"] == 31
+    assert scores(tmp_path / "two") == pytest.approx(scores(tmp_path / "one"), abs=1e-6)
 
 
 def test_a_failure_ends_all_processes(tmp_path):

@@ -13,7 +13,7 @@ from fer.faces.crops import matrix
 from fer.faces.detection import CropRegion, Detection, covered
 from fer.inference.draw import annotate as drawing
 from fer.inference.draw import blend
-from fer.inference.draw.annotate import COLORMAPS, Style, draw
+from fer.inference.draw.annotate import COLORMAPS, Style, annotate
 from fer.inference.draw.bars import draw_bars
 from fer.inference.draw.layout import SCREEN, bars_spot, label_spot, letter_sizes, readable
 from fer.inference.draw.palette import COLOURS, colours
@@ -59,8 +59,8 @@ def within(mask: np.ndarray, box) -> np.ndarray:
 def test_input_is_left_alone_and_nothing_seen_changes_nothing():
     image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
     before = image.copy()
-    assert np.array_equal(draw(image, [], CLASSES, Style()), image)
-    drawn = draw(
+    assert np.array_equal(annotate(image, [], CLASSES, Style()), image)
+    drawn = annotate(
         image, [seen((50, 40, 40, 50), np.ones((48, 48), np.float32))], CLASSES, Style(mirror=True, fps="30 fps")
     )
     assert np.array_equal(image, before)
@@ -74,7 +74,7 @@ def test_hottest_spot_has_the_opacity_and_the_colour_that_were_asked_for():
     for name, constant in COLORMAPS.items():
         hottest = cv2.applyColorMap(np.full((1, 1), 255, np.uint8), constant)[0, 0].astype(float)
         for alpha in (0.0, 0.5, 1.0):
-            drawn = draw(image, [face], CLASSES, Style(bars=False, faint=False, alpha=alpha, colormap=name))
+            drawn = annotate(image, [face], CLASSES, Style(bars=False, faint=False, alpha=alpha, colormap=name))
             assert np.abs(drawn[100, 100] - (alpha * hottest + (1 - alpha) * 90)).max() <= 2
 
 
@@ -83,7 +83,7 @@ def test_heatmap_is_on_the_face_only_and_fades_towards_the_edge(angle):
     image, region = picture(300, 300), CropRegion((150, 150), 100, angle)
     hot = seen((10, 10, 20, 20), np.ones((48, 48), np.float32))._replace(region=region)
     with_heat, without = (
-        draw(image, [hot], CLASSES, Style(bars=False, faint=False, heatmap=on)) for on in (True, False)
+        annotate(image, [hot], CLASSES, Style(bars=False, faint=False, heatmap=on)) for on in (True, False)
     )
     difference = np.abs(with_heat.astype(int) - without).max(2)
     affine = matrix(region, 48)
@@ -101,7 +101,9 @@ def test_heatmap_is_on_the_face_only_and_fades_towards_the_edge(angle):
 def test_turned_heatmap_lies_where_an_upright_one_does():
     image = picture(800, 800)
     heat = cv2.resize(np.random.default_rng(0).random((6, 6), np.float32), (48, 48))
-    upright, turned = (draw(image, [seen((21, 33, 700, 700), heat, angle=a)], CLASSES, Style()) for a in (0.0, 0.01))
+    upright, turned = (
+        annotate(image, [seen((21, 33, 700, 700), heat, angle=a)], CLASSES, Style()) for a in (0.0, 0.01)
+    )
     assert np.abs(upright.astype(int) - turned).max() <= 6
 
 
@@ -109,7 +111,7 @@ def tint(side: float, style: Style, heat: float = 1.0, level: int = 128) -> int:
     """Return how much a heatmap that is everywhere as hot changes the gray in the middle of a face of that side."""
     box = (400 - side / 2, 400 - side / 2, side, side)
     face = seen(box, np.full((48, 48), heat, np.float32))
-    return int(np.abs(draw(picture(800, 800, level), [face], CLASSES, style)[400, 400].astype(int) - level).max())
+    return int(np.abs(annotate(picture(800, 800, level), [face], CLASSES, style)[400, 400].astype(int) - level).max())
 
 
 def test_heatmap_is_as_opaque_as_hot_and_where_it_is_cold_one_sees_the_face():
@@ -148,7 +150,7 @@ def test_heatmap_turns_with_the_face(angle, place):
     heat[7:12, 21:27] = 1  # at the forehead
     image = picture(300, 300)
     with_heat, without = (
-        draw(image, [seen((100, 100, 100, 100), one, angle=angle)], CLASSES, Style(bars=False, faint=False))
+        annotate(image, [seen((100, 100, 100, 100), one, angle=angle)], CLASSES, Style(bars=False, faint=False))
         for one in (heat, 0 * heat)
     )
     difference = np.abs(with_heat.astype(int) - without).sum(2)
@@ -161,8 +163,8 @@ def test_mirrored_frame_has_mirrored_faces_but_readable_text():
     image = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
     heat = np.random.default_rng(1).random((48, 48)).astype(np.float32)
     style, other = Style(faint=False, fps="9 fps"), np.ascontiguousarray(image[:, ::-1])
-    mirrored = draw(image, [seen((40, 60, 60, 80), heat)], CLASSES, replace(style, mirror=True))
-    other = draw(other, [seen((220, 60, 60, 80), heat[:, ::-1])], CLASSES, style)
+    mirrored = annotate(image, [seen((40, 60, 60, 80), heat)], CLASSES, replace(style, mirror=True))
+    other = annotate(other, [seen((220, 60, 60, 80), heat[:, ::-1])], CLASSES, style)
     assert np.abs(mirrored.astype(int) - other).max() <= 3
 
 
@@ -193,7 +195,7 @@ def written(monkeypatch) -> Callable:
             seen(box, emotion=classes[index % len(classes)], track=index + 1, classes=classes)
             for index, box in enumerate(boxes)
         ]
-        draw(picture(width, height), faces, classes, style)
+        annotate(picture(width, height), faces, classes, style)
         return labels, bars
 
     return write
@@ -294,7 +296,7 @@ def test_labels_can_be_read_and_boxes_be_seen_on_any_background(emotion, level):
     letters = letters[np.abs(letters.astype(int) - plate).sum(1).argmax()]
     assert contrast(plate, letters) >= 3
     image = picture(100, 100, level)
-    drawn = draw(image, [seen((30, 40, 40, 40), emotion=emotion, classes=EMOTIONS)], EMOTIONS, PLAIN)
+    drawn = annotate(image, [seen((30, 40, 40, 40), emotion=emotion, classes=EMOTIONS)], EMOTIONS, PLAIN)
     across = drawn[60, 25:35].astype(int)
     assert max(contrast(line, image[0, 0]) for line in across) >= 2
     assert np.abs(across - COLOURS[emotion][::-1]).sum(1).min() == 0
@@ -325,7 +327,7 @@ def test_label_goes_above_or_below_its_face_or_to_its_edge_or_nowhere():
 def test_strip_beside_a_picture_that_is_a_face_shows_label_and_bars_that_can_be_read(side):
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     face = seen((0, 0, side, side), track=None)
-    drawn = draw(image, [face], CLASSES, Style(strip=True))
+    drawn = annotate(image, [face], CLASSES, Style(strip=True))
     assert np.array_equal(drawn[:side, :side], image)
     height, width = drawn.shape[:2]
     assert (height > side) != (width > side) or side < 100  # to the right or below; a tiny one gets a larger strip
@@ -336,7 +338,7 @@ def test_strip_beside_a_picture_that_is_a_face_shows_label_and_bars_that_can_be_
     assert happy.max() > 5 * letters  # the label
     assert happy[np.flatnonzero(happy).max()] == round(0.8 * 5 * letters)  # the bar
     for style in (Style(strip=True, bars=False, labels=False), Style(strip=True, bars=False)):
-        smaller = draw(image, [face], CLASSES, style)
+        smaller = annotate(image, [face], CLASSES, style)
         assert smaller.size < drawn.size
         assert (smaller.size > image.size) == style.labels
 
@@ -346,7 +348,7 @@ def test_classes_of_any_name_are_drawn_in_colours_of_their_own(written):
     labels, bars = written(640, 480, [(200, 100, 100, 120)], classes=classes)
     assert (len(labels), len(bars)) == (1, 1)
     image = picture(640, 480)
-    drawn = draw(image, [seen((200, 100, 100, 120), emotion="bored", classes=classes)], classes, PLAIN)
+    drawn = annotate(image, [seen((200, 100, 100, 120), emotion="bored", classes=classes)], classes, PLAIN)
     assert (drawn == colours(classes)["bored"][::-1]).all(2).sum() > 500
 
 
@@ -354,7 +356,7 @@ def test_answer_and_its_share_are_written_but_no_share_of_not_sure():
     image = picture(200, 150)
 
     def drawn(emotion, share, track=1):
-        return draw(image, [seen((60, 50, 50, 60), emotion=emotion, share=share, track=track)], CLASSES, PLAIN)
+        return annotate(image, [seen((60, 50, 50, 60), emotion=emotion, share=share, track=track)], CLASSES, PLAIN)
 
     assert not np.array_equal(drawn("happy", 0.8), drawn("happy", 0.7))
     assert not np.array_equal(drawn("happy", 0.8), drawn("happy", 0.8, track=2))
@@ -366,8 +368,8 @@ def test_bars_are_as_long_as_the_probabilities():
     image = picture(640, 480)
     long = {}
     for share in (0.4, 0.8):
-        drawn = draw(image, [seen((100, 100, 100, 120), share=share)], CLASSES, Style(heatmap=False))
-        plain = draw(image, [seen((100, 100, 100, 120), share=share)], CLASSES, PLAIN)
+        drawn = annotate(image, [seen((100, 100, 100, 120), share=share)], CLASSES, Style(heatmap=False))
+        plain = annotate(image, [seen((100, 100, 100, 120), share=share)], CLASSES, PLAIN)
         bars = changed(drawn, plain) & (drawn == COLOURS["happy"][::-1]).all(2)
         long[share] = bars.sum(1).max()
     assert long[0.8] == pytest.approx(2 * long[0.4], abs=2)
@@ -376,7 +378,7 @@ def test_bars_are_as_long_as_the_probabilities():
 @pytest.mark.parametrize("box", [(-100, 20, 60, 60), (20, 300, 60, 60), (1000, 1000, 5, 5)])
 def test_face_beyond_the_border_is_not_drawn(box):
     image = picture(200, 150)
-    assert np.array_equal(draw(image, [seen(box, np.ones((48, 48), np.float32))], CLASSES, Style()), image)
+    assert np.array_equal(annotate(image, [seen(box, np.ones((48, 48), np.float32))], CLASSES, Style()), image)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (48, 48), (20, 400), (400, 20)])
@@ -384,13 +386,13 @@ def test_face_beyond_the_border_is_not_drawn(box):
 def test_small_and_narrow_pictures_are_drawn(size, angle):
     image = picture(*size)
     face = seen((0, 0, *size), np.ones((48, 48), np.float32), angle=angle)
-    drawn = draw(image, [face], CLASSES, Style(fps="30 fps"))
+    drawn = annotate(image, [face], CLASSES, Style(fps="30 fps"))
     assert drawn.shape == image.shape
     assert changed(drawn, image).any()
 
 
 def test_frames_per_second_are_in_the_corner():
     image = picture(640, 480)
-    y, x = np.nonzero(changed(draw(image, [], CLASSES, Style(fps="30 fps")), image))
+    y, x = np.nonzero(changed(annotate(image, [], CLASSES, Style(fps="30 fps")), image))
     assert y.max() < 60
     assert 20 < x.max() < 120

@@ -46,7 +46,7 @@ def test_the_temperature_is_the_best_one_to_four_digits():
     assert fit_temperature(logits, torch.tensor([0, 0, 0, 1])) == round(2 / math.log(3), 4)
 
 
-def test_a_judged_split_tells_its_calibration_error_with_the_temperature_and_without():
+def test_an_evaluated_split_tells_its_calibration_error_with_the_temperature_and_without():
     logits, targets = sample(500)
     raw = Outputs(logits, targets, torch.arange(500))
     found = split_results({"test": raw}, {"test": raw.scaled(4.0)}, SIX)
@@ -61,7 +61,7 @@ def test_a_split_without_mistakes_has_a_temperature_all_the_same():
 # Metrics
 
 
-def test_a_class_that_is_only_called_counts_in_the_f1_and_one_that_is_not_there_does_not():
+def test_a_class_that_is_only_predicted_counts_in_the_f1_and_one_that_is_not_there_does_not():
     found = rates(np.array([[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]))
     assert found["f1"].tolist() == pytest.approx([2 / 3, 1, 0, 0])
     assert found["f1_macro"] == pytest.approx((2 / 3 + 1) / 3)
@@ -69,9 +69,9 @@ def test_a_class_that_is_only_called_counts_in_the_f1_and_one_that_is_not_there_
 
 
 def test_metrics_of_a_case_computed_by_hand():
-    # True a, a, a, b, c; called a, a, b, b, a.
-    called = torch.tensor([0, 0, 1, 1, 0])
-    logits = torch.log(torch.full((5, 3), 0.1)).scatter(1, called[:, None], float(np.log(0.8)))
+    # True a, a, a, b, c; predicted a, a, b, b, a.
+    predicted = torch.tensor([0, 0, 1, 1, 0])
+    logits = torch.log(torch.full((5, 3), 0.1)).scatter(1, predicted[:, None], float(np.log(0.8)))
     metrics = compute_metrics(logits, torch.tensor([0, 0, 0, 1, 2]), ("a", "b", "c"))
     assert metrics["n"] == 5
     assert metrics["loss"] == pytest.approx(-(3 * np.log(0.8) + 2 * np.log(0.1)) / 5, abs=1e-6)
@@ -128,8 +128,8 @@ def test_absent_classes_do_not_lower_the_averages():
     targets = torch.tensor([1, 4, 4, 1])
     metrics = compute_metrics(10 * torch.nn.functional.one_hot(targets, 6).float(), targets, SIX)
     assert metrics["balanced_accuracy"] == metrics["f1_macro"] == metrics["auroc"] == 1
-    called_absent = compute_metrics(torch.eye(6)[[1, 4, 4, 0]], targets, SIX)
-    assert called_absent["balanced_accuracy"] == pytest.approx((1 / 2 + 1) / 2)
+    predicted_absent = compute_metrics(torch.eye(6)[[1, 4, 4, 0]], targets, SIX)
+    assert predicted_absent["balanced_accuracy"] == pytest.approx((1 / 2 + 1) / 2)
 
 
 def test_rates_take_a_stack_of_matrices():

@@ -43,7 +43,11 @@ def drawn(figure):
 def test_every_figure_is_drawn_for_every_vocabulary(case):
     images, logits, targets, classes = case
     heatmaps = np.linspace(0, 1, 4 * 48 * 48, dtype=np.float32).reshape(4, 48, 48)
-    assert drawn(figures.confusion_matrix(confusion(logits, targets, classes), classes, "Confusion"))
+    assert drawn(
+        figures.confusion_matrix(
+            confusion(targets.numpy(), logits.argmax(1).numpy(), len(classes)), classes, "Confusion"
+        )
+    )
     assert drawn(figures.per_class(compute_metrics(logits, targets, classes), classes, "Classes"))
     assert drawn(figures.reliability(logits, targets, "Reliability"))
     assert drawn(figures.coverage(logits, targets, "Coverage"))
@@ -97,7 +101,7 @@ def test_coverage_is_the_accuracy_of_the_most_confident():
 
 
 def test_coverage_begins_where_a_face_more_is_not_a_jump():
-    targets = torch.tensor([1, 0] + 38 * [1])  # the surest face is wrong, and all but the second
+    targets = torch.tensor([1, 0] + 38 * [1])  # the most confident face is wrong, and all but the second
     figure = figures.coverage(torch.column_stack((torch.arange(40, 0, -1), torch.zeros(40))), targets, "Test")
     curve, *marks = figure.axes[0].lines
     assert (curve.get_xdata()[0], curve.get_ydata()[0]) == (0.05, 0.5)
@@ -108,7 +112,15 @@ def test_mistakes_are_shown_worst_first():
     logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 9.0, 0.0], [0.0, 0.0, 5.0], [0.0, 3.0, 0.0]])
     images = np.zeros((4, 48, 48), np.uint8)
     arguments = (images, logits, torch.tensor([1, 1, 0, 0]), ("angry", "disgust", "fear"), "Mistakes")
-    expected = ["Mistakes", "angry", "called fear 99%", "angry", "called disgust 91%", "disgust", "called angry 79%"]
+    expected = [
+        "Mistakes",
+        "angry",
+        "predicted fear 99%",
+        "angry",
+        "predicted disgust 91%",
+        "disgust",
+        "predicted angry 79%",
+    ]
     assert texts(figures.mistakes(*arguments)) == expected
     assert texts(figures.mistakes(*arguments, count=1)) == expected[:3]
 

@@ -1,4 +1,4 @@
-"""No command touches the results of an earlier run, and only its own settings go on with an interrupted one."""
+"""No command touches the results of an earlier run, and only its own settings continue an interrupted one."""
 
 import os
 import subprocess
@@ -61,7 +61,7 @@ def test_an_interrupted_run_is_not_overwritten(train, earlier):
     before = contents(earlier)
     result = train(*EASY, f"hydra.run.dir={earlier}")
     assert result.err == (
-        f"error: {earlier}: holds an interrupted run: go on with resume={earlier}, or choose another folder\n"
+        f"error: {earlier}: holds an interrupted run: continue with resume={earlier}, or choose another folder\n"
     )
     assert contents(earlier) == before
 
@@ -105,7 +105,7 @@ def test_earlier_results_are_not_overwritten_by_a_sweep(train, task, tmp_path, l
     result = train("-m", *EASY, "seed=1,2", "hydra.sweep.dir=sweep")
     assert (result.code, result.err) == (
         2,
-        "error: hydra.sweep.dir=sweep: holds a sweep already: go on with resume=sweep, or choose another folder\n",
+        "error: hydra.sweep.dir=sweep: holds a sweep already: continue with resume=sweep, or choose another folder\n",
     )
     assert contents(sweep) == {left: b"{}"}
     assert not task.calls
@@ -145,7 +145,7 @@ def test_a_start_that_is_refused_leaves_a_run_at_work_as_it_was(train, task, at_
     process.kill()
     process.wait()
     for words, says in (
-        (("seed=2", "hydra.run.dir=a run"), "holds an interrupted run: go on with resume="),
+        (("seed=2", "hydra.run.dir=a run"), "holds an interrupted run: continue with resume="),
         (("seed=2", "resume=a run"), "seed: 1 -> 2"),
     ):
         refused = train(*EASY, *words)

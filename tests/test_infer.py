@@ -565,8 +565,8 @@ MISTAKES = {
     "a huge width": (["mode=image", "input=a.png", "detector.width=1000000"], "at most 100000, but got 1000000"),
     "unknown emotion": (
         ["mode=image", "input=a.png", "heatmap.target=contempt"],
-        "heatmap.target=contempt: expected an emotion that the net tells apart (angry, disgust, fear, happy, sad, "
-        "surprise): take another, or a net that knows it, such as weights=ferplus",
+        "heatmap.target=contempt: expected an emotion that the net predicts (angry, disgust, fear, happy, sad, "
+        "surprise): take another, or a net that predicts it, such as weights=ferplus",
     ),
     "half a heatmap": (
         ["mode=image", "input=a.png", "draw.heatmap=half"],

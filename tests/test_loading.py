@@ -101,7 +101,7 @@ def test_augmentation_leaves_the_table_as_it_is():
 
 @pytest.mark.parametrize("world", [1, 2, 3])
 @pytest.mark.parametrize("count", [1, 23, 24, 25])
-def test_judged_faces_come_exactly_once_over_all_processes(count, world):
+def test_evaluated_faces_come_exactly_once_over_all_processes(count, world):
     parts = [Batches(count, 8, 0, False, rank, world) for rank in range(world)]
     keys = [key for part in parts for key in part]
     assert sorted(index for key in keys for index in key.indices) == list(range(count))
@@ -134,7 +134,7 @@ def test_the_order_changes_with_epoch_and_seed():
     assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}) == 4
 
 
-def test_judged_faces_are_not_augmented_and_come_in_the_table_s_order():
+def test_evaluated_faces_are_not_augmented_and_come_in_the_table_s_order():
     data = make_data()
     val, sample = data.val_dataloader()
     batches = list(val)

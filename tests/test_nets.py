@@ -1,4 +1,4 @@
-"""Other nets do all that the SE-ResNet does: they train, resume, start from weights, are judged, look and explain."""
+"""Other nets do all that the SE-ResNet does: train, resume, start from weights, be evaluated, look and explain."""
 
 import json
 
@@ -48,7 +48,7 @@ def test_it_resumes_to_the_same_end(trained, tmp_path, monkeypatch):
     assert tensors(tmp_path / "weights.safetensors") == tensors(folder / "weights.safetensors")
 
 
-def test_its_file_is_judged_to_the_same_figures(trained, tmp_path):
+def test_its_file_is_evaluated_to_the_same_figures(trained, tmp_path):
     words, folder = trained
     run(configure(*words, "fit=false", f"weights={folder / 'weights.safetensors'}", "tta=all", only=True), tmp_path)
     found, expected = results(tmp_path), results(folder)

@@ -213,14 +213,16 @@ def test_a_file_that_is_no_image_is_refused_by_its_name(predictor, tmp_path):
         assert refusal(predictor.predict, [FACES[0], file]).startswith(f"{file}: expected an image")
 
 
-def test_heatmaps_are_grad_cam_of_the_called_or_the_named_class(predictor, net):
-    called = torch.from_numpy(predictor.predict(FACES).argmax(1))
+def test_heatmaps_are_grad_cam_of_the_predicted_or_the_named_class(predictor, net):
+    predicted = torch.from_numpy(predictor.predict(FACES).argmax(1))
     found = predictor.explain(FACES)
     assert found.shape == (5, SIZE, SIZE)
     assert found.dtype == np.float32
-    assert found == pytest.approx(heatmaps(net, inputs(FACES), called), abs=1e-4)
+    assert found == pytest.approx(heatmaps(net, inputs(FACES), predicted), abs=1e-4)
     for name in ("sad", "sadness", " SAD"):
-        assert predictor.explain(FACES, name) == pytest.approx(heatmaps(net, inputs(FACES), called * 0 + 2), abs=1e-4)
+        assert predictor.explain(FACES, name) == pytest.approx(
+            heatmaps(net, inputs(FACES), predicted * 0 + 2), abs=1e-4
+        )
 
 
 @pytest.mark.parametrize("explainer", EXPLAINERS)

@@ -68,7 +68,7 @@ def test_a_difference_is_the_same_in_the_conclusion_and_in_the_table(tmp_path, m
     sweep(tmp_path, {"none": 0.6, "mid": 0.5}, seeds=(1,), images=400)
     path = next(tmp_path.glob("*mid*")) / "metrics.json"
     found = json.loads(path.read_text())
-    path.write_text(json.dumps(found | {"test/accuracy": 0.501}))  # a tie of six decimals that was called otherwise
+    path.write_text(json.dumps(found | {"test/accuracy": 0.501}))  # a tie of six decimals that was predicted otherwise
     text = make(tmp_path)[1]
     assert "`mid` (−10.0 points of accuracy" in conclusion(text)
     assert "| `mid` | −10.0 |" in text.partition("## Difference")[2]
@@ -144,7 +144,7 @@ def test_a_setting_with_fewer_seeds_than_the_others_is_named(tmp_path, make, wit
 def test_what_only_the_images_tell_is_not_a_win(tmp_path, make, without_figures):
     sweep(tmp_path, {"none": 0.6, "mid": 0.67}, seeds=(1, 2, 3), spread=0.08)
     said = conclusion(make(tmp_path)[1])
-    assert "Told apart from `none` by one test only, of images and seeds, and so not shown to differ: `mid`" in said
+    assert "Inconclusive beside `none`: only one of the two tests, over images and seeds, is significant" in said
     assert "Better" not in said
 
 

@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fer.emotions import class_names
+from fer.evaluation import card
+from fer.evaluation.card_text import card_lines
+from fer.evaluation.study.runs import Predictions, Run
 from fer.models.se_resnet import SEResNet
 from fer.weights import digest, read_weights
 from tests.runs import ROOT
@@ -77,6 +81,21 @@ def test_the_card_s_figures_are_those_of_the_results(name):
     assert f"is {100 * found['test/ece']:.1f} with it and {100 * found['test/ece_uncalibrated']:.1f} without." in card
     assert f"{crops['found']:,} of {crops['n']:,} test faces" in card
     assert f"{crop_figures(crops)[1]} as they are, and {crop_figures(crops)[0]} as the detector" in card
+
+
+@pytest.mark.parametrize("name", EVALUATIONS)
+def test_the_card_s_words_are_those_of_a_new_one(name):
+    found, crops = METRICS[name], RESULTS / name / "crops.json"
+    weights = ROOT / found["weights"]
+    text, header = weights.with_suffix(".md").read_text(encoding="utf-8"), read_weights(weights)[1]
+    matrix = text.partition("### Confusion matrix")[2].partition("##")[0]
+    counts = np.array([row.split("|")[2:-1] for row in matrix.splitlines() if row[2:].startswith(header.classes)], int)
+    targets, predicted = np.repeat(np.argwhere(counts >= 0), counts.ravel(), axis=0).T
+    run = Run(Path(name), {"dataset.root": str(REAL)}, metrics=found)
+    run.typed = {"tta": "all"} | ({"dataset": name} if name != "fer2013" else {})  # the default
+    run.predictions["test"] = Predictions(np.arange(len(targets)), targets, predicted)
+    sentence = card._read_crops(crops, found["weights_sha256"])
+    assert text.split("\n") == "\n".join(card_lines(run, weights, header, [], sentence)).split("\n")
 
 
 def test_the_readme_s_figures_of_found_faces_are_those_of_the_results():

@@ -1,4 +1,4 @@
-"""An interrupted run goes on from its last whole epoch, and ends as if nothing had happened."""
+"""An interrupted run continues from its last whole epoch, and ends as if nothing had happened."""
 
 import itertools
 import json
@@ -259,7 +259,7 @@ def refused(folder, name="last"):
         run(configure("trainer.max_epochs=2", "ema=0.9"), folder)
     assert {path: path.read_bytes() for path in folder.glob("checkpoints/*")} == before
     said, path = str(error.value), folder / "checkpoints" / f"{name}.ckpt"
-    start, end = f"{path}: expected a checkpoint of this run, but ", f"delete {path.parent} and type the same words"
+    start, end = f"{path}: expected a checkpoint of this run, but ", f"delete {path.parent} and run the same command"
     assert said.startswith(start)
     assert said.endswith(end)
     return said.removeprefix(start)
@@ -345,7 +345,7 @@ def test_a_killed_command_is_resumed_by_itself_and_the_folder(kill, tmp_path, wh
 
 def test_an_interruption_tells_whether_anything_was_kept(tmp_path, monkeypatch, capsys):
     for epoch, told in enumerate(
-        ("nothing was kept, as no epoch had ended: the same command with resume=", "to go on: the")
+        ("nothing was kept, as no epoch had ended: the same command with resume=", "to continue: the")
     ):
         interrupted(monkeypatch, configure("test=false"), tmp_path / str(epoch), epoch, KeyboardInterrupt())
         assert f"\n{told}" in capsys.readouterr().out

@@ -43,7 +43,7 @@ CHECKED = ("sweep=optuna", "dataset=synthetic")
         (["+sweep.space.ema={low: 0.9}"], "sweep.space.ema: expected {low, high}, log: true beside them, or a list"),
         (["+sweep.space.batch_size=[32]"], "sweep.space.batch_size: expected at least two values to choose from"),
         (["+sweep.space.batch_size=[32,0]"], "sweep.space.batch_size: expected more than 0, but got 0"),
-        (["+sweep.space.seed={low: 1, high: 5}"], "sweep.space.seed: expected a setting to search, but this is luck"),
+        (["+sweep.space.seed={low: 1, high: 5}"], "but seed cannot be searched: sweep it, -m seed=1,2,3"),
         (["+sweep.space.model=[tiny,small]"], "sweep.space.model: expected a setting to search, but this is a section"),
         (["~sweep.space.optimizer", "~sweep.space.augmentation"], "expected keys to search, but it is empty"),
     ],
@@ -69,7 +69,7 @@ def test_a_search_goes_on_with_more_trials_but_no_other_settings(train, task, tm
     words = (*CHECKED, "hydra.run.dir=here")
     assert train(*words).code == 0
     (tmp_path / "here" / "study.journal").touch()
-    assert "here: holds a search: go on with resume=here" in train(*words).err
+    assert "here: holds a search: continue with resume=here" in train(*words).err
     assert train(*CHECKED, "resume=here", "sweep.trials=99").code == 0
     assert "sweep.startup: 5 -> 6" in train(*CHECKED, "resume=here", "sweep.startup=6").err
 

@@ -1,7 +1,7 @@
 """Photos are searched for small faces and large ones, and those that lie on their side or on their head are turned.
 
 Haar, which needs no file, finds drawn faces. A stand-in for YuNet's net takes the dark square in a picture's corner for
-a face, and is the surest where that is above and to the left.
+a face, and has the highest score where that is above and to the left.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Parts of the test split that are judged apart: copies of training images, the crowd's words, the surest faces."""
+"""Slices of the test split: copies of training images, the crowd's labels, the most confident faces."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ def make_table():
 
 
 def outputs(table):
-    """Outputs of the test split in the order of rows 6, 7, 8, 9, surer and surer; all called angry."""
+    """Outputs of the test split in the order of rows 6, 7, 8, 9, with rising confidence; all predicted angry."""
     logits = torch.tensor([[1.0, 0, 0], [2, 0, 0], [3, 0, 0], [4, 0, 0]])
     return Outputs(logits, torch.tensor([0, 2, 1, 0]), torch.tensor([6, 7, 8, 9]))
 
@@ -65,7 +65,7 @@ def test_at_least_one_face_is_answered():
     assert most_confident(torch.zeros(10, 2)).tolist() == list(range(8))
 
 
-def test_an_evaluation_judges_the_parts_of_fer2013(tmp_path, monkeypatch):
+def test_an_evaluation_scores_the_slices_of_fer2013(tmp_path, monkeypatch):
     monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
     without_figures(monkeypatch)
     (tmp_path / "data").mkdir()

@@ -120,9 +120,9 @@ def test_many_short_tracks_are_counted_and_forgotten():
     for index in range(6000):
         guests = [seen(10 + index // 2, "happy")]
         timeline.add(index / 10, [*guests, seen(2, "sad")] if 1000 < index < 1100 else guests)
-    assert len(timeline._records) <= 2 * module.KEPT + 10 * module.ENDED
+    assert len(timeline._tracks) <= 2 * module.KEPT + 10 * module.ENDED
     assert 2 in [record.number for record in timeline.longest]
-    assert timeline.left_out == 3001 - module.SHOWN
+    assert timeline.left_out == 3001 - module.MAX_TRACKS
 
 
 def test_time_in_sight_leaves_absences_out():

@@ -219,8 +219,8 @@ def test_the_same_seed_ends_the_same_and_another_does_not(tmp_path, quick):
 def test_an_evaluation_repeats_the_training_s_figures(finished, tmp_path, quick):
     weights = f"weights={finished / 'weights.safetensors'}"
     run(configure("fit=false", weights, "model=large", "dataset.classes=7", "tta=flip", "seed=5"), tmp_path)
-    judged = ("val/", "test/", "val_flip/", "test_flip/")
-    assert figures(tmp_path, *judged) == figures(finished, *judged)
+    evaluated = ("val/", "test/", "val_flip/", "test_flip/")
+    assert figures(tmp_path, *evaluated) == figures(finished, *evaluated)
     assert (tmp_path / "predictions.csv").read_text() == (finished / "predictions.csv").read_text()
     assert results(tmp_path)["classes"] == list(class_names(6))
     assert results(tmp_path)["augmentation"] == "full"  # what the weights were trained with
@@ -255,7 +255,7 @@ SCOPES = {  # classes of the data; what of it the net of six does not know, and 
 
 
 @pytest.mark.parametrize(("names", "left", "absent"), SCOPES.values(), ids=SCOPES)
-def test_what_net_and_data_have_in_common_is_judged_and_the_rest_said(
+def test_what_net_and_data_have_in_common_is_evaluated_and_the_rest_said(
     names, left, absent, finished, tmp_path, quick, capsys
 ):
     write_class_folders(tmp_path / "data", names, per_class=3)
@@ -269,7 +269,7 @@ def test_what_net_and_data_have_in_common_is_judged_and_the_rest_said(
     assert (f"left out: {' and '.join(f'3 {name}' for name in left)} in test, which the net does not" in said) == bool(
         left
     )
-    assert f"no faces to judge: {', '.join(absent[:-1])} and {absent[-1]}," in said if absent else True
+    assert f"no faces to evaluate: {', '.join(absent[:-1])} and {absent[-1]}," in said if absent else True
 
 
 @pytest.mark.parametrize(
@@ -318,11 +318,11 @@ def test_an_evaluation_says_what_it_leaves_out_and_that_the_net_tells_the_classe
     run(configure(*words, "fit=false"), tmp_path / "run")
     said = capsys.readouterr().out
     assert "left out: 2 neutral in test, which the net does not know\n" in said
-    assert re.search(r"no faces to judge: angry, disgust, fear, sad.* surprise, which the net knows; a face", said)
+    assert re.search(r"no faces to evaluate: angry, disgust, fear, sad.* surprise, which the net knows; a face", said)
     assert "dataset.classes=8: passed over, as the classes of an evaluation are the net's\n" in said
 
 
-def test_names_of_one_s_own_are_trained_judged_and_shown(tmp_path, quick, capsys):
+def test_names_of_one_s_own_are_trained_evaluated_and_shown(tmp_path, quick, capsys):
     write_class_folders(tmp_path / "data", ("Focused", "bored", "müde", "happy"), per_class=6)
     data = ("dataset=folder", f"dataset.root={tmp_path / 'data'}")
     run(configure(*data, "dataset.classes=own", "trainer.max_epochs=1"), tmp_path / "a")
@@ -341,11 +341,11 @@ def test_names_of_one_s_own_are_trained_judged_and_shown(tmp_path, quick, capsys
     (tmp_path / "b" / ".hydra/config.yaml").write_text(json.dumps(config.model_dump(mode="json")))
     write_card(tmp_path / "b", tmp_path / "card.md")
     text = (tmp_path / "card.md").read_text(encoding="utf-8")
-    assert "Tells 4 classes apart (happy, bored, focused, müde)" in text
+    assert "Predicts 4 classes (happy, bored, focused, müde)" in text
     assert "no neutral" not in text
 
 
-def test_a_test_split_alone_is_judged(finished, tmp_path, quick):
+def test_a_test_split_alone_is_evaluated(finished, tmp_path, quick):
     write_class_folders(tmp_path / "data", class_names(6))
     for split in ("train", "val"):
         (tmp_path / "data" / split).rename(tmp_path / split)
@@ -375,7 +375,7 @@ def test_a_folder_s_own_few_classes_are_trained_and_evaluated(tmp_path, quick):
     assert figures(tmp_path / "c", "test/") == figures(tmp_path / "a", "test/")
 
 
-def test_splits_of_a_single_face_are_judged_and_drawn(tmp_path, monkeypatch, capsys):
+def test_splits_of_a_single_face_are_evaluated_and_drawn(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("fer.training.run.draw_augmented", lambda *_: {})
     monkeypatch.setattr("fer.training.run.draw_history", lambda *_: {})
     monkeypatch.setattr("fer.training.dashboard.draw_augmented", lambda *_: {})
@@ -397,12 +397,12 @@ def test_weights_for_other_classes_than_the_data_s_are_refused(finished, tmp_pat
     words = ("fit=false", f"weights={finished / 'weights.safetensors'}")
     with pytest.raises(
         UserError,
-        match=r"expected a net that tells some of the classes of dataset=folder apart \(neutral and contempt\), but it "
-        "tells angry, disgust, fear, happy, sad and surprise apart",
+        match=r"expected a net with classes of dataset=folder \(neutral and contempt\), but its classes are "
+        "angry, disgust, fear, happy, sad and surprise",
     ):
         run(configure(*words, "dataset=folder", f"dataset.root={tmp_path / 'data'}"), tmp_path / "run")
     header = Header(("bored", "focused"), 24, 0.5, 0.25, {})
-    with pytest.raises(UserError, match=r"dataset=synthetic apart \(angry, .* more\), but it tells bored and focused"):
+    with pytest.raises(UserError, match=r"dataset=synthetic \(angry, .* more\), but its classes are bored and focused"):
         read_for(configure("fit=false", "weights=a.safetensors"), header)
     assert not (tmp_path / "run" / "metrics.json").exists()
 

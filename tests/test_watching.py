@@ -19,7 +19,7 @@ import pytest
 
 from fer.emotions import class_names
 from fer.inference.draw.annotate import Style
-from fer.inference.modes import webcam as watching
+from fer.inference.modes import webcam
 from fer.inference.modes.window import View, opening_size
 from fer.inference.results import Frame
 from fer.inference.tracking.smoothing import Smoother
@@ -33,9 +33,9 @@ IMPATIENT = """
 import runpy, sys
 from functools import partial
 import fer.inference.run  # OpenCV before PyAV, as in infer.py
-from fer.inference.modes import video as moving
-from fer.inference.modes import webcam as watching
-watching.Live = moving.Live = partial(moving.Live, timeout=3, patience={patience})
+from fer.inference.modes import video
+from fer.inference.modes import webcam
+webcam.Live = video.Live = partial(video.Live, timeout=3, patience={patience})
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -212,7 +212,7 @@ def test_key_starts_and_stops_recordings(start, display, tmp_path):
 def test_an_outage_is_told_in_the_window_until_the_next_picture(capsys):
     told = []
     window = SimpleNamespace(message="", show=lambda _: View(), tell=lambda *words: told.append(words))
-    screen = watching.Screen(window)
+    screen = webcam.Screen(window)
     assert screen.show(lambda fps: np.zeros((4, 4, 3), np.uint8))
     screen.tell(sentence := "camera 0: it stopped; trying again for 30 s")
     assert (capsys.readouterr().out, told) == (f"{sentence}\n", [(sentence, np.inf)])
@@ -290,9 +290,9 @@ def test_interrupted_recording_of_a_stream_is_whole(start, server, display, tmp_
 
 def test_recordings_begun_in_the_same_second_are_both_kept(tmp_path, monkeypatch):
     begun = iter([datetime(2030, 1, 1, 12, 0, 0, 100_000), datetime(2030, 1, 1, 12, 0, 0, 700_000)])
-    monkeypatch.setattr(watching, "datetime", SimpleNamespace(now=lambda: next(begun)))
+    monkeypatch.setattr(webcam, "datetime", SimpleNamespace(now=lambda: next(begun)))
     pipeline = SimpleNamespace(predictor=SimpleNamespace(classes=class_names(6)), smoother=Smoother(0))
-    with watching.Tape(SimpleNamespace(output=None, format="jsonl"), pipeline, tmp_path) as tape:
+    with webcam.Tape(SimpleNamespace(output=None, format="jsonl"), pipeline, tmp_path) as tape:
         for index, on in enumerate((True, False, True)):
             tape.add(Frame(index, index / 4, scene()), [], Style(), on)
     assert len([assert_whole(path, least=1) for path in tmp_path.glob("*.mp4")]) == 2
@@ -315,9 +315,9 @@ def frame_of(rate: str | None) -> np.ndarray:
 
 def test_frames_per_second_are_hidden_while_nothing_comes_and_count_anew_afterwards(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(watching.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(webcam.time, "monotonic", lambda: now[0])
     window = Shown([False] * 30 + [True, True, False])
-    screen = watching.Screen(window)
+    screen = webcam.Screen(window)
     for _ in range(32):  # the 31st is paused
         assert screen.show(frame_of)
         now[0] += 0.05 if len(window.pictures) < 31 else 60
@@ -343,10 +343,10 @@ def test_window_begins_with_what_the_configuration_says(monkeypatch, on):
     def opened(title, folder, view):
         raise Opened(view)
 
-    monkeypatch.setattr(watching, "why_no_window", lambda: None)
-    monkeypatch.setattr(watching, "Window", opened)
+    monkeypatch.setattr(webcam, "why_no_window", lambda: None)
+    monkeypatch.setattr(webcam, "Window", opened)
     with pytest.raises(Opened) as end:
-        watching.watch(SimpleNamespace(output=None, input=None), None, Style(heatmap=on, bars=not on))
+        webcam.watch(SimpleNamespace(output=None, input=None), None, Style(heatmap=on, bars=not on))
     [view] = end.value.args
     assert (view.heatmap, view.bars) == (on, not on)
 

@@ -21,8 +21,8 @@ def take_net(config: DictConfig) -> None:
     """
     if "model" not in config or not isinstance(config.model, DictConfig):
         return
-    is_judged = config.fit is False and config.weights
-    missing = [key for key, value in config.model.items() if value is None or is_judged]
+    is_evaluation = config.fit is False and config.weights
+    missing = [key for key, value in config.model.items() if value is None or is_evaluation]
     if not missing:
         return
     if not config.weights:
@@ -30,9 +30,9 @@ def take_net(config: DictConfig) -> None:
     header = read_header(Path(config.weights))
     arguments = {key: value for key, value in header.architecture.items() if key != "name"}
     known = {"architecture": header.architecture.get("name", DEFAULT)} | arguments
-    chosen = {} if is_judged else {key: value for key, value in config.model.items() if value is not None}
+    chosen = {} if is_evaluation else {key: value for key, value in config.model.items() if value is not None}
     config.model = known | {"input_size": header.input_size} | chosen | {"name": _name(header, config.weights)}
-    if is_judged:
+    if is_evaluation:
         config.augmentation = {"name": "none", "transforms": {}}
 
 

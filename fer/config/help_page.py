@@ -41,7 +41,7 @@ def help_page(script: Path, own: Path | None = None) -> str:
         *(line for group, option in defaults for line in _describe(conf, own, group, option)),
         "",
         f"KEYS (key=value; defaults and meanings, from conf/{script.stem}.yaml)",
-        *(line for setting, meaning in _keys(keys) for line in _row(setting, meaning)),
+        *(line for setting, meaning in _keys(keys) for line in _entry(setting, meaning)),
         "",
         FLAGS.format(group=defaults[0][0]),
         *([SWEEPS] if "\n  sweep:" in primary else []),
@@ -57,14 +57,14 @@ def _describe(conf: Path, own: Path | None, group: str, default: str) -> Iterato
     texts = {path: path.read_text(encoding="utf-8") for folder in folders for path in sorted(folder.glob("*.yaml"))}
     for path, text in texts.items():
         about = re.search(r"^# (?!@)(.*)", text, re.MULTILINE)
-        yield from _row(f"{group}={path.stem}{' *' * (path.stem == default)}", about[1] if about else f"{path}")
+        yield from _entry(f"{group}={path.stem}{' *' * (path.stem == default)}", about[1] if about else f"{path}")
     told = set()
     for path in sorted(texts, key=lambda path: path.stem != default):
         owner = "" if path.stem == default or len(texts) == 1 else f"{path.stem}: "
         for setting, meaning in _keys(_section(texts[path], group)):
             key = setting.partition("=")[0]
             if "." not in key and key not in told | {"name"}:
-                yield from _row(f"  {group}.{setting}", owner + meaning if meaning else "")
+                yield from _entry(f"  {group}.{setting}", owner + meaning if meaning else "")
             told.add(key)
 
 
@@ -88,7 +88,7 @@ def _keys(text: str) -> Iterator[tuple[str, str]]:
             yield f"{section if indent else ''}{key}{setting}", comment or ""
 
 
-def _row(name: str, meaning: str) -> list[str]:
+def _entry(name: str, meaning: str) -> list[str]:
     """Return the lines of one entry: its name, and beside it what it means."""
     start, further = f"  {name:24}  ", " " * 28
     return textwrap.wrap(meaning, WIDTH, initial_indent=start, subsequent_indent=further) or [start.rstrip()]

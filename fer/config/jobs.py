@@ -1,6 +1,6 @@
 """From the words on the command line to checked configurations, before any work: one for each job of a sweep.
 
-Hydra composes, `fer.schema` judges. Every mistake of every job is collected, so that the user sees them all at once.
+Hydra composes, `fer.schema` checks. Every mistake of every job is collected, so that the user sees them all at once.
 """
 
 import itertools
@@ -22,7 +22,7 @@ from fer.config.bounds import JOBS
 from fer.config.dotted import leaves
 from fer.config.from_weights import take_net
 from fer.config.hydra_inside import Override
-from fer.config.messages import OPEN, find, mistakes, sentences, shown, unknown_key
+from fer.config.messages import OPEN, find, format_value, mistakes, sentences, unknown_key
 from fer.config.words import PATHS, REFUSALS, first_line, parse_word, quoted, words_of
 from fer.errors import UserError, printable
 
@@ -109,7 +109,7 @@ class Job:
 
     @property
     def joins(self) -> bool:
-        """Whether it may work in its folder beside others: a search does that goes on."""
+        """Whether it may work in its folder beside others: a search does that continues."""
         return bool(self.plain.get("sweep") and self.plain.get("resume"))
 
     def part(self, name: str) -> Any:
@@ -180,14 +180,14 @@ def name_jobs(words: list[str]) -> list[str]:
 
 
 def _read_job(command: Command, words: list[str], schema: type[BaseModel], errors: list[str]) -> Job | None:
-    """Compose one job as Hydra will; if that fails, name all keys at fault and judge the rest."""
+    """Compose one job as Hydra will; if that fails, name all keys at fault and check the rest."""
     try:
         composed = command.compose(words)
         try:
             take_net(composed)
         except UserError as error:
             errors.append(str(error))
-            composed = command.compose([word for word in words if word != NET])  # to judge the rest
+            composed = command.compose([word for word in words if word != NET])  # to check the rest
         job = Job(_without_hydra(composed, True), schema, unresolved=_without_hydra(composed, False))
         job.is_queued = "SlurmLauncher" in composed.hydra.launcher._target_
         job.is_kept = composed.hydra.output_subdir is not None
@@ -204,7 +204,7 @@ def _read_job(command: Command, words: list[str], schema: type[BaseModel], error
         if not (folder := job.plain.get("resume") or composed.hydra[key].dir):
             errors.append(f"hydra.{key}.dir: expected a folder, but got nothing")
         elif subdir != Path(subdir).name or subdir == "..":
-            errors.append(f"hydra.sweep.subdir: expected a name for each job's folder, but got {shown(subdir)}")
+            errors.append(f"hydra.sweep.subdir: expected a name for each job's folder, but got {format_value(subdir)}")
         else:
             job.config, job.folder = config, Path(folder) / subdir
             is_named = any(word.lstrip("+").startswith(f"hydra.{key}.dir=") for word in words)

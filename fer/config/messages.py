@@ -119,7 +119,9 @@ def _sentence(key: str, items: list[dict[str, Any]], plain: dict[str, Any]) -> s
     if item["type"] == "union_tag_invalid":
         wrong, known = item["ctx"]["tag"], item["ctx"]["expected_tags"].replace("'", "")
         which = item["ctx"]["discriminator"].replace("'", "")
-        return f"{key}.{which}: expected one of {known}, but got {shown(wrong)}{nearest(wrong, known.split(', '))}"
+        return (
+            f"{key}.{which}: expected one of {known}, but got {format_value(wrong)}{nearest(wrong, known.split(', '))}"
+        )
     if item["type"] not in EXPECTED:
         message = item["msg"].removeprefix("Value error, ")
         return f"{key}: {message}" if key else message
@@ -128,7 +130,7 @@ def _sentence(key: str, items: list[dict[str, Any]], plain: dict[str, Any]) -> s
     hint = nearest(str(item["input"]), _choices(items))
     if item["type"] in SECTIONS and isinstance(item["input"], str) and "." not in key:
         hint = f'; a file chooses an option by "defaults: [override /{key}: {printable(item["input"])}]"'
-    return f"{key}: expected {words}, but got {shown(item['input'])}{hint}"
+    return f"{key}: expected {words}, but got {format_value(item['input'])}{hint}"
 
 
 def _unpacked(key: str, found: Any) -> str | None:
@@ -143,7 +145,7 @@ def _choices(items: list[dict[str, Any]]) -> list[str]:
     return [word.strip("'") for word in listed.replace(" or ", ", ").split(", ") if word]
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a value as one would type it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]

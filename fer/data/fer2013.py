@@ -13,7 +13,7 @@ import numpy as np
 
 from fer.data.bad_rows import Faults
 from fer.data.fer2013_csv import NAMES, SOURCE, Rows, find_csv, found_instead, read_rows
-from fer.data.image_files import ClassFolder, Face, class_folders, list_faces, read_faces, split_folders
+from fer.data.image_files import ClassFolder, FaceFile, class_folders, list_faces, read_faces, split_folders
 from fer.data.image_folder import EXAMPLE
 from fer.data.table import Split, Table
 from fer.emotions import EMOTIONS, class_names
@@ -85,14 +85,14 @@ def _one_hot(rows: Rows, names: tuple[str, ...], faults: Faults) -> Table:
     )
 
 
-def _with_validation(faces: list[Face]) -> list[Face]:
+def _with_validation(faces: list[FaceFile]) -> list[FaceFile]:
     """Return the faces with a validation split: PublicTest by the file names, or else a share of train."""
     public = {face.row for face in faces if face.split == Split.TEST and face.path.name.startswith("PublicTest")}
     chosen = public or _train_share(faces)
     return [replace(face, split=Split.VAL) if face.row in chosen else face for face in faces]
 
 
-def _train_share(faces: list[Face]) -> set[int]:
+def _train_share(faces: list[FaceFile]) -> set[int]:
     """Return the rows of a fixed share of each class of train.
 
     Picked by a hash of the file name, so that it is the same on every machine and with every version of numpy.

@@ -17,7 +17,7 @@ from fer.data.csv_lines import ARCHIVES, read_lines, require_text
 from fer.data.table import Split
 from fer.errors import UserError, printable
 
-SIDE = 48  # pixels
+IMAGE_SIZE = 48  # pixels
 CODES = 7  # emotions, as codes 0 to 6
 USAGES = {"Training": Split.TRAIN, "PublicTest": Split.VAL, "PrivateTest": Split.TEST}
 CONTEMPT = "7"  # in files of this form that others made of CK+
@@ -98,8 +98,8 @@ def _are_rows(saved: dict[str, np.ndarray]) -> bool:
     limits = {"images": 256, "emotions": CODES, "splits": len(Split)}
     if saved.keys() != limits.keys() or any(array.dtype != np.uint8 for array in saved.values()):
         return False
-    total = saved["images"].size // SIDE**2
-    shapes = {"images": (total, SIDE, SIDE), "emotions": (total,), "splits": (total,)}
+    total = saved["images"].size // IMAGE_SIZE**2
+    shapes = {"images": (total, IMAGE_SIZE, IMAGE_SIZE), "emotions": (total,), "splits": (total,)}
     return all(saved[name].shape == shapes[name] and (saved[name] < limit).all() for name, limit in limits.items())
 
 
@@ -111,7 +111,7 @@ def _parse(path: Path, faults: Faults) -> Rows:
             strangers += 1
             continue
         try:
-            emotion, image, split = _row(fields)
+            emotion, image, split = _parse_row(fields)
         except ValueError as error:
             faults.add(f"{path}, line {number}: {error}")
         else:
@@ -120,7 +120,7 @@ def _parse(path: Path, faults: Faults) -> Rows:
     if strangers:
         faults.note(f"{path}: {strangers} faces of code {CONTEMPT}, which FER2013 does not have (contempt in CK+)")
     emotions, splits, index = np.array(labels, np.int64).reshape(-1, 3).T
-    images = np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE)
+    images = np.frombuffer(pixels, np.uint8).reshape(-1, IMAGE_SIZE, IMAGE_SIZE)
     return Rows(images, emotions.astype(np.uint8), splits.astype(np.uint8), index, total)
 
 
@@ -157,7 +157,7 @@ def _columns(path: Path, header: str) -> tuple[str, list[str]]:
     )
 
 
-def _row(fields: list[str]) -> tuple[int, bytes, Split]:
+def _parse_row(fields: list[str]) -> tuple[int, bytes, Split]:
     """Return one row's emotion code, its pixels as bytes, and its split.
 
     Raises:
@@ -182,8 +182,8 @@ def _pixels(text: str) -> bytes:
         values = np.fromstring(text, np.int64, sep=" ")  # in C: four times as fast as split and int
     except ValueError:
         raise ValueError("expected pixel values as whole numbers between blanks, but got something else") from None
-    if values.size != SIDE * SIDE:
-        raise ValueError(f"expected {SIDE * SIDE} pixel values, but got {values.size}")
+    if values.size != IMAGE_SIZE * IMAGE_SIZE:
+        raise ValueError(f"expected {IMAGE_SIZE * IMAGE_SIZE} pixel values, but got {values.size}")
     if values.min() < 0 or values.max() > 255:
         raise ValueError(f"expected pixel values from 0 to 255, but got {values.min()} to {values.max()}")
     return values.astype(np.uint8).tobytes()

@@ -264,7 +264,7 @@ def _collect(path: Path, rows: Iterable[tuple[int, list[str]]], faults: Faults) 
     votes, names, splits, lines = [], [], [], []
     for line, fields in rows:
         try:
-            split, counts = _row(fields)
+            split, counts = _parse_votes(fields)
         except ValueError as error:
             faults.add(f"{path}, line {line}: {error}")
             split, counts = NO_SPLIT, [0] * len(COLUMNS)
@@ -276,7 +276,7 @@ def _collect(path: Path, rows: Iterable[tuple[int, list[str]]], faults: Faults) 
     return Voted(counts, tuple(names), np.array(splits, np.uint8), np.array(lines, np.int64))
 
 
-def _row(fields: list[str]) -> tuple[Split, list[int]]:
+def _parse_votes(fields: list[str]) -> tuple[Split, list[int]]:
     """Return the split and the votes of one row.
 
     Raises:

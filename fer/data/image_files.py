@@ -18,7 +18,7 @@ from fer.errors import UserError, printable
 
 SPLITS = {"train": Split.TRAIN, "val": Split.VAL, "valid": Split.VAL, "validation": Split.VAL, "test": Split.TEST}
 CLUTTER = {"@eadir", "#recycle", "$recycle.bin", "__macosx", "lost+found", "system volume information"}
-SHOWN, NEAR = 6, 0.75  # names in a sentence; likeness of a name to an emotion that may be meant, of 1
+MAX_QUOTED, NEAR = 6, 0.75  # names in a sentence; likeness of a name to an emotion that may be meant, of 1
 AT_ONCE = 200  # images a thread reads before it asks for more: handing them out one by one costs more than decoding
 
 
@@ -32,7 +32,7 @@ class ClassFolder:
 
 
 @dataclass(frozen=True)
-class Face:
+class FaceFile:
     """One image file before it is read; `row` is its place in the sorted list of all files of the dataset."""
 
     path: Path
@@ -111,13 +111,13 @@ def class_folders(folder: Path, split: Split, own: bool = False) -> list[ClassFo
 def _quoted(names: Sequence[str]) -> str:
     """Return a few names in quotation marks, each with the emotion that is so near that it may be meant."""
     shown = []
-    for name in names[:SHOWN]:
+    for name in names[:MAX_QUOTED]:
         near = difflib.get_close_matches(name.lower(), (*EMOTIONS, *ALIASES), n=1, cutoff=NEAR)
         shown.append(f'"{printable(name)}"' + (f" ({canonical(near[0])}?)" if near else ""))
-    return ", ".join(shown) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return ", ".join(shown) + (f" and {len(names) - MAX_QUOTED} more" if len(names) > MAX_QUOTED else "")
 
 
-def list_faces(root: Path, folders: Iterable[ClassFolder]) -> list[Face]:
+def list_faces(root: Path, folders: Iterable[ClassFolder]) -> list[FaceFile]:
     """Return the image files of class folders, sorted by their path relative to `root`; clutter is left out.
 
     Raises:
@@ -133,14 +133,14 @@ def list_faces(root: Path, folders: Iterable[ClassFolder]) -> list[Face]:
             below[:] = [name for name in below if not is_clutter(name)]
             found += [(Path(place, name), folder) for name in names if _is_image(name)]
     found.sort(key=lambda pair: pair[0].relative_to(root).as_posix())
-    return [Face(path, folder.split, folder.emotion, row) for row, (path, folder) in enumerate(found)]
+    return [FaceFile(path, folder.split, folder.emotion, row) for row, (path, folder) in enumerate(found)]
 
 
 def _is_image(name: str) -> bool:
     return not is_clutter(name) and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (36,000 Paths)
 
 
-def read_faces(root: Path, faces: Iterable[Face], classes: tuple[str, ...], size: int, on_error: str) -> Table:
+def read_faces(root: Path, faces: Iterable[FaceFile], classes: tuple[str, ...], size: int, on_error: str) -> Table:
     """Read the faces whose emotion is one of `classes` into a table with one-hot targets.
 
     Args:
@@ -169,7 +169,9 @@ def read_faces(root: Path, faces: Iterable[Face], classes: tuple[str, ...], size
     )
 
 
-def _of_classes(faces: Iterable[Face], classes: tuple[str, ...]) -> tuple[list[Face], Counter[tuple[Split, str]]]:
+def _of_classes(
+    faces: Iterable[FaceFile], classes: tuple[str, ...]
+) -> tuple[list[FaceFile], Counter[tuple[Split, str]]]:
     """Return the faces of some classes, and how many of each split and other class there are."""
     faces = list(faces)
     others = Counter((face.split, face.emotion) for face in faces if face.emotion not in classes)

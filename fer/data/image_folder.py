@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from fer.data.image_files import ClassFolder, Face, class_folders, list_faces, read_faces, split_folders, subfolders
+from fer.data.image_files import ClassFolder, FaceFile, class_folders, list_faces, read_faces, split_folders, subfolders
 from fer.data.table import Split, Table
-from fer.emotions import MOST, class_names, in_order
+from fer.emotions import MAX_CLASSES, class_names, in_order
 from fer.errors import UserError, printable
 
 Shares = tuple[float, ...]  # of train, val and test
@@ -48,8 +48,8 @@ def locate_folder(
         raise UserError(_missing(root, splits, is_flat, fit))
     own = classes == "own" or not fit
     found = tuple(found for split in sorted(splits) for found in class_folders(splits[split], split, own))
-    if (count := len({folder.emotion for folder in found})) > MOST:
-        raise UserError(f"dataset.root={root}: expected at most {MOST} classes, but got {count} of them")
+    if (count := len({folder.emotion for folder in found})) > MAX_CLASSES:
+        raise UserError(f"dataset.root={root}: expected at most {MAX_CLASSES} classes, but got {count} of them")
     return found
 
 
@@ -109,7 +109,7 @@ def read_folder(
     return read_faces(root, faces, names, size, on_error)
 
 
-def divide(faces: Sequence[Face], shares: dict[Split, float], seed: int) -> list[Face]:
+def divide(faces: Sequence[FaceFile], shares: dict[Split, float], seed: int) -> list[FaceFile]:
     """Return the faces with validation and test taken out of each class of train.
 
     Args:

@@ -63,7 +63,7 @@ EXPRESSIONS = {
     "neutral": ((0.0,) * 15, (0.0,) * 15),
 }
 
-# The ranges of what a face is apart from its emotion: lengths in head units, angles in radians, shades in grey levels.
+# The ranges of what a face is apart from its emotion: lengths in head units, angles in radians, shades in gray levels.
 TRAITS = {
     "skin": (110, 225),
     "hair": (15, 100),

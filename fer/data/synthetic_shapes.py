@@ -29,7 +29,7 @@ class Shape(NamedTuple):
 
     Attributes:
         outline: (N, P, K, 2) in head coordinates, or what broadcasts to it.
-        shade: (N, 1, 1) grey level, 0 to 255.
+        shade: (N, 1, 1) gray level, 0 to 255.
         shown: (N, 1, 1) bool, the faces that have it.
     """
 

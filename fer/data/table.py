@@ -30,7 +30,7 @@ class Table:
         targets: (N, C) float32, each row a distribution over `classes` (one-hot, or a crowd's votes).
         splits: (N,) uint8, values of `Split`.
         rows: (N,) int64, each face's position in its source (data row of the CSV, or place in the sorted file list).
-        classes: C names, in the order of `fer.emotions.in_order`, or of the net that is judged.
+        classes: C names, in the order of `fer.emotions.in_order`, or of the net that is evaluated.
         files: N paths relative to the source's folder, where faces come from image files.
         skipped: one sentence for each row or image that could not be read, and for each folder of no split.
         others: how many faces of each split and class were left out because `classes` has no such class.

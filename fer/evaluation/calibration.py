@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
 
-LOWEST, HIGHEST = 0.1, 10.0  # of few faces that are all called right, no temperature is low enough
+LOWEST, HIGHEST = 0.1, 10.0  # of few faces that are all predicted right, no temperature is low enough
 
 
 def fit_temperature(logits: Tensor, targets: Tensor) -> float:

@@ -4,7 +4,7 @@
     python -m fer.evaluation.card RESULTS --output weights/NAME.md
 
 Mitchell et al., Model Cards for Model Reporting, 2019. Every figure comes from the evaluation's metrics.json and
-predictions.csv, what it was made by from the file's header.
+predictions.csv, how it was trained from the file's header.
 """
 
 import argparse
@@ -98,7 +98,7 @@ def _read_crops(path: Path, weights: str) -> str:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         sentence = (
-            f"Enlarged and put into larger pictures, {found['found']:,} of {found['n']:,} {found['split']} faces are "
+            f"Upscaled and put into larger pictures, {found['found']:,} of {found['n']:,} {found['split']} faces are "
             f"found by the detector ({found['detector']}). On these the accuracy is "
             f"{per_cent(found['accuracy_as_they_are'])} as they are, and {per_cent(found['accuracy_found_anew'])} as "
             "the detector and the crop of infer.py cut them out; with the faces that are not found counted as wrong, "

@@ -25,10 +25,10 @@ SPLITS = {
 } | {key: f"test, {words}" for key, words in SLICES.items()}
 SOURCES = {
     "fer2013": (
-        "FER2013 (Goodfellow et al., 2013): 48-pixel gray faces from the web, each with one annotator's word. "
+        "FER2013 (Goodfellow et al., 2013): 48-pixel gray faces from the web, each with one annotator's label. "
         "Of the CSV file, Training, PublicTest and PrivateTest are training, validation and test.",
         "FER2013 was published for a challenge and is for research; the pictures belong to their owners.",
-        "The labels are single annotators' words for pictures found by searching for such words, and many are "
+        "The labels are those of single annotators, for pictures found by searching for such words, and many are "
         "doubtful. Faces turned far away, covered or badly lit are hardly in the data.",
     ),
     "ferplus": (
@@ -43,8 +43,8 @@ USE = (
     "For research, teaching and play: to study training and augmentation, to show how such nets look at faces, to try "
     "interfaces.",
     "Not for judging, hiring, policing, grading, diagnosing or watching people, nor for anything that a person would "
-    "have to bear the consequences of. A face does not tell what a person feels: the net tells which of these words "
-    "annotators would give to a picture. How it errs on people of different age, sex, skin or culture was not "
+    "have to bear the consequences of. A face does not tell what a person feels: the net predicts which of these "
+    "labels annotators would give to a picture. How it errs on people of different age, sex, skin or culture was not "
     "measured, because the data do not say.",
 )
 
@@ -54,7 +54,7 @@ def card_lines(run: Run, weights: Path, header: Header, runs: Sequence[Run], cro
 
     Args:
         run: the evaluation.
-        weights: the file that it judged.
+        weights: the file that was evaluated.
         header: that file's.
         runs: finished trainings that differ in the seed only, or none.
         crops: a sentence on what detector and crop cost, if there is one.
@@ -66,17 +66,17 @@ def card_lines(run: Run, weights: Path, header: Header, runs: Sequence[Run], cro
     origin = _origin(training) + (
         f" in {steps} trainings, each from the weights of the one before" if steps > 1 else ""
     )
-    kind = "emotions" if set(header.classes) <= set(EMOTIONS) else "classes"
+    verb, kind = ("Classifies", "emotions") if set(header.classes) <= set(EMOTIONS) else ("Predicts", "classes")
     yield from (f"# {weights.name}", "")
     yield (
-        f"Tells {len(header.classes)} {kind} apart ({', '.join(header.classes)}) on gray faces of "
+        f"{verb} {len(header.classes)} {kind} ({', '.join(header.classes)}) on gray faces of "
         f"{header.input_size} pixels. {_kind(header)} of {parameters / 1e6:.2f} M parameters, trained {origin}; "
         f"{weights.stat().st_size / 1e6:.1f} MB, SHA-256 `{metrics['weights_sha256'][:16]}…`."
     )
-    yield from ("", "## How it was made", "", data, "")
+    yield from ("", "## Training", "", data, "")
     yield from table(("", ""), list(_recipe(training, header)), left=2)
-    yield from ("## What it reaches", "")
-    yield "Per cent, with 95 % bootstrap intervals over the faces. These figures come back, to the digit, on a CPU, by"
+    yield from ("## Results", "")
+    yield "Per cent, with 95 % bootstrap intervals over the faces. To reproduce these figures, to the digit, on a CPU:"
     yield from ("", f"    {_command(run)}", "")
     yield from ("The best epoch and the temperature were chosen on validation, nothing on test.", "")
     yield from table(("", "n", "accuracy", "balanced accuracy", "macro F1", "calibration error"), list(_rows(metrics)))
@@ -88,7 +88,7 @@ def card_lines(run: Run, weights: Path, header: Header, runs: Sequence[Run], cro
     )
     if crops:
         yield from ("", crops)
-    yield from ("", "### By class, on test", "")
+    yield from ("", "### By class (test)", "")
     kinds = ("precision", "recall", "f1")
     counts = _counts(run)
     rows = [
@@ -96,13 +96,13 @@ def card_lines(run: Run, weights: Path, header: Header, runs: Sequence[Run], cro
         for name, n in zip(header.classes, counts.sum(1), strict=True)
     ]
     yield from table(("class", "n", "precision", "recall", "F1"), rows)
-    yield from ("### Who is taken for whom, on test", "")
+    yield from ("### Confusion matrix (test)", "")
     yield from table(
-        ("true \\ called", *header.classes),
+        ("true \\ predicted", *header.classes),
         [(name, *map(str, row)) for name, row in zip(header.classes, counts.tolist(), strict=True)],
     )
-    yield from ("## Where it is weak", "")
-    yield from (f"- {sentence}" for sentence in (*_weaknesses(counts, header.classes, metrics), labels) if sentence)
+    yield from ("## Limitations", "")
+    yield from (f"- {sentence}" for sentence in (*_limitations(counts, header.classes, metrics), labels) if sentence)
     yield from ("", "## Use", "", *(line for sentence in USE for line in (sentence, "")))
     yield from ("## Licence", "", f"The weights: MIT, as the code. {licence}".rstrip(), "")
 
@@ -152,7 +152,7 @@ def _recipe(training: dict[str, Any], header: Header) -> Iterator[tuple[str, str
 
 
 def _command(run: Run) -> str:
-    """Return the words of the evaluation, but for the places of this machine."""
+    """Return the command of the evaluation, without the paths of this machine."""
     drop = ("fit", "weights", "dataset.root", "workers", "batch_size")
     words = [f"{key}={value}" for key, value in run.typed.items() if value and key not in drop]
     words = ["fit=false", f"weights={run.metrics['weights']}", *words]
@@ -174,7 +174,7 @@ def _rows(metrics: dict[str, Any]) -> Iterator[tuple[str, ...]]:
 
 def _over_seeds(runs: Sequence[Run]) -> Iterator[str]:
     if len(runs) < 2:
-        yield from ("One seed: nothing is said about the luck of the training.", "")
+        yield from ("One seed: how much another seed would change was not measured.", "")
         return
     names = {f"{split}/accuracy": words for split, words in SPLITS.items()}
     rows = [
@@ -189,28 +189,28 @@ def _over_seeds(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _counts(run: Run) -> np.ndarray:
-    """Return (C, C) int64: how often a test face of class i (row) was called j (column)."""
+    """Return (C, C) int64: how often a test face of class i (row) was predicted to be j (column)."""
     found = run.predictions["test"]
-    return confusion(found.targets, found.called, len(run.classes))
+    return confusion(found.targets, found.predicted, len(run.classes))
 
 
-def _weaknesses(counts: np.ndarray, classes: Sequence[str], metrics: dict[str, Any]) -> Iterator[str]:
-    faces, calls, hits = counts.sum(1), counts.sum(0), counts.diagonal()
+def _limitations(counts: np.ndarray, classes: Sequence[str], metrics: dict[str, Any]) -> Iterator[str]:
+    faces, predicted, hits = counts.sum(1), counts.sum(0), counts.diagonal()
     recall, precision = (rates(counts)[name] for name in ("recall", "precision"))
     worst = int(np.where(faces > 0, recall, np.inf).argmin())
-    yield f"It misses {classes[worst]} most often: {hits[worst]} of {faces[worst]} such faces are called so."
-    vague = int(np.where(calls > 0, precision, np.inf).argmin())
-    yield f"Its word {classes[vague]} is right least often: {hits[vague]} of {calls[vague]} times."
-    if never := [name for name, n in zip(classes, calls, strict=True) if n == 0]:
-        yield f"It never says {listed(never)}."
+    yield f"Lowest recall: {classes[worst]}, predicted for {hits[worst]} of {faces[worst]} such faces."
+    vague = int(np.where(predicted > 0, precision, np.inf).argmin())
+    yield f"Lowest precision: {classes[vague]}, right {hits[vague]} of {predicted[vague]} times."
+    if never := [name for name, n in zip(classes, predicted, strict=True) if n == 0]:
+        yield f"Never predicted: {listed(never)}."
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     np.fill_diagonal(shares, 0)
     pairs = [np.unravel_index(place, shares.shape) for place in shares.ravel().argsort()[::-1][:3]]
-    taken = [f"{classes[i]}, called {classes[j]} ({counts[i, j]} of {faces[i]})" for i, j in pairs if shares[i, j]]
-    if taken:
-        yield f"Most often mistaken: {'; '.join(taken)}."
+    confused = [f"{classes[i]} as {classes[j]} ({counts[i, j]} of {faces[i]})" for i, j in pairs if shares[i, j]]
+    if confused:
+        yield f"Most frequent confusions: {'; '.join(confused)}."
     if "neutral" not in classes and set(classes) <= set(EMOTIONS):
-        yield "There is no neutral class: a calm face, too, is called one of these words."
+        yield "There is no neutral class: a calm face, too, gets one of these labels."
     if copies := metrics["test/copies"]:
         yield (
             f"{copies:,} of the {metrics['test/n']:,} test images are exact copies of training images; without them "
@@ -219,6 +219,6 @@ def _weaknesses(counts: np.ndarray, classes: Sequence[str], metrics: dict[str, A
     if "test_crowd/accuracy" in metrics:
         agreed, crowd = (per_cent(metrics[f"test_{part}/accuracy"]) for part in ("agreed", "crowd"))
         yield (
-            f"On the {metrics['test_agreed/n']:,} test faces on which FER+'s ten annotators agree it reaches {agreed}, "
-            f"and {crowd} by their words instead of FER2013's."
+            f"On the {metrics['test_agreed/n']:,} test faces on which FER+'s ten annotators agree the accuracy is "
+            f"{agreed}, and {crowd} by their labels instead of FER2013's."
         )

@@ -22,17 +22,17 @@ def rates(matrix: np.ndarray) -> dict[str, np.ndarray]:
 
     Returns:
         `accuracy`, `balanced_accuracy` (mean recall of the classes that occur), `f1_macro` (mean F1 of the classes that
-        occur or were called), each (...); `precision`, `recall`, `f1`, each (..., C), 0 where undefined.
+        occur or were predicted), each (...); `precision`, `recall`, `f1`, each (..., C), 0 where undefined.
     """
     hits = np.diagonal(matrix, axis1=-2, axis2=-1)  # (..., C)
-    occurring, called = matrix.sum(-1), matrix.sum(-2)  # (..., C)
+    occurring, predicted = matrix.sum(-1), matrix.sum(-2)  # (..., C)
     recall = hits / np.maximum(occurring, 1)
-    f1 = 2 * hits / np.maximum(occurring + called, 1)
+    f1 = 2 * hits / np.maximum(occurring + predicted, 1)
     return {
         "accuracy": hits.sum(-1) / occurring.sum(-1),
         "balanced_accuracy": recall.sum(-1) / (occurring > 0).sum(-1),
-        "f1_macro": f1.sum(-1) / (occurring + called > 0).sum(-1),
-        "precision": hits / np.maximum(called, 1),
+        "f1_macro": f1.sum(-1) / (occurring + predicted > 0).sum(-1),
+        "precision": hits / np.maximum(predicted, 1),
         "recall": recall,
         "f1": f1,
     }

@@ -1,4 +1,4 @@
-"""What a run says on the console: the classes and faces that are judged, and its figures."""
+"""What a run says on the console: the classes and faces that are evaluated, and its figures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,14 +15,14 @@ from fer.evaluation.markdown import listed
 from fer.evaluation.slices import SLICES
 from fer.provenance import read_words
 
-SHOWN = (  # metric, heading, whether it has an interval
+COLUMNS = (  # metric, heading, whether it has an interval
     ("accuracy", "accuracy", True),
     ("balanced_accuracy", "balanced", True),
     ("f1_macro", "macro F1", True),
     ("auroc", "AUROC", False),
     ("ece", "ECE", False),
 )
-MOST = 20  # sentences of a list, the rest only counted
+MAX_LISTED = 20  # sentences of a list, the rest only counted
 
 
 def print_faces(name: str, table: Table, extra: dict[str, list[str]] | None = None) -> None:
@@ -52,7 +52,7 @@ def size_of(net: nn.Module, table: Table) -> str:
 
 
 def scope(table: Table) -> dict[str, Any]:
-    """Return what an evaluation cannot judge, for metrics.json: faces of other classes, and classes without faces."""
+    """Return what an evaluation leaves out, for metrics.json: faces of other classes, and classes without faces."""
     counts, found = table.counts(), {}
     left = {split.name.lower(): {} for split in (Split.VAL, Split.TEST)}
     for (split, name), count in sorted(table.others.items()):
@@ -66,7 +66,7 @@ def scope(table: Table) -> dict[str, Any]:
 
 
 def print_scope(table: Table, folder: Path) -> None:
-    """Say what an evaluation cannot judge, and what of the command does not count."""
+    """Say what an evaluation leaves out, and what of the command does not count."""
     console, found = Console(highlight=False), scope(table)
     lines = []
     for split, classes in found.get("left_out", {}).items():
@@ -74,7 +74,7 @@ def print_scope(table: Table, folder: Path) -> None:
         lines.append(f"left out: {counts} in {split}, which the net does not know")
     if names := found.get("without_faces"):
         lines.append(
-            f"no faces to judge: {listed(names)}, which the net knows; a face that is called so counts as wrong"
+            f"no faces to evaluate: {listed(names)}, which the net knows; a face that is predicted so counts as wrong"
         )
     if typed := [word for word in read_words(folder)[0] if word.startswith("dataset.classes=")]:
         lines.append(f"{typed[-1]}: passed over, as the classes of an evaluation are the net's")
@@ -86,24 +86,24 @@ def print_some(heading: str, sentences: Sequence[str]) -> None:
     """Print a heading, the first few sentences, and how many more there are."""
     console = Console(highlight=False)
     console.print(f"{heading}: {len(sentences) or 'nothing'}", style="bold", markup=False, soft_wrap=True)
-    for sentence in sentences[:MOST]:
+    for sentence in sentences[:MAX_LISTED]:
         console.print(f"  {sentence}", markup=False, soft_wrap=True)
-    if (more := len(sentences) - MOST) > 0:
+    if (more := len(sentences) - MAX_LISTED) > 0:
         console.print(f"  and {more} more")
 
 
 def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[str], folder: Path) -> None:
-    """Print each judged split's metrics with their intervals, the classes' figures, and where everything lies."""
+    """Print each evaluated split's metrics with their intervals, the classes' figures, and where everything lies."""
     console = Console(highlight=False)
     final = "test" if "test" in splits else "val"
     about = f"Per cent of {counted(results[f'{final}/n'], f'{final} face')} (95 % bootstrap interval over the faces)"
-    grid = new_grid(about, ["", *(heading for _, heading, _ in SHOWN)])
+    grid = new_grid(about, ["", *(heading for _, heading, _ in COLUMNS)])
     for split in (split for split in splits if split not in ("train", *SLICES)):
-        grid.add_row(split, *(_cell(results, f"{split}/{name}", interval) for name, _, interval in SHOWN))
+        grid.add_row(split, *(_cell(results, f"{split}/{name}", interval) for name, _, interval in COLUMNS))
     console.print(grid)
-    if apart := [split for split in SLICES if split in splits]:
-        grid = new_grid("Parts of the test faces", ["", "n", "accuracy"])
-        for split in apart:
+    if slices := [split for split in SLICES if split in splits]:
+        grid = new_grid("Slices of the test split", ["", "n", "accuracy"])
+        for split in slices:
             grid.add_row(SLICES[split], f"{results[f'{split}/n']:,}", _cell(results, f"{split}/accuracy", True))
         console.print(grid)
     if results.get("test/copies") == results.get("test/n", 0):
@@ -114,7 +114,7 @@ def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[st
             name, *(f"{100 * results[f'{final}/{kind}/{name}']:.1f}" for kind in ("precision", "recall", "f1"))
         )
     console.print(grid)
-    console.print(f"[bold]done in {results['seconds']:.0f} s:[/bold] {escape(shown(folder))}", soft_wrap=True)
+    console.print(f"[bold]done in {results['seconds']:.0f} s:[/bold] {escape(relative_path(folder))}", soft_wrap=True)
 
 
 def _cell(results: dict[str, Any], key: str, interval: bool) -> str:
@@ -124,9 +124,9 @@ def _cell(results: dict[str, Any], key: str, interval: bool) -> str:
     return f"{value} ({100 * results[f'{key}_low']:.1f}-{100 * results[f'{key}_high']:.1f})"
 
 
-def shown(folder: Path) -> str:
-    """Return a folder as one would type it: from here, if it is below."""
-    return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
+def relative_path(path: Path) -> str:
+    """Return a path as one would type it: from here, if it is below."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def new_grid(title: str, columns: list[str]) -> Grid:

@@ -1,4 +1,4 @@
-"""What the detector and the crop cost: the test faces as they are, and found anew in larger pictures.
+"""What the detector and the crop cost: accuracy on the test faces as they are, and re-detected after upscaling.
 
     python -m fer.evaluation.detector_cost WEIGHTS DIR
     python -m fer.evaluation.detector_cost WEIGHTS DIR --output weights/NAME.crops.json
@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 
 from fer.benchmarks import CONF
 from fer.data.fer2013 import read_fer2013
+from fer.data.fer2013_csv import IMAGE_SIZE
 from fer.data.ferplus import read_ferplus
 from fer.data.table import Split, Table
 from fer.emotions import class_names
@@ -33,8 +34,7 @@ from fer.header import Header
 if TYPE_CHECKING:  # it is imported late: --help needs no torch
     from torch import nn
 
-SIDE = 48  # pixels of FER2013's images
-ENLARGED = 4 * SIDE
+ENLARGED = 4 * IMAGE_SIZE
 FRAME = ENLARGED // 2  # pixels of gray on each side
 # Those of conf/detector that search, by one way each.
 DETECTORS = sorted({path.stem for path in (CONF / "detector").glob("*.yaml")} - {"auto", "none"}, reverse=True)
@@ -48,7 +48,7 @@ def framed(image: np.ndarray) -> np.ndarray:
 
 
 def find_faces(images: Iterable[np.ndarray], detector: Detector) -> list[Detection | None]:
-    """Return the surest face of each image (48, 48), in pixels of the framed image."""
+    """Return the face of highest score of each image (48, 48), in pixels of the framed image."""
     found = (detector.find(framed(image)) for image in images)
     return [max(faces, key=lambda face: face.score, default=None) for faces in found]
 
@@ -98,9 +98,9 @@ def read_faces_of(header: Header, folder: Path) -> Table:
     name = header.training.get("dataset")
     count = next((count for count in (6, 7, 8) if class_names(count) == header.classes), 0)
     if name == "fer2013" and count in (6, 7):
-        return read_fer2013(folder, SIDE, count)
+        return read_fer2013(folder, IMAGE_SIZE, count)
     if name == "ferplus" and count:
-        return read_ferplus(folder, SIDE, count)
+        return read_ferplus(folder, IMAGE_SIZE, count)
     raise UserError(f"expected weights of fer2013 or ferplus, but these were trained on {name}")
 
 
@@ -120,7 +120,7 @@ def check(weights: Path, folder: Path, config: DetectorConfig, split: Split) -> 
         raise UserError(f"{folder}: expected images of faces, but in {len(faces)} of them none was found")
     crop = Crop.model_validate(OmegaConf.to_container(OmegaConf.load(CONF / "infer.yaml").crop))
     kept = table.select(found)
-    anew = recrop(kept.images, [face for face in faces if face is not None], crop, header.input_size)
+    recropped = recrop(kept.images, [face for face in faces if face is not None], crop, header.input_size)
     return {
         "weights_sha256": digest(weights),
         "detector": config.name,
@@ -128,7 +128,7 @@ def check(weights: Path, folder: Path, config: DetectorConfig, split: Split) -> 
         "n": len(faces),
         "found": int(found.sum()),
         "accuracy_as_they_are": accuracy(net, header, kept, kept.resized(header.input_size).images),
-        "accuracy_found_anew": accuracy(net, header, kept, anew),
+        "accuracy_found_anew": accuracy(net, header, kept, recropped),
     }
 
 

@@ -1,4 +1,4 @@
-"""Judge a net on a dataset, once: predictions of its splits, metrics with intervals, slices of test, figures, files.
+"""Evaluate a net on a dataset, once: predictions of its splits, metrics with intervals, slices of test, figures, files.
 
 The end of a training, `fit=false` and the check of the crops call this; nothing here knows of a training. Logits stay
 raw until the temperature is applied, here.
@@ -41,7 +41,7 @@ class Evaluation:
     """What an evaluation found.
 
     Attributes:
-        faces: the faces of each judged split ("val", "train", "test"), in the order of rows.
+        faces: the faces of each evaluated split ("val", "train", "test"), in the order of rows.
         outputs: by split, view ("test_flip") and slice ("test_unseen"); their logits are divided by the temperature.
         temperature: that of the net's header, or the one that was fitted.
         results: flat metrics, `test/accuracy` and so on, for metrics.json.
@@ -67,15 +67,15 @@ def evaluate(
     device: torch.device | str = "cpu",
     batch: int = BATCH,
 ) -> Evaluation:
-    """Judge validation, a sample of train, and test, of which those without faces are left out.
+    """Evaluate validation, a sample of train, and test, of which those without faces are left out.
 
     Args:
         net: maps (B, 1, H, W) to logits (B, C); is brought to the device, and into eval mode.
         header: its classes, normalisation and temperature.
         table: the faces, with the net's classes and input size.
         whose: net it is, for an error: "weights=a.safetensors".
-        test: whether test is judged; the one reading of a reported run.
-        tta: "none", or views that are judged beside the faces as they are: "flip", "tencrop", "all".
+        test: whether test is evaluated; the one reading of a reported run.
+        tta: "none", or views that are evaluated beside the faces as they are: "flip", "tencrop", "all".
         crowd: what FER+'s annotators call the test faces, as `make_slices` takes it.
         calibrate: fit the temperature on validation instead of taking the header's.
         seed: of the sample of train.
@@ -117,10 +117,10 @@ def _require_finite(outputs: dict[str, Outputs], whose: str) -> None:
 def draw_split(
     net: nn.Module, header: Header, split: str, outputs: Outputs, faces: Table, names: Sequence[str] = ()
 ) -> dict[str, Figure]:
-    """Return the figures of a judged split, by name ("test/confusion").
+    """Return the figures of an evaluated split, by name ("test/confusion").
 
     Args:
-        net: which was judged; explains some faces, on the device where it is.
+        net: which was evaluated; explains some faces, on the device where it is.
         header: its classes and normalisation.
         split: "val" or "test".
         outputs: what it said.
@@ -135,7 +135,7 @@ def draw_split(
         "per_class": lambda: plots.per_class(compute_metrics(logits, targets, classes), classes, n),
         "reliability": lambda: plots.reliability(logits, targets, n),
         "coverage": lambda: plots.coverage(logits, targets, f"{n}: if unsure faces may be left out"),
-        "mistakes": lambda: plots.mistakes(images, logits, targets, classes, f"{title}: surest mistakes"),
+        "mistakes": lambda: plots.mistakes(images, logits, targets, classes, f"{title}: most confident mistakes"),
         "gradcam": lambda: _draw_heatmaps(net, header, images, outputs, title),
     }
     return {f"{split}/{name}": draw[name]() for name in names or draw}

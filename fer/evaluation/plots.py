@@ -81,7 +81,7 @@ def per_class(metrics: Mapping[str, float], classes: Sequence[str], title: str) 
     """Draw precision, recall and F1 of each class as bars, in percent.
 
     Args:
-        metrics: with `precision/NAME`, `recall/NAME`, `f1/NAME` for each class, as `metrics.evaluate` returns them.
+        metrics: with `precision/NAME`, `recall/NAME`, `f1/NAME` for each class, as `compute_metrics` returns them.
         classes: C names.
         title: heading.
     """
@@ -145,7 +145,7 @@ def reliability(logits: Tensor, targets: Tensor, title: str) -> Figure:
 
 
 def coverage(logits: Tensor, targets: Tensor, title: str) -> Figure:
-    """Draw the accuracy of the faces that the net is surest of against their share.
+    """Draw the accuracy of the most confident faces against their share.
 
     El-Yaniv & Wiener, On the Foundations of Noise-free Selective Classification, 2010.
 
@@ -172,7 +172,7 @@ def coverage(logits: Tensor, targets: Tensor, title: str) -> Figure:
     axes.margins(y=0.15)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
-    style_axes(axes, "share of the faces that are answered, the surest first", "accuracy")
+    style_axes(axes, "coverage: share of the faces, the most confident first", "accuracy")
     return figure
 
 
@@ -243,7 +243,7 @@ def mistakes(
     if len(worst) == 0:
         return new_figure(f"{title}: no mistakes", 1.0)
     captions = [
-        f"{classes[targets[i]]}\ncalled {classes[predictions[i]]} {confidence[i].item():.0%}" for i in worst.tolist()
+        f"{classes[targets[i]]}\npredicted {classes[predictions[i]]} {confidence[i].item():.0%}" for i in worst.tolist()
     ]
     return _grid(_gray(torch.as_tensor(images)[worst]), captions, title, columns=4)
 
@@ -253,7 +253,7 @@ def heatmap_panel(images: Images, heatmaps: np.ndarray, captions: Sequence[str],
 
     Args:
         images: (B, H, W) or (B, 1, H, W), uint8 or normalised floats, B at least 1.
-        heatmaps: (B, H, W) in [0, 1], as `heatmaps.grad_cam` returns them.
+        heatmaps: (B, H, W) in [0, 1], as `fer.models.cam.heatmaps` returns them.
         captions: B texts.
         title: heading.
     """

@@ -1,6 +1,6 @@
 """A net over a table of faces: raw logits, batch by batch, in float32, on any device; no Lightning.
 
-Whatever maps images to logits can be judged: a net of ours behind `classifier`, or another program's session.
+Whatever maps images to logits can be evaluated: a net of ours behind `classifier`, or another program's session.
 """
 
 from collections.abc import Callable

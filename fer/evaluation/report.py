@@ -1,4 +1,4 @@
-"""The report of a sweep: which setting is best, and whether that is more than luck.
+"""The report of a sweep: which setting is best, and whether that is more than chance.
 
     python -m fer.evaluation.report DIR... [--output DIR] [--baseline "augmentation=none"] [--format pdf]
 

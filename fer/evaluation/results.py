@@ -1,4 +1,4 @@
-"""The figures of a judged split, and the files that they are kept in."""
+"""The figures of an evaluated split, and the files that they are kept in."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ History = dict[str, list[tuple[int, float]]]  # key -> [(epoch, value), ...], ep
 def split_results(
     raw: dict[str, Outputs], calibrated: dict[str, Outputs], classes: tuple[str, ...]
 ) -> dict[str, float]:
-    """Return flat metrics of every judged split: `test/accuracy`, its interval `test/accuracy_low` and `_high`, ...
+    """Return flat metrics of every evaluated split: `test/accuracy`, its interval `test/accuracy_low` and `_high`, ...
 
     Args:
         raw: by name of the split, views of test-time augmentation in its name ("test_flip"); for the calibration error

@@ -1,4 +1,4 @@
-"""One evaluation, `fit=false`: a weights file judged on a dataset, and a folder that says all about it.
+"""One evaluation, `fit=false`: a weights file evaluated on a dataset, and a folder that says all about it.
 
 The folder is that of a training but for what only a training has; metrics.json is written last: no file, no success.
 """
@@ -23,7 +23,7 @@ from fer.data.table import Split, Table, require_one
 from fer.devices import evaluation_device
 from fer.emotions import class_names
 from fer.errors import RunError, UserError, printable
-from fer.evaluation.console import print_end, print_faces, print_facts, print_scope, scope, shown, size_of
+from fer.evaluation.console import print_end, print_faces, print_facts, print_scope, relative_path, scope, size_of
 from fer.evaluation.evaluate import Evaluation, draw_evaluation, evaluate, write_evaluation
 from fer.evaluation.markdown import listed
 from fer.evaluation.results import write_json
@@ -37,7 +37,7 @@ FINAL = ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "loss")  #
 
 
 def run(config: TrainConfig, folder: Path) -> float:
-    """Judge a weights file by a configuration.
+    """Evaluate a weights file by a configuration.
 
     Args:
         config: the checked configuration, of `fit=false`.
@@ -62,8 +62,8 @@ def run(config: TrainConfig, folder: Path) -> float:
     device = evaluation_device(config.trainer.accelerator)
     print_faces(config.dataset.name, table)
     print_scope(table, folder)
-    net_name = f"from {shown(config.weights)}: {config.model.name}, {size_of(net, table)}"
-    print_facts({"net": net_name, "device": f"{device}, precision 32-true", "folder": shown(folder)})
+    net_name = f"from {relative_path(config.weights)}: {config.model.name}, {size_of(net, table)}"
+    print_facts({"net": net_name, "device": f"{device}, precision 32-true", "folder": relative_path(folder)})
     with exclusive(folder), writing():
         found = evaluate(
             net,
@@ -161,8 +161,8 @@ def read_for(config: TrainConfig, header: Header) -> Table:
         raise UserError(f"weights={config.weights}: the file's header is wrong: training.{wrong}") from error
     table = read(dataset, header.input_size, fit=False)
     _require_shared(config, header, table.classes)
-    judged = (Split.VAL, Split.TEST) if config.test else (Split.VAL,)
-    return require_one(table.with_classes(header.classes), judged, f"{name}, with the classes of {config.weights}")
+    evaluated = (Split.VAL, Split.TEST) if config.test else (Split.VAL,)
+    return require_one(table.with_classes(header.classes), evaluated, f"{name}, with the classes of {config.weights}")
 
 
 def _require_shared(config: TrainConfig, header: Header, labelled: tuple[str, ...]) -> set[str]:
@@ -174,8 +174,8 @@ def _require_shared(config: TrainConfig, header: Header, labelled: tuple[str, ..
     if shared := set(header.classes) & set(labelled):
         return shared
     raise UserError(
-        f"weights={config.weights}: expected a net that tells some of the classes of dataset={config.dataset.name} "
-        f"apart ({listed(labelled) or 'none'}), but it tells {listed(header.classes)} apart"
+        f"weights={config.weights}: expected a net with classes of dataset={config.dataset.name} "
+        f"({listed(labelled) or 'none'}), but its classes are {listed(header.classes)}"
     )
 
 

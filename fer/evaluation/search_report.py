@@ -146,20 +146,20 @@ def _lines(
     if whole:
         yield (
             f"**Best on validation: {name_of(whole[0].number)}, {monitor} {whole[0].value:.4f}.** The best of "
-            f"{len(whole)} owes something to luck: train its settings again with other seeds, and score test once:\n"
+            f"{len(whole)} owes something to chance: train its settings again with other seeds, and score test once:\n"
         )
         yield f"    {best_command(folder)}\n"
     else:
         yield "No trial has come to its end yet.\n"
     keys = sorted({key for trial in trials for key in trial.params})
     header = ["trial", "", monitor, "epochs", *(code(key) for key in keys)]
-    yield from table(header, [_row(trial, keys) for trial in trials], left=2)
+    yield from table(header, [_trial_row(trial, keys) for trial in trials], left=2)
     yield from (f"![{plain(about)}](figures/{name})\n" for name, about in figures)
     yield "Sampler: TPE (Bergstra et al., 2011); trials below the median of the others at the same epoch are cut short."
     yield "Only the validation split was read. Optuna's own tools open `study.journal` as a JournalStorage.\n"
 
 
-def _row(trial: "FrozenTrial", keys: list[str]) -> list[str]:
+def _trial_row(trial: "FrozenTrial", keys: list[str]) -> list[str]:
     reached = trial.value if trial.value is not None else max(trial.intermediate_values.values(), default=None)
     value = "–" if reached is None else f"{reached:.4f}"
     values = [_short(trial, key) if key in trial.params else "–" for key in keys]

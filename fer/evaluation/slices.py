@@ -25,7 +25,7 @@ SLICES = {
     "test_unseen": "without copies of training images",
     "test_agreed": "where FER+'s annotators agree",
     "test_crowd": "same faces, FER+ labels",
-    "test_surest": f"most confident {CONFIDENT:.0%}",
+    "test_surest": f"most confident {100 * CONFIDENT:.0f} %",
 }
 
 

@@ -1,6 +1,6 @@
 """Intervals of a figure, and what can be said about a difference between two ways of training: over seeds, over images.
 
-Two kinds of luck are apart here. Another seed gives another net: t-intervals over the runs' figures. Other test images
+Two sources of variation. Another seed gives another net: t-intervals over the runs' figures. Other test images
 give the same nets other figures: a bootstrap over the images, paired, since both settings saw the same ones.
 
 The calibration error has no interval over the images: it is biased upwards and resampling adds to that, so for a

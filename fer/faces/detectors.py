@@ -107,7 +107,7 @@ class YuNetDetector:
             ) from None
 
     def find(self, image: np.ndarray, share: float | None = None) -> list[Detection]:
-        """Return the faces of an image (H, W, 3) uint8, the surest first, with landmarks."""
+        """Return the faces of an image (H, W, 3) uint8 by falling score, with landmarks."""
         small, scale = shrink(image, share or working_share(image, self.width))
         padded = _at_least(small, SMALLEST)
         if (size := padded.shape[1::-1]) != self.size:
@@ -154,7 +154,7 @@ def _yunet_or_haar(config: YuNet, say: Callable[[str], None]) -> YuNetDetector |
     try:
         source, model = _given(config.model) if config.model else _found(say)
     except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home folder
-        reason = f"its model could not be had ({getattr(error, 'reason', None) or error})"
+        reason = f"its model could not be downloaded ({getattr(error, 'reason', None) or error})"
         cure = f"download {URL} and add detector.model=FILE"
         if config.name == "yunet":
             raise UserError(

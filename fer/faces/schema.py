@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, Strict
 
-from fer.schema import KIND, NotNegative, Section, ShippedPlace
+from fer.schema import KIND, NotNegative, Section, ShippedPathField
 
 Pixels = Annotated[int, Field(gt=0, le=100_000)]  # no picture that can be opened is wider
 UnitInterval = Annotated[float, Field(ge=0, le=1)]
@@ -32,7 +32,7 @@ class YuNet(Section):
     """conf/detector/auto.yaml and yunet.yaml."""
 
     name: Literal["auto", "yunet"]
-    model: ShippedPlace | None
+    model: ShippedPathField | None
     score: UnitInterval
     min_size: Pixels
     width: Annotated[Pixels, Field(ge=32)]

@@ -19,7 +19,7 @@ from fer.faces.detection import Detection, covered
 from fer.faces.detectors import Detector, WholeImage, YuNetDetector, working_share
 
 SEEN = 14  # pixels; few smaller faces are found
-MOST = 2560 * 1920  # pixels of the finer search: 1.6 s with YuNet, 1 to 2 s with Haar, on one core
+FINE_PIXELS = 2560 * 1920  # pixels of the finer search: 1.6 s with YuNet, 1 to 2 s with Haar, on one core
 SAME = 0.5  # share of the smaller box in common, above which two searches have found one face
 SURE = 0.92  # score that no face reached in a photo that lay turned
 BETTER = 0.03  # by how much a turned photo's best score has to exceed the one as it lies
@@ -27,7 +27,7 @@ TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTAT
 
 
 def search(detector: Detector, image: np.ndarray) -> list[Detection]:
-    """Return the faces of a photo (H, W, 3) uint8, the surest first, in pixels of it; if it lies turned they say so."""
+    """Return the faces of a photo (H, W, 3) uint8 by falling score, in pixels of it; if it lies turned they say so."""
     if isinstance(detector, WholeImage):
         return detector.find(image)
     faces = _both_sizes(detector, image)
@@ -44,7 +44,7 @@ def search(detector: Detector, image: np.ndarray) -> list[Detection]:
 
 def _both_sizes(detector: Detector, image: np.ndarray) -> list[Detection]:
     height, width = image.shape[:2]
-    fine = min(1, SEEN / detector.min_size, (MOST / (width * height)) ** 0.5)
+    fine = min(1, SEEN / detector.min_size, (FINE_PIXELS / (width * height)) ** 0.5)
     found = [detector.find(image)]
     if fine > working_share(image, detector.width):
         found.append(detector.find(image, fine))
@@ -52,7 +52,7 @@ def _both_sizes(detector: Detector, image: np.ndarray) -> list[Detection]:
 
 
 def _merged(searches: Sequence[Sequence[Detection]]) -> list[Detection]:
-    """Return the faces of all searches, the surest first; of those that two have found, the surer one."""
+    """Return the faces of all searches by falling score; of those that two have found, that of the higher."""
     faces = [(face, index) for index, found in enumerate(searches) for face in found]
     faces.sort(key=lambda pair: -pair[0].score)
     if not faces:

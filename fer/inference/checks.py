@@ -8,7 +8,7 @@ from pathlib import Path
 from fer.config.jobs import Job
 from fer.errors import UserError, reason
 from fer.inference.io.input_kind import mode_of
-from fer.paths import shown
+from fer.paths import redact_address
 
 
 def check_inference(jobs: list[Job], multirun: bool) -> None:
@@ -33,7 +33,8 @@ def _check_kind(config: "InferConfig") -> Iterator[str]:  # noqa: F821 (its impo
         what = {"image": "these are photos", "video": "this is a clip"}[fits]
         yield f"input={name}: expected a camera's number or an address, but {what}: use mode={fits}"
     elif config.mode in ("image", "crop") and fits == "webcam" and not is_there:
-        yield f"input={shown(name)}: expected photos, but this is a camera or a stream: use mode=webcam or mode=video"
+        source = redact_address(name)
+        yield f"input={source}: expected photos, but this is a camera or a stream: use mode=webcam or mode=video"
 
 
 def _check_places(config: "InferConfig") -> Iterator[str]:  # noqa: F821 (its import costs)

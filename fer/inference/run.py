@@ -35,8 +35,8 @@ def run(config: InferConfig) -> None:
 def _require_target(target: str | None, classes: tuple[str, ...]) -> None:
     if target not in (None, *classes):
         raise UserError(
-            f"heatmap.target={target}: expected an emotion that the net tells apart ({', '.join(classes)}): take "
-            "another, or a net that knows it, such as weights=ferplus"
+            f"heatmap.target={target}: expected an emotion that the net predicts ({', '.join(classes)}): take "
+            "another, or a net that predicts it, such as weights=ferplus"
         )
 
 

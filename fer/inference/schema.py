@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from fer.faces.schema import Crop, DetectorConfig, UnitInterval
 from fer.inference.io.input_kind import mode_of
-from fer.schema import NotNegative, Place, Section
+from fer.schema import NotNegative, PathField, Section
 
 
 class Heatmap(Section):
@@ -31,8 +31,8 @@ class InferConfig(Section):
     detector: DetectorConfig
     mode: Literal["auto", "webcam", "video", "image", "crop"]  # checked, never auto: the input tells
     input: str | None
-    output: Place | None
-    weights: Place
+    output: PathField | None
+    weights: PathField
     device: Literal["auto", "cpu", "cuda", "mps"]
     show: bool
     format: Literal["jsonl", "csv"]

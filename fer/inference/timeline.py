@@ -19,11 +19,11 @@ BINS = 2000  # most bins of time; the picture has about half as many pixels acro
 FINEST = 0.02  # seconds, width of the first bins
 KEPT = 100  # tracks that are remembered, those in sight for longest
 ENDED = 10.0  # seconds after which a track that is not in sight may be forgotten
-SHOWN = 8  # tracks in the picture and in the table
+MAX_TRACKS = 8  # tracks in the picture and in the table
 
 
 @dataclass
-class Record:
+class TrackSummary:
     """One track.
 
     Attributes:
@@ -66,7 +66,7 @@ class Timeline:
         self.frames = self.with_faces = self.forgotten = 0
         self.start = self.end = 0.0
         self.width = FINEST
-        self._records: dict[int, Record] = {}
+        self._tracks: dict[int, TrackSummary] = {}
 
     def add(self, time: float, seen: Sequence[FaceResult]) -> None:
         """Add the next frame of a clip, also if nothing is seen in it.
@@ -87,46 +87,46 @@ class Timeline:
             self._add_one(one, max(time, self.start), passed)
 
     @property
-    def longest(self) -> list[Record]:
+    def longest(self) -> list[TrackSummary]:
         """The tracks that were in sight for longest, in the order of their numbers."""
-        chosen = sorted(self._records.values(), key=lambda record: -record.seconds)[:SHOWN]
-        return sorted(chosen, key=lambda record: record.number)
+        chosen = sorted(self._tracks.values(), key=lambda track: -track.seconds)[:MAX_TRACKS]
+        return sorted(chosen, key=lambda track: track.number)
 
     @property
     def left_out(self) -> int:
         """Number of tracks beside the `longest`."""
-        return len(self._records) + self.forgotten - len(self.longest)
+        return len(self._tracks) + self.forgotten - len(self.longest)
 
     def _add_one(self, one: FaceResult, time: float, passed: float) -> None:
-        if one.track not in self._records:
+        if one.track not in self._tracks:
             self._forget(time)
-            self._records[one.track] = Record(one.track, time, time)
-        record = self._records[one.track]
-        record.end = max(record.end, time)
-        record.seconds += passed
-        record.answers[one.emotion] += 1
+            self._tracks[one.track] = TrackSummary(one.track, time, time)
+        track = self._tracks[one.track]
+        track.end = max(track.end, time)
+        track.seconds += passed
+        track.answers[one.emotion] += 1
         place = int((time - self.start) / self.width)
-        if place not in record.bins:
-            record.bins[place] = np.zeros(len(self.classes) + 2)
-        sums = record.bins[place]
+        if place not in track.bins:
+            track.bins[place] = np.zeros(len(self.classes) + 2)
+        sums = track.bins[place]
         sums[:-2] += one.probabilities
         sums[-2] += one.emotion == NOT_SURE
         sums[-1] += 1
 
     def _merge(self) -> None:
         self.width *= 2
-        for record in self._records.values():
+        for track in self._tracks.values():
             merged: dict[int, np.ndarray] = {}
-            for place, sums in record.bins.items():
+            for place, sums in track.bins.items():
                 merged[place // 2] = merged.get(place // 2, 0) + sums
-            record.bins = merged
+            track.bins = merged
 
     def _forget(self, time: float) -> None:
-        if len(self._records) < 2 * KEPT:
+        if len(self._tracks) < 2 * KEPT:
             return
-        ended = [record for record in self._records.values() if time - record.end > ENDED]
-        for record in sorted(ended, key=lambda record: record.seconds)[: len(self._records) - KEPT]:
-            del self._records[record.number]
+        ended = [track for track in self._tracks.values() if time - track.end > ENDED]
+        for track in sorted(ended, key=lambda track: track.seconds)[: len(self._tracks) - KEPT]:
+            del self._tracks[track.number]
             self.forgotten += 1
 
 
@@ -154,11 +154,11 @@ def summary(timeline: Timeline, flicker: Mapping[int, Flicker], elapsed: float) 
     grid = Table(title=title, show_edge=False, **style)
     for name in ("track", "from", "to", "in sight", "answers", "changes a second"):
         grid.add_column(name, justify="left" if name == "answers" else "right")
-    for record in timeline.longest:
-        raw, smooth = flicker.get(record.number, Flicker()).rates
-        answers = ", ".join(f"{name} {share:.0%}" for name, share in record.shares(least=0.05)[:3])
-        times = clock(record.start), clock(record.end), f"{record.seconds:.1f} s"
-        grid.add_row(str(record.number), *times, answers, f"{raw:.1f}, smoothed {smooth:.1f}")
+    for track in timeline.longest:
+        raw, smooth = flicker.get(track.number, Flicker()).rates
+        answers = ", ".join(f"{name} {share:.0%}" for name, share in track.shares(least=0.05)[:3])
+        times = clock(track.start), clock(track.end), f"{track.seconds:.1f} s"
+        grid.add_row(str(track.number), *times, answers, f"{raw:.1f}, smoothed {smooth:.1f}")
     grid.caption = left_out(timeline)
     return grid
 

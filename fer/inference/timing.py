@@ -18,7 +18,7 @@ from fer.config.jobs import Command, check_jobs
 from fer.errors import UserError
 from fer.faces.crops import cut
 from fer.faces.detectors import make_detector
-from fer.inference.draw.annotate import draw
+from fer.inference.draw.annotate import annotate
 from fer.inference.io.records import Records
 from fer.inference.io.video_reader import VideoReader
 from fer.inference.io.video_writer import VideoWriter
@@ -110,7 +110,9 @@ class Work:
         seen = timed("all", lambda item: pipeline.look(*item), found)
         spent["explain, track"] = max(spent.pop("all") - spent["crop"] - spent["forward"], 0.0)
         drawn = timed(
-            "draw", lambda item: draw(item[0].image, item[1], classes, self.style), list(zip(frames, seen, strict=True))
+            "draw",
+            lambda item: annotate(item[0].image, item[1], classes, self.style),
+            list(zip(frames, seen, strict=True)),
         )
         began = time.perf_counter()
         with VideoWriter(folder / "stage.mp4", clip.width, clip.height, clip) as writer:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-MOST = 200  # million parameters, as of our own nets
+MAX_MILLIONS = 200  # parameters, as of our own nets
 
 
 class TimmNet(nn.Module):
@@ -36,8 +36,8 @@ class TimmNet(nn.Module):
                 f"expected a backbone that timm knows, but got {backbone}{f'; did you mean {near[0]}?' if near else ''}"
             )
         self.backbone = _create(timm, backbone, pretrained)
-        if (found := sum(weight.numel() for weight in self.backbone.parameters()) / 1e6) > MOST:
-            raise ValueError(f"expected at most {MOST} million parameters, but {backbone} has {found:.0f}")
+        if (found := sum(weight.numel() for weight in self.backbone.parameters()) / 1e6) > MAX_MILLIONS:
+            raise ValueError(f"expected at most {MAX_MILLIONS} million parameters, but {backbone} has {found:.0f}")
         self.channels = self.backbone.num_features
         self._require_maps(backbone)
         self.dropout = nn.Dropout(dropout)

@@ -171,7 +171,7 @@ def _check_sweep(jobs: list[Job]) -> Iterator[str]:
 
 
 def _check_sweep_folder(jobs: list[Job]) -> Iterator[str]:
-    """Refuse to touch another sweep's jobs, and to go on with a sweep by other settings."""
+    """Refuse to touch another sweep's jobs, and to continue a sweep by other settings."""
     sweep, resumed = jobs[0].folder.parent, jobs[0].part("resume")
     if is_at_work(sweep):
         yield str(AtWork(sweep))
@@ -182,11 +182,11 @@ def _check_sweep_folder(jobs: list[Job]) -> Iterator[str]:
             if any((job.folder / name).exists() for name in (SETTINGS, RESULTS, LAST)):
                 yield from _compare(job)
     elif any(any(sweep.glob(name)) for name in (SWEEP, RESULTS, f"*/{RESULTS}")):
-        yield f"hydra.sweep.dir={sweep}: holds a sweep already: go on with resume={sweep}, or choose another folder"
+        yield f"hydra.sweep.dir={sweep}: holds a sweep already: continue with resume={sweep}, or choose another folder"
 
 
 def _check_folder(job: Job) -> Iterator[str]:
-    """Refuse to touch a finished run, and to go on with a run by other settings."""
+    """Refuse to touch a finished run, and to continue a run by other settings."""
     folder, resumed = job.folder or job.part("resume"), job.part("resume")
     if not folder or job.is_new:
         return
@@ -199,7 +199,7 @@ def _check_folder(job: Job) -> Iterator[str]:
         )
     elif not resumed and any((folder / name).exists() for name in (SETTINGS, "checkpoints", STUDY)):
         what = "a search" if (folder / STUDY).exists() else "an interrupted run"
-        yield f"{folder}: holds {what}: go on with resume={folder}, or choose another folder"
+        yield f"{folder}: holds {what}: continue with resume={folder}, or choose another folder"
     elif resumed and not any((folder / name).is_file() for name in (SETTINGS, LAST)):
         yield f"resume={folder}: expected the folder of an interrupted run, but there is no {folder / SETTINGS}"
     elif resumed and not any(_size(folder / name) for name in (SETTINGS, LAST, STUDY)):

@@ -9,7 +9,7 @@ from torch import nn
 
 from fer.counting import counted
 from fer.data.table import Split, Table
-from fer.evaluation.console import print_faces, print_facts, shown, size_of
+from fer.evaluation.console import print_faces, print_facts, relative_path, size_of
 from fer.evaluation.search_report import best_command, name_of
 from fer.header import read_header
 from fer.schema import TrainConfig
@@ -28,7 +28,7 @@ def print_start(config: TrainConfig, folder: Path, table: Table, net: nn.Module,
             f"{config.scheduler.name}, seed {config.seed}",
             "device": f"{trainer.strategy.root_device}, {counted(trainer.world_size, 'process')}, precision "
             f"{trainer.precision}",
-            "folder": shown(folder),
+            "folder": relative_path(folder),
         }
     )
 
@@ -39,7 +39,7 @@ def _net_name(config: TrainConfig) -> str:
         return config.model.name
     known, own = read_header(config.weights).architecture, config.model.arguments()
     is_whole = all(known.get(key) == own.get(key) for key in known | own if not key.startswith("drop"))
-    return f"from {shown(config.weights)}: {config.model.name}" if is_whole else config.model.name
+    return f"from {relative_path(config.weights)}: {config.model.name}" if is_whole else config.model.name
 
 
 def print_best(folder: Path, number: int, value: float, monitor: str) -> None:
@@ -47,4 +47,4 @@ def print_best(folder: Path, number: int, value: float, monitor: str) -> None:
     console = Console(highlight=False)
     console.print(f"\n[bold]best:[/bold] {name_of(number)}, {monitor} {value:.4f} (chosen on validation)")
     console.print(best_command(folder), markup=False, soft_wrap=True)
-    console.print(f"[bold]report:[/bold] {escape(shown(folder / 'report.md'))}", soft_wrap=True)
+    console.print(f"[bold]report:[/bold] {escape(relative_path(folder / 'report.md'))}", soft_wrap=True)

@@ -11,7 +11,7 @@ from fer.evaluation.evaluate import draw_split, pixels
 from fer.evaluation.results import History
 from fer.training.lightning_module import EmotionModule
 
-SHOWN = 24  # faces of an augmented batch
+BATCH_FACES = 24  # faces of an augmented batch
 WATCHED = ("confusion", "mistakes", "gradcam")  # figures on the dashboard; figures/ has all
 
 
@@ -43,8 +43,8 @@ class Dashboard(Callback):
 def draw_augmented(module: EmotionModule, data: FaceData) -> dict[str, Figure]:
     """Return the figure of the first training faces as the net sees them, by name."""
     batch = data.first_batch()
-    names = [module.classes[index] for index in batch.targets[:SHOWN].argmax(1).tolist()]
-    inputs = module.inputs(batch.images[:SHOWN])
+    names = [module.classes[index] for index in batch.targets[:BATCH_FACES].argmax(1).tolist()]
+    inputs = module.inputs(batch.images[:BATCH_FACES])
     return {"augmented_batch": plots.faces(inputs, names, "Training faces as the net sees them")}
 
 

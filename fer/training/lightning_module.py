@@ -23,7 +23,7 @@ SPLITS = ("val", "train")  # what validation runs over: the validation split, an
 
 
 class EmotionModule(LightningModule):
-    """Teach a net emotions.
+    """Train a net to classify emotions.
 
     Args:
         net: maps (B, 1, H, W) to logits (B, C).
@@ -48,7 +48,7 @@ class EmotionModule(LightningModule):
         self.outputs: dict[str, Outputs] = {}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the settings, by which alone the training may go on."""
+        """Keep the settings, by which alone the training may continue."""
         checkpoint["settings"] = self.config.model_dump(mode="json")
 
     def inputs(self, images: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class EmotionModule(LightningModule):
         return normalise(images, self.header.mean, self.header.std).contiguous(memory_format=torch.channels_last)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        # Dropout and mixing follow from seed and epoch, so a resumed run goes on as it would have. Not seeded before
+        # Dropout and mixing follow from seed and epoch, so a resumed run continues as it would have. Not seeded before
         # the first batch: the loader's iterator draws a number too, in a resumed run at another moment.
         if batch_idx == 0:
             torch.manual_seed(self.config.seed * 1_000_003 + self.current_epoch * 1009 + self.global_rank)

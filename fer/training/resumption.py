@@ -1,4 +1,4 @@
-"""Whether the checkpoints in a folder are such that a training can go on from them; anybody may have changed them."""
+"""Whether the checkpoints in a folder can resume a training; anybody may have changed them."""
 
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def require_resumable(folder: Path, trainer: Trainer, module: LightningModule) -
         except ValueError as fault:
             raise UserError(
                 f"{folder / name}: expected a checkpoint of this run, but {fault}: to start the run anew, delete "
-                f"{folder} and type the same words"
+                f"{folder} and run the same command"
             ) from fault
 
 

@@ -1,4 +1,4 @@
-"""One training: read the data, teach the net, judge it once, and leave a folder that says all about it.
+"""One training: read the data, train the net, evaluate it once, and leave a folder that says all about it.
 
 metrics.json is written last, and only if everything went well: no file, no success.
 """
@@ -18,7 +18,7 @@ from fer.data.datamodule import FaceData, gray_statistics
 from fer.data.readers import read
 from fer.data.table import Split, Table
 from fer.errors import Terminated, UserError
-from fer.evaluation.console import print_end, print_some, shown
+from fer.evaluation.console import print_end, print_some, relative_path
 from fer.evaluation.evaluate import draw_evaluation, evaluate
 from fer.evaluation.run import crowd_of, finished, monitored, publish, writing
 from fer.models.factory import build_net
@@ -41,7 +41,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
 
     Args:
         config: the checked configuration, of `fit=true`.
-        folder: takes everything that the run leaves; with an interrupted run's checkpoint in it, that run goes on.
+        folder: takes everything that the run leaves; with an interrupted run's checkpoint in it, that run continues.
         watchers: further callbacks of the training.
 
     Returns:
@@ -68,7 +68,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
     with resumable(folder), exclusive(folder) if trainer.is_global_zero else nullcontext():
         fit(trainer, module, data, folder)
         if not trainer.is_global_zero:
-            return 0.0  # one process judges
+            return 0.0  # one process evaluates
         device = trainer.strategy.root_device
         found = evaluate(
             net,
@@ -149,15 +149,15 @@ def resume_root(folder: Path) -> Path:
 
 
 def _how_to_go_on(folder: Path) -> str:
-    again = f"the same command with resume={shown(resume_root(folder))}"
+    again = f"the same command with resume={relative_path(resume_root(folder))}"
     if resume_root(folder) == folder and not (folder / LAST).exists():
         return f"nothing was kept, as no epoch had ended: {again} starts anew in this folder"
-    return f"to go on: {again}"
+    return f"to continue: {again}"
 
 
 @contextmanager
 def resumable(folder: Path) -> Iterator[None]:
-    """Say how to go on after an interruption.
+    """Say how to continue after an interruption.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, of which Lightning makes SystemExit.

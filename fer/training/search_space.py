@@ -48,8 +48,10 @@ def _key_mistakes(key: str, values: Range, plain: dict[str, Any], schema: type[B
     except KeyError:
         yield f"sweep.space.{unknown_key(key, own)} (to search without it: ~sweep.space.{key})"
         return
-    if isinstance(present, dict) or key == "seed":
-        yield f"sweep.space.{key}: expected a setting to search, but this is {'a section' if key != 'seed' else 'luck'}"
+    if key == "seed":
+        yield "sweep.space.seed: expected a setting to search, but seed cannot be searched: sweep it, -m seed=1,2,3"
+    elif isinstance(present, dict):
+        yield f"sweep.space.{key}: expected a setting to search, but this is a section"
     elif fault := _range_fault(values):
         yield f"sweep.space.{key}: {fault}"
     else:

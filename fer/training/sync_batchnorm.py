@@ -57,14 +57,14 @@ class SharedBatchNorms(LayerSync):
 
     def apply(self, model: nn.Module) -> nn.Module:
         """Share the statistics; the modules stay the same, so that whoever holds them sees it."""
-        return _turn(model, nn.BatchNorm2d, SharedBatchNorm)
+        return _swap_class(model, nn.BatchNorm2d, SharedBatchNorm)
 
     def revert(self, model: nn.Module) -> nn.Module:
         """Give the net back as it came."""
-        return _turn(model, SharedBatchNorm, nn.BatchNorm2d)
+        return _swap_class(model, SharedBatchNorm, nn.BatchNorm2d)
 
 
-def _turn(model: nn.Module, old: type[nn.Module], new: type[nn.Module]) -> nn.Module:
+def _swap_class(model: nn.Module, old: type[nn.Module], new: type[nn.Module]) -> nn.Module:
     for module in model.modules():
         if type(module) is old:
             module.__class__ = new

@@ -1,4 +1,4 @@
-"""A study: finished runs, gathered by settings, and the settings by the images on which they were judged.
+"""A study: finished runs, gathered by settings, and the settings by the images on which they were evaluated.
 
 A setting is all runs whose configurations agree but for the seed. It is named by the keys in which it differs from the
 others, first those that were typed. Settings are compared only on the same images: such a group is a task.
@@ -48,7 +48,7 @@ class Setting:
 
 @dataclass
 class Task:
-    """Settings that were judged on the same images, in the order in which they were typed."""
+    """Settings that were evaluated on the same images, in the order in which they were typed."""
 
     title: str
     settings: list[Setting]
@@ -105,7 +105,7 @@ def read_study(folders: list[Path]) -> Study:
 
 
 def _by_images(runs: list[Run]) -> list[list[Run]]:
-    """Part runs by what they were judged on, as far as each run tells: runs without predictions know only numbers."""
+    """Part runs by what they were evaluated on, as far as is known: runs without predictions have numbers only."""
     tasks: list[tuple[dict[str, Any], list[Run]]] = []
     for run in runs:
         images = {"classes": run.classes, "dataset": run.dataset}

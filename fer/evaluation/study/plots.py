@@ -17,13 +17,13 @@ from fer.evaluation.study.verdicts import PLACES
 
 CHANGES = LinearSegmentedColormap.from_list("changes", ["#8C4A00", AMBER, "#FFFFFF", "#7FA3CC", BLUE])
 CURVES = (BLUE, AMBER, TEAL, "#B5367A", "#6BAED6", "#7A5C3A", "#8BC34A", "#7B61C4", "#D9480F")
-MOST = 20  # settings in a figure with a line for each
+MAX_ROWS = 20  # settings in a figure with a line for each
 PALE = "#A9C1DD"
 PER_CENT = FuncFormatter(lambda value, _: f"{100 * value:.4g}%")
 POINTS = FuncFormatter(lambda value, _: f"{100 * value:+.3g}".replace("-", "−") if value else "0")
 
 
-def shown(ranking: Ranking, most: int = MOST) -> list[Row]:
+def rows_to_plot(ranking: Ranking, most: int = MAX_ROWS) -> list[Row]:
     """Return the rows that a figure has room for: the best on validation, and the baseline."""
     best = ranking.rows[:most]
     return best if ranking.baseline in best else [*best[:-1], ranking.baseline]
@@ -31,7 +31,7 @@ def shown(ranking: Ranking, most: int = MOST) -> list[Row]:
 
 def accuracies(ranking: Ranking) -> Figure:
     """Draw each setting's accuracy as a bar, and beside it, enlarged, with its runs, interval, and validation."""
-    rows, key = shown(ranking), f"{ranking.split}/accuracy"
+    rows, key = rows_to_plot(ranking), f"{ranking.split}/accuracy"
     figure, (bars, axes) = _by_setting(f"Accuracy on {PLACES[ranking.split]}", ranking, rows, columns=(1, 2))
     means = [row.mean(key) for row in rows]
     colours = [BLUE if row is ranking.rows[0] else MUTED if row is ranking.baseline else PALE for row in rows]
@@ -89,8 +89,8 @@ def _interval(axes: Axes, low: float, high: float, place: float, colour: str, da
 
 def differences(ranking: Ranking) -> Figure:
     """Draw each setting's difference to the baseline in accuracy, with its interval over images and over seeds."""
-    rows, key = [row for row in shown(ranking) if row is not ranking.baseline], f"{ranking.split}/accuracy"
-    name = _called(ranking.baseline, "the baseline")
+    rows, key = [row for row in rows_to_plot(ranking) if row is not ranking.baseline], f"{ranking.split}/accuracy"
+    name = _short_name(ranking.baseline, "the baseline")
     figure, (axes,) = _by_setting(f"Accuracy on {PLACES[ranking.split]}, minus {name}, points", ranking, rows)
     axes.axvline(0, color=INK, linewidth=1.2)
     drawn: dict[str, object] = {}
@@ -110,8 +110,8 @@ def differences(ranking: Ranking) -> Figure:
 
 def recalls(ranking: Ranking) -> Figure:
     """Draw by how many points each class is found more often than by the baseline."""
-    rows = [row for row in shown(ranking) if row is not ranking.baseline]
-    classes, name = ranking.task.classes, _called(ranking.baseline, "the baseline")
+    rows = [row for row in rows_to_plot(ranking) if row is not ranking.baseline]
+    classes, name = ranking.task.classes, _short_name(ranking.baseline, "the baseline")
     changes = np.array([[recall_change(row, ranking, label) for label in classes] for row in rows])
     figure, (axes,) = _by_setting(f"Recall on {PLACES[ranking.split]}, minus {name}, points", ranking, rows, 0.5)
     _changes(axes, changes, 12)
@@ -135,15 +135,17 @@ def confusion_change(ranking: Ranking, row: Row) -> Figure:
     """Draw by how many points the shares of each true class, mean over seeds, differ from the baseline's."""
     classes, name = (
         ranking.task.classes,
-        _called(row, "the best" if row is ranking.rows[0] else "the next best"),
+        _short_name(row, "the best" if row is ranking.rows[0] else "the next best"),
     )
-    title = f"Confusion on {PLACES[ranking.split]}, points: {name} minus {_called(ranking.baseline, 'the baseline')}"
+    title = (
+        f"Confusion on {PLACES[ranking.split]}, points: {name} minus {_short_name(ranking.baseline, 'the baseline')}"
+    )
     figure = new_figure(title, 6.2)
     axes = figure.add_subplot()
     _changes(axes, row.confusion - ranking.baseline.confusion, 12)
     axes.set_xticks(range(len(classes)), classes)
     axes.set_yticks(range(len(classes)), classes)
-    style_axes(axes, "called", "true", grid="")
+    style_axes(axes, "predicted", "true", grid="")
     return figure
 
 
@@ -162,7 +164,7 @@ def _changes(axes: Axes, changes: np.ndarray, size: float) -> None:
 
 def curves(ranking: Ranking) -> Figure:
     """Draw the accuracy on validation over the epochs: each run thin, each setting's mean thick."""
-    rows = [row for row in shown(ranking, len(CURVES) + 1) if any(run.curve for run in row.setting.runs)]
+    rows = [row for row in rows_to_plot(ranking, len(CURVES) + 1) if any(run.curve for run in row.setting.runs)]
     figure = new_figure(_title("Accuracy on validation", ranking, len(CURVES) + 1), 5.0 + 0.2 * len(rows))
     axes, colours = figure.add_subplot(), iter(CURVES)
     for row in rows:
@@ -203,7 +205,7 @@ def _tick(row: Row, ranking: Ranking) -> str:
     return f"{text} (baseline)" if row is ranking.baseline and ranking.others else text
 
 
-def _called(row: Row, otherwise: str) -> str:
+def _short_name(row: Row, otherwise: str) -> str:
     """Return a setting's name for a heading, or what else it may be called if that is long."""
     name = row.setting.name
     return short(name) if len(name) <= 24 else otherwise
@@ -215,7 +217,7 @@ def short(name: str, most: int = 34) -> str:
     return name.replace("$", r"\$")
 
 
-def _title(text: str, ranking: Ranking, most: int = MOST) -> str:
+def _title(text: str, ranking: Ranking, most: int = MAX_ROWS) -> str:
     """Return a heading with the task's, and how many of the settings are shown."""
     part = f", the best {most} of {len(ranking.rows)}" if len(ranking.rows) > most else ""
     return textwrap.fill(f"{text}: {ranking.task.title}{part}", 66)

@@ -26,7 +26,7 @@ class Row:
         images: differences to the baseline over the images, by key ("test/accuracy").
         seeds: difference in accuracy over the seeds, on the split that is compared; None with too few.
         p_images, p_seeds: p of the two in accuracy, corrected for the number of comparisons.
-        confusion: (C, C) mean share of each true class (rows) that was called each class; None without predictions.
+        confusion: (C, C) mean share of each true class (rows) that is predicted to be each class; None if unknown.
     """
 
     setting: Setting
@@ -38,7 +38,7 @@ class Row:
     confusion: np.ndarray | None = None
 
     def is_chance(self, split: str) -> bool:
-        """Tell whether no run is clearly better than to call all faces by the commonest class of the split."""
+        """Tell whether no run is clearly better than to predict the commonest class of the split for all faces."""
         runs = self.setting.runs
         known = [run.predictions[split].targets for run in runs if split in run.predictions]
         share = max(np.bincount(targets).max() / len(targets) for targets in known) if known else math.nan
@@ -118,7 +118,7 @@ def _compare(row: Row, baseline: Row, split: str) -> None:
 
 
 def _hits(setting: Setting, split: str) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return (N,) how often each image was called right by the setting's nets, and (N,) targets; None without."""
+    """Return (N,) how often each image was predicted right by the setting's nets, and (N,) targets; None without."""
     known = [run.predictions[split] for run in setting.runs if split in run.predictions]
     if not known:
         return None, None
@@ -139,5 +139,5 @@ def _confusion(setting: Setting, split: str) -> np.ndarray | None:
     known = [run.predictions[split] for run in setting.runs if split in run.predictions]
     if not known:
         return None
-    matrices = np.array([confusion(own.targets, own.called, len(setting.runs[0].classes)) for own in known])
+    matrices = np.array([confusion(own.targets, own.predicted, len(setting.runs[0].classes)) for own in known])
     return (matrices / np.maximum(matrices.sum(2, keepdims=True), 1)).mean(0)

@@ -181,10 +181,10 @@ def _read_predictions(run: Run, split: str, path: Path) -> Predictions:
     rows = np.array([int(line[0]) for line in lines])
     targets = np.array([places[line[1]] for line in lines])
     shares = (list(map(float, line[2:end])) for line in lines)  # several times as fast as by NumPy, from text
-    called = np.array([row.index(max(row)) for row in shares])
-    found = Predictions(*(array[rows.argsort(kind="stable")] for array in (rows, targets, called)))
+    predicted = np.array([row.index(max(row)) for row in shares])
+    found = Predictions(*(array[rows.argsort(kind="stable")] for array in (rows, targets, predicted)))
     wrong = abs(found.hits.mean() - run.figure(f"{split}/accuracy")) * len(rows)
-    # Six decimals can make a tie, so that a face or two may be called otherwise.
+    # Six decimals can make a tie, so that a face or two may be predicted otherwise.
     if run.metrics.get(f"{split}/n", len(rows)) != len(rows) or wrong > 2.5:
         raise ValueError(f"it does not agree with {RESULTS}")
     return found

@@ -15,11 +15,11 @@ WITHOUT = "without"  # the value of a key that a run does not have
 
 @dataclass(frozen=True)
 class Predictions:
-    """The called classes of a split, in the order of its rows: each array (N,) int64."""
+    """The predicted classes of a split, in the order of its rows: each array (N,) int64."""
 
     rows: np.ndarray
     targets: np.ndarray
-    called: np.ndarray
+    predicted: np.ndarray
 
     @cached_property
     def images(self) -> str:
@@ -28,8 +28,8 @@ class Predictions:
 
     @property
     def hits(self) -> np.ndarray:
-        """(N,) bool: which faces were called right."""
-        return self.called == self.targets
+        """(N,) bool: which faces were predicted right."""
+        return self.predicted == self.targets
 
 
 @dataclass
@@ -69,11 +69,11 @@ class Run:
     def value(self, key: str) -> str:
         """Return what a key, group or section of the configuration was set to, in short."""
         if key in self.choices:
-            return _shown(self.choices[key])
+            return _format_value(self.choices[key])
         if key in self.config:
-            return _shown(self.config[key], null="null")
+            return _format_value(self.config[key], null="null")
         if f"{key}.name" in self.config:
-            return _shown(self.config[f"{key}.name"])
+            return _format_value(self.config[f"{key}.name"])
         if any(leaf.startswith(f"{key}.") for leaf in self.config):
             return "with"
         return self.typed.get(key) or WITHOUT
@@ -90,11 +90,11 @@ class Run:
 
     @property
     def dataset(self) -> str:
-        """What it was judged on."""
+        """What it was evaluated on."""
         return str(self.metrics.get("dataset", self.config.get("dataset.name", "unknown dataset")))
 
 
-def _shown(value: Any, null: str = WITHOUT) -> str:
+def _format_value(value: Any, null: str = WITHOUT) -> str:
     if value is None:
         return null
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -24,7 +24,7 @@ METHOD = f"""\
 - p is two-sided and corrected by Holm's method (Holm 1979) for all comparisons of a section, the tests over images and
   those over seeds each. "Better" and "worse" need every test that there is below {ALPHA:.2f} after that.
 - A setting is all runs whose configurations agree but for seed, resume, workers, test and tta. Settings are compared
-  only where rows and targets of the judged images are the same. Points are percentage points. ECE: less is better."""
+  only where rows and targets of the images are the same. Points are percentage points. ECE: less is better."""
 
 
 def conclusions(study: Study, rankings: Sequence[Ranking]) -> list[str]:
@@ -99,13 +99,13 @@ def _notes(ranking: Ranking) -> list[str]:
     if ranking.monitor != "val/accuracy":
         notes.append(f"Ranked by {code(ranking.monitor)}, which chose the epochs too.")
     for key in ("device", "threads", "precision", "versions"):
-        found = list(dict.fromkeys(_told(run.metrics[key]) for run in task.runs if key in run.metrics))
+        found = list(dict.fromkeys(_describe(run.metrics[key]) for run in task.runs if key in run.metrics))
         if len(found) > 1:
             notes.append(f"The runs differ in {key} ({'; '.join(map(plain, found))}).")
     for row in rows:
-        judged = row.figures["test/accuracy"].n if "test/accuracy" in row.figures else 0
-        if ranking.split == "test" and judged < len(row.setting.runs):
-            notes.append(f"Of {code(row.setting.name)}, {judged} of {len(row.setting.runs)} runs have test figures.")
+        tested = row.figures["test/accuracy"].n if "test/accuracy" in row.figures else 0
+        if ranking.split == "test" and tested < len(row.setting.runs):
+            notes.append(f"Of {code(row.setting.name)}, {tested} of {len(row.setting.runs)} runs have test figures.")
     return notes
 
 
@@ -113,7 +113,7 @@ def _with(runs: Sequence[Run], split: str) -> list[Run]:
     return [run for run in runs if not math.isnan(run.figure(f"{split}/n"))][:1]
 
 
-def _told(value: object) -> str:
+def _describe(value: object) -> str:
     return ", ".join(f"{name} {own}" for name, own in value.items()) if isinstance(value, dict) else str(value)
 
 
@@ -173,13 +173,13 @@ def confusions(ranking: Ranking, most: int = 3) -> list[str]:
         changes = row.confusion - ranking.baseline.confusion
         np.fill_diagonal(changes, 0)
         order = np.argsort(-np.abs(changes), axis=None, kind="stable")[:most]
-        told = [
-            f"{plain(classes[true])} called {plain(classes[called])} {points(changes[true, called])}"
-            for true, called in zip(*np.unravel_index(order, changes.shape), strict=True)
-            if changes[true, called]
+        largest = [
+            f"{plain(classes[true])} as {plain(classes[predicted])} {points(changes[true, predicted])}"
+            for true, predicted in zip(*np.unravel_index(order, changes.shape), strict=True)
+            if changes[true, predicted]
         ]
-        lines.append(f"- {code(row.setting.name)}: {', '.join(told) or 'no change'}")
-    return ["Largest changes of mistakes, in points of the true class:", "", *lines, ""] if lines else []
+        lines.append(f"- {code(row.setting.name)}: {', '.join(largest) or 'no change'}")
+    return ["Largest changes of confusions, in points of the true class:", "", *lines, ""] if lines else []
 
 
 def training(ranking: Ranking) -> list[str]:

@@ -1,7 +1,7 @@
 """What can be concluded from a study and what cannot, in plain words.
 
-A setting beats the baseline if both kinds of luck are unlikely to explain its lead: that of the images and, where three
-runs of both allow to tell, that of the seeds; each after correction for the number of comparisons.
+A setting beats the baseline if neither source of variation is likely to explain its lead: the images and, with three
+runs of both, the seeds; each after correction for the number of comparisons.
 """
 
 import math
@@ -14,7 +14,7 @@ from fer.monitor import is_share
 PLACES = {"test": "test", "val": "validation"}
 NUMBERS = {1: "one seed", 2: "two seeds"}
 SHORT = 30  # letters of a name that is repeated
-MOST = 5  # settings of one kind that a sentence names
+MAX_NAMED = 5  # settings of one kind that a sentence names
 
 
 def conclude(ranking: Ranking) -> list[str]:
@@ -50,7 +50,7 @@ def _by_chance(ranking: Ranking) -> str:
     rows = [row for row in ranking.rows if row.is_chance(ranking.split)]
     if not rows:
         return ""
-    whose = listed([code(row.setting.name) for row in rows], MOST)
+    whose = listed([code(row.setting.name) for row in rows], MAX_NAMED)
     return (
         f"**Hardly better than chance**: {whose}. No run's 95 % interval of accuracy on {PLACES[ranking.split]} lies "
         "above the share of the largest class, so that a choice among such nets tells nothing."
@@ -66,7 +66,7 @@ def _test(row: Row) -> str:
 
 
 def verdict(row: Row, split: str) -> str:
-    """Return "better", "worse", "half" (only one of images and seeds tells), "open" or "unknown"."""
+    """Return "better", "worse", "half" (only one of the two tests is significant), "open" or "unknown"."""
     difference = row.images.get(f"{split}/accuracy") or row.seeds
     if difference is None:
         return "unknown"
@@ -80,7 +80,7 @@ KINDS = {  # what is said of a verdict's settings, and how much evidence the sen
     "better": ("**Better than {baseline}** on {split}: {told}.", "all"),
     "worse": ("**Worse than {baseline}** on {split}: {told}.", "all"),
     "half": (
-        "Told apart from {baseline} by one test only, of images and seeds, and so not shown to differ: {told}.",
+        "Inconclusive beside {baseline}: only one of the two tests, over images and seeds, is significant for {told}.",
         "unclear",
     ),
     "open": ("Not distinguishable from {baseline}: {told}.", "first"),
@@ -97,7 +97,7 @@ def _of_kind(ranking: Ranking, kind: str) -> str:
     if not rows:
         return ""
     sentence, evidence = KINDS[kind]
-    told = listed([code(row.setting.name) + _evidence(row, ranking, evidence) for row in rows], MOST)
+    told = listed([code(row.setting.name) + _evidence(row, ranking, evidence) for row in rows], MAX_NAMED)
     return sentence.format(split=PLACES[ranking.split], baseline=_baseline(ranking), told=told)
 
 
@@ -126,7 +126,7 @@ def _few_seeds(ranking: Ranking) -> list[str]:
     counts = {len(row.setting.runs) for row in few}
     number = NUMBERS[counts.pop()] if len(counts) == 1 else "one or two seeds"
     if len(few) < len(ranking.rows) and ranking.baseline not in few:
-        whose = listed([code(row.setting.name) for row in few], MOST)
+        whose = listed([code(row.setting.name) for row in few], MAX_NAMED)
     else:
         whose = "The baseline" if len(few) < len(ranking.rows) else "Each setting" if ranking.others else "It"
     return [

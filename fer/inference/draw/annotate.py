@@ -57,7 +57,7 @@ class Style:
     fps: str | None = None
 
 
-def draw(image: np.ndarray, seen: Sequence[FaceResult], classes: Sequence[str], style: Style) -> np.ndarray:
+def annotate(image: np.ndarray, seen: Sequence[FaceResult], classes: Sequence[str], style: Style) -> np.ndarray:
     """Draw what is seen in a picture.
 
     Args:
@@ -72,8 +72,8 @@ def draw(image: np.ndarray, seen: Sequence[FaceResult], classes: Sequence[str], 
     canvas = image.copy()
     for one in seen:
         if style.heatmap and one.heatmap is not None and (alpha := _opacity(one, image, style)):
-            stamp = blend.heat(one.heatmap, alpha, COLORMAPS[style.colormap])
-            blend.stretch(canvas, stamp, matrix(one.region, len(one.heatmap)))
+            overlay = blend.heat(one.heatmap, alpha, COLORMAPS[style.colormap])
+            blend.stretch(canvas, overlay, matrix(one.region, len(one.heatmap)))
     if style.mirror:
         canvas = cv2.flip(canvas, 1)
     if style.strip:
@@ -105,7 +105,7 @@ def _opacity(one: FaceResult, image: np.ndarray, style: Style) -> float:
 
 def _with_strip(image: np.ndarray, seen: Sequence[FaceResult], classes: Sequence[str], style: Style) -> np.ndarray:
     for one in seen if style.labels or style.bars else ():
-        words = _words(one, classes)[0] if style.labels else None
+        words = _label_texts(one, classes)[0] if style.labels else None
         colour = colours(classes)[one.emotion][::-1]
         image = add_strip(image, words, colour, classes, one.probabilities if style.bars else None)
     return image
@@ -129,7 +129,7 @@ def _cards(
     for index, (one, box) in enumerate(zip(ordered, boxes, strict=True)):
         if covered([box], [(0, 0, *picture)]).any():
             labels = [card.label for card in cards if card.label]
-            forms = _words(one, classes) if style.labels else ()
+            forms = _label_texts(one, classes) if style.labels else ()
             label = _label(forms, box, picture, [*taken, *boxes[:index], *boxes[index + 1 :], *labels])
             cards.append(Card(box, *label, colours(classes)[one.emotion][::-1], one.probabilities))
     return cards
@@ -154,7 +154,7 @@ def _pixels(one: FaceResult, image: np.ndarray, mirror: bool) -> Rectangle:
     return left, top, max(right - left, 1), max(bottom - top, 1)
 
 
-def _words(one: FaceResult, classes: Sequence[str]) -> tuple[str, str]:
+def _label_texts(one: FaceResult, classes: Sequence[str]) -> tuple[str, str]:
     """Return a face's label, and a short form for where many faces leave no room."""
     number = "" if one.track is None else f"#{one.track}  "
     if one.emotion == NOT_SURE:

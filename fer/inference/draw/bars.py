@@ -17,7 +17,7 @@ LENGTHS = (5, 3)  # of a bar for 1 over the size of the letters; the shorter one
 GROOVE, PALE = (106, 98, 98), (205, 200, 200)
 
 
-class Table(NamedTuple):
+class BarMetrics(NamedTuple):
     """The measures of one face's bars, in pixels.
 
     Attributes:
@@ -33,13 +33,13 @@ class Table(NamedTuple):
 
 
 @lru_cache(64)
-def table_of(classes: tuple[str, ...], letters: int, length: float = LENGTHS[0]) -> Table:
+def bar_metrics(classes: tuple[str, ...], letters: int, length: float = LENGTHS[0]) -> BarMetrics:
     """Return the measures of bars for some classes: in letters of a size, a bar for 1 being so many of them long."""
     names = max(blend.text(name, letters, PALE).width for name in classes)
     column = blend.text(percent(1), letters, PALE).width
     row, edge = round(1.4 * letters), letters // 2
     left, right = edge + names + edge, edge + column + edge
-    return Table(row, left, right, (left + round(length * letters) + right, row * len(classes) + 2 * edge))
+    return BarMetrics(row, left, right, (left + round(length * letters) + right, row * len(classes) + 2 * edge))
 
 
 def place_bars(cards: Sequence[Card], classes: Sequence[str], picture: Size, taken: Sequence[Rectangle]) -> list[Card]:
@@ -63,8 +63,8 @@ def place_bars(cards: Sequence[Card], classes: Sequence[str], picture: Size, tak
 def _with_bars(card: Card, classes: tuple[str, ...], picture: Size, taken: Sequence[Rectangle]) -> Card:
     sizes = [size for size in letter_sizes(picture, card.box[3]) if size <= card.size]
     for length, size in product(LENGTHS, sizes):
-        smaller, table = _shrunk(card, size), table_of(classes, size, length)
-        if spot := bars_spot(card.box, smaller.label, table.size, picture, taken, max(size // 3, 2)):
+        smaller, metrics = _shrunk(card, size), bar_metrics(classes, size, length)
+        if spot := bars_spot(card.box, smaller.label, metrics.size, picture, taken, max(size // 3, 2)):
             return smaller._replace(bars=spot)
     return card
 
@@ -89,23 +89,23 @@ def draw_bars(image: np.ndarray, spot: Rectangle, letters: int, classes: Sequenc
 
     Args:
         image: (H, W, 3) uint8, drawn onto in place.
-        spot: where; its size is one that `table_of` gives.
+        spot: where; its size is one that `bar_metrics` gives.
         letters: their size, in pixels.
         classes: C names.
         values: (C,) float32, their probabilities.
     """
-    (x, y, width, height), edge, table = spot, letters // 2, table_of(tuple(classes), letters)
+    (x, y, width, height), edge, metrics = spot, letters // 2, bar_metrics(tuple(classes), letters)
     blend.over(image, blend.plate(width, height, edge, DARK, 0.78), x, y)
     inks = colours(classes)
     for index, (name, value) in enumerate(zip(classes, values.tolist(), strict=True)):
-        ink, top = WHITE if index == values.argmax() else PALE, y + edge + index * table.row
+        ink, top = WHITE if index == values.argmax() else PALE, y + edge + index * metrics.row
         word, share = (blend.text(words, letters, ink) for words in (name, percent(value)))
-        down = top + (table.row - word.height) // 2
+        down = top + (metrics.row - word.height) // 2
         blend.over(image, word, x + edge, down)
-        middle = top + table.row // 2
-        long = width - table.left - table.right
-        _bar(image, (x + table.left, middle), long, letters // 4, GROOVE)
-        _bar(image, (x + table.left, middle), round(long * value), letters // 4, inks[name][::-1])
+        middle = top + metrics.row // 2
+        long = width - metrics.left - metrics.right
+        _bar(image, (x + metrics.left, middle), long, letters // 4, GROOVE)
+        _bar(image, (x + metrics.left, middle), round(long * value), letters // 4, inks[name][::-1])
         blend.over(image, share, x + width - edge - share.width, down)
 
 

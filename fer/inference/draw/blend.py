@@ -87,14 +87,14 @@ def heat(values: np.ndarray, alpha: float, colormap: int) -> Overlay:
 def stretch(image: np.ndarray, overlay: Overlay, matrix: np.ndarray) -> None:
     """Press a overlay onto an image (H, W, 3), in place, its pixels moved, scaled and turned by a matrix (2, 3)."""
     if matrix[0, 1]:
-        _turn(image, overlay, matrix)
+        _warp(image, overlay, matrix)
     else:  # not turned: several times as fast
         left, top = np.rint(matrix[:, 2] + (1 - matrix[0, 0]) / 2).astype(int).tolist()
         size = round(matrix[0, 0] * overlay.width), round(matrix[1, 1] * overlay.height)
         over(image, Overlay(*(cv2.resize(part, size) for part in overlay)), left, top)
 
 
-def _turn(image: np.ndarray, overlay: Overlay, matrix: np.ndarray) -> None:
+def _warp(image: np.ndarray, overlay: Overlay, matrix: np.ndarray) -> None:
     corners = np.array([[0, 0], [overlay.width, 0], [0, overlay.height], [overlay.width, overlay.height]]) - 0.5
     reached = corners @ matrix[:, :2].T + matrix[:, 2]
     left, top = np.maximum(np.floor(reached.min(0)), 0).astype(int).tolist()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fer.inference.draw import blend
-from fer.inference.draw.bars import draw_bars, table_of
+from fer.inference.draw.bars import bar_metrics, draw_bars
 from fer.inference.draw.blend import DARK, Colour
 from fer.inference.draw.layout import readable
 
@@ -28,7 +28,7 @@ def add_strip(
     letters = max(round(LETTERS * min(width, height)), readable((width, height)))
     gap = letters // 2
     label = blend.tag_size(words, letters) if words else (0, 0)
-    bars = table_of(tuple(classes), letters).size if values is not None else (0, 0)
+    bars = bar_metrics(tuple(classes), letters).size if values is not None else (0, 0)
     wide, high = max(label[0], bars[0]) + 2 * gap, label[1] + bars[1] + 2 * gap
     right, below = (width + wide, max(height, high)), (max(width, wide), height + high)
     size, corner = min((right, (width, 0)), (below, (0, height)), key=lambda choice: choice[0][0] * choice[0][1])

@@ -11,7 +11,7 @@ import numpy as np
 
 from fer.inference.draw.palette import colours
 from fer.inference.results import NOT_SURE
-from fer.inference.timeline import Record, Timeline, clock, left_out
+from fer.inference.timeline import Timeline, TrackSummary, clock, left_out
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,20 +34,20 @@ def timeline_figure(timeline: Timeline, title: str) -> "Figure":
     """
     from matplotlib.figure import Figure
 
-    records = timeline.longest
-    height = HEAD + max(len(records), 1) * ROW + FOOT
+    tracks = timeline.longest
+    height = HEAD + max(len(tracks), 1) * ROW + FOOT
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
     _head(figure, timeline, title, height)
     axes = None
-    for index, record in enumerate(records):
+    for index, track in enumerate(tracks):
         bottom = height - HEAD - (index + 1) * ROW
         place = (LEFT / WIDTH, bottom / height, 1 - (LEFT + RIGHT) / WIDTH, 0.82 * ROW / height)
         axes = figure.add_axes(place, sharex=axes)
-        _row(axes, timeline, record)
-        _time_axis(axes, timeline, labels=index == len(records) - 1)
-    if not records:
+        _draw_track(axes, timeline, track)
+        _time_axis(axes, timeline, labels=index == len(tracks) - 1)
+    if not tracks:
         figure.text(0.5, (FOOT + ROW / 2) / height, "no faces", ha="center", fontsize=12, color=MUTED)
-    key = "areas: probabilities, strips: answers" if records else ""
+    key = "areas: probabilities, strips: answers" if tracks else ""
     for x, side, note in ((0.15, "left", left_out(timeline)), (WIDTH - RIGHT, "right", key)):
         figure.text(x / WIDTH, 0.13 / height, note, ha=side, fontsize=9.5, color=MUTED)
     return figure
@@ -71,7 +71,7 @@ def _head(figure: "Figure", timeline: Timeline, title: str, height: float) -> No
     # A long file name keeps both its ends.
     title = title if len(title) <= 62 else f"{title[:40]}…{title[-21:]}"
     figure.text(x, 1 - 0.16 / height, title, va="top", fontsize=14, fontweight="bold", color=INK, parse_math=False)
-    sure = not any(NOT_SURE in record.answers for record in timeline.longest)
+    sure = not any(NOT_SURE in track.answers for track in timeline.longest)
     names = [*timeline.classes, *([] if sure else [NOT_SURE])]
     inks = colours(timeline.classes)
     patches = [Patch(color=np.divide(inks[name], 255), label=name) for name in names]
@@ -80,10 +80,10 @@ def _head(figure: "Figure", timeline: Timeline, title: str, height: float) -> No
     figure.legend(handles=patches, frameon=False, fontsize=9.5, labelcolor=INK, **place, **style)
 
 
-def _row(axes: "Axes", timeline: Timeline, record: Record) -> None:
+def _draw_track(axes: "Axes", timeline: Timeline, track: TrackSummary) -> None:
     inks = colours(timeline.classes)
     areas = [np.divide(inks[name], 255) for name in timeline.classes]
-    for edges, shares, answers in _stretches(timeline, record):
+    for edges, shares, answers in _stretches(timeline, track):
         middles = (edges[:-1] + edges[1:]) / 2
         times = np.concatenate((edges[:1], middles, edges[-1:]))
         levels = np.concatenate((shares[:1], shares, shares[-1:]))
@@ -96,16 +96,16 @@ def _row(axes: "Axes", timeline: Timeline, record: Record) -> None:
     axes.spines[:].set_visible(False)
     text = {"transform": axes.get_yaxis_transform(), "ha": "left", "va": "top"}
     x = -(LEFT - 0.15) / (WIDTH - LEFT - RIGHT)
-    axes.text(x, 1.0, f"track {record.number}", fontsize=11, fontweight="bold", color=INK, **text)
-    times = f"{clock(record.start)}–{clock(record.end)}"
-    answers = "\n".join(f"{name} {share:.0%}" for name, share in record.shares(least=0.05)[:2])
+    axes.text(x, 1.0, f"track {track.number}", fontsize=11, fontweight="bold", color=INK, **text)
+    times = f"{clock(track.start)}–{clock(track.end)}"
+    answers = "\n".join(f"{name} {share:.0%}" for name, share in track.shares(least=0.05)[:2])
     axes.text(x, 0.68, f"{times}\n{answers}", fontsize=9, color=MUTED, linespacing=1.35, **text)
 
 
-def _stretches(timeline: Timeline, record: Record) -> Iterator[tuple[np.ndarray, np.ndarray, list[str]]]:
+def _stretches(timeline: Timeline, track: TrackSummary) -> Iterator[tuple[np.ndarray, np.ndarray, list[str]]]:
     """Yield each time in which the face is in sight: N + 1 edges in seconds, (N, C) probabilities, N answers."""
-    places = np.array(sorted(record.bins))
-    sums = np.stack([record.bins[place] for place in places])
+    places = np.array(sorted(track.bins))
+    sums = np.stack([track.bins[place] for place in places])
     shares = sums[:, :-2] / sums[:, -1:]
     names = [timeline.classes[best] for best in shares.argmax(1)]
     answers = [NOT_SURE if row[-2] > row[-1] / 2 else name for row, name in zip(sums, names, strict=True)]

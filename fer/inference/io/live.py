@@ -13,7 +13,7 @@ import cv2
 from fer.errors import UserError
 from fer.inference.io.capture import Camera, Raw, Stream, StreamLost
 from fer.inference.results import Frame, room
-from fer.paths import is_address, number_of, shown
+from fer.paths import is_address, number_of, redact_address
 
 ROOM = 32  # frames that wait for a slow recorder before the reader waits for it; fewer where they are large
 LONGEST = 8.0  # seconds between two attempts
@@ -59,7 +59,7 @@ class Live:
         self.source, self.drop_stale, self.say, self.idle = source, drop_stale, say, idle
         self.timeout, self.patience, self.wait = timeout, patience, wait
         self.camera = number_of(source)
-        self.name = shown(source) if self.camera is None else f"camera {source}"
+        self.name = redact_address(source) if self.camera is None else f"camera {source}"
         self.width = self.height = 0
         self.duration: float | None = None
         self.rate: float | None = None

@@ -66,7 +66,7 @@ class Records:
             elif kind is None or not issubclass(kind, Exception):  # interruptions are none
                 self.partial.replace(self.path)
         except OSError as failure:
-            raise self._told(failure) from failure
+            raise self._write_error(failure) from failure
 
     def frame(self, frame: Frame, seen: list[FaceResult]) -> None:
         """Record what is seen in a frame of a clip."""
@@ -82,7 +82,7 @@ class Records:
         try:
             self._write(record | ({"error": error} if error else {}))
         except OSError as failure:
-            raise self._told(failure) from failure
+            raise self._write_error(failure) from failure
         self.count += 1
 
     def _face(self, seen: FaceResult, tracked: bool) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class Records:
             corners = dict(zip("xywh", face.pop("box", ()), strict=False))
             table.writerow(record | corners | face.pop("probabilities", {}) | face)
 
-    def _told(self, error: OSError) -> RunError:
+    def _write_error(self, error: OSError) -> RunError:
         return RunError(
             f"{self.path} could not be written ({error.strerror}); what there is so far is in {self.partial}"
         )

@@ -148,7 +148,7 @@ class VideoWriter:
         try:
             self._encode(image, time)
         except Exception as error:
-            self._failure = self._told(error)
+            self._failure = self._as_run_error(error)
             raise self._failure from error
         self.frames += 1
 
@@ -191,7 +191,7 @@ class VideoWriter:
             if self.frames and not failed and not self._failure:
                 self.partial.replace(self.path)
         except (av.FFmpegError, OSError) as error:
-            self._failure = self._failure or (self._told(error) if self.frames else None)
+            self._failure = self._failure or (self._as_run_error(error) if self.frames else None)
         if not self.frames:
             self.partial.unlink(missing_ok=True)
         if self._failure and not failed:
@@ -212,7 +212,7 @@ class VideoWriter:
                 end = None if self.clip.finished else self._last * self._tick + tail
                 self._file.mux(self._sound.until(end))
 
-    def _told(self, error: Exception) -> Exception:
+    def _as_run_error(self, error: Exception) -> Exception:
         """Return a failure of the file as one sentence, and any other error as it is."""
         if not isinstance(error, av.FFmpegError | OSError):
             return error

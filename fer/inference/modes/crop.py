@@ -23,7 +23,7 @@ def run(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
     make_folder(folder)
     faces, taken = 0, set()
     with claimed(folder):
-        if problem := not_empty(folder):  # by now: another process may have begun with the same words
+        if problem := not_empty(folder):  # by now: another process may have begun with the same command
             raise UserError(problem)
         for photo, image in photos:
             found = pipeline.search(image)

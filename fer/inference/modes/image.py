@@ -10,7 +10,7 @@ from fer.counting import counted
 from fer.data.decoding import WRITTEN, read_photo
 from fer.errors import UserError
 from fer.faces.detection import Detection
-from fer.inference.draw.annotate import Style, draw
+from fer.inference.draw.annotate import Style, annotate
 from fer.inference.io.images import NAMED, find_photos, other_files, picture_names, root_of, save_photo
 from fer.inference.io.input_kind import CLIPS
 from fer.inference.io.output_paths import claimed, make_folder, new_folder, output_file, records_of
@@ -48,7 +48,7 @@ def run(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
             seen = pipeline.photo(image)
             place = path if photos.one else folder / names[photo]
             make_folder(place.parent)
-            save_photo(place, draw(image, seen, pipeline.predictor.classes, style))
+            save_photo(place, annotate(image, seen, pipeline.predictor.classes, style))
             writer.photo(place.relative_to(folder).as_posix() if not photos.one else photo.name, seen)
             faces += len(seen)
             png += [] if photo.suffix.lower() in WRITTEN else [photo]

@@ -14,7 +14,7 @@ import numpy as np
 from fer.counting import counted
 from fer.errors import UserError
 from fer.faces.detection import Detection
-from fer.inference.draw.annotate import Style, draw
+from fer.inference.draw.annotate import Style, annotate
 from fer.inference.io.clips import is_many, keep_apart, list_clips, overview
 from fer.inference.io.images import save_photo
 from fer.inference.io.live import Live
@@ -129,7 +129,7 @@ def _looked_at(
     frame: Frame, faces: list[Detection], pipeline: Pipeline, style: Style
 ) -> tuple[Frame, list[FaceResult], np.ndarray | None]:
     seen = pipeline.look(frame, faces)
-    image = None if frame.image is None else draw(frame.image, seen, pipeline.predictor.classes, style)
+    image = None if frame.image is None else annotate(frame.image, seen, pipeline.predictor.classes, style)
     return frame, seen, image
 
 

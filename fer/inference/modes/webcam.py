@@ -13,7 +13,7 @@ import numpy as np
 
 from fer.errors import UserError
 from fer.faces.area import framed
-from fer.inference.draw.annotate import Style, draw
+from fer.inference.draw.annotate import Style, annotate
 from fer.inference.io.live import Live
 from fer.inference.io.output_paths import make_folder
 from fer.inference.modes import video
@@ -67,7 +67,7 @@ def _look(pipeline: Pipeline, frame: Frame) -> list[FaceResult]:
 
 def _drawn(image: np.ndarray, seen: list[FaceResult], pipeline: Pipeline, style: Style, fps: str | None) -> np.ndarray:
     image = framed(pipeline.area, image)
-    return draw(image, seen, pipeline.predictor.classes, replace(style, fps=fps))
+    return annotate(image, seen, pipeline.predictor.classes, replace(style, fps=fps))
 
 
 class Screen:
@@ -149,7 +149,7 @@ class Tape:
             self._begin(frame.image)
             self.start = frame.time
         moved = frame._replace(index=self.recording.timeline.frames, time=frame.time - self.start)
-        self.recording.add(moved, seen, draw(frame.image, seen, self.pipeline.predictor.classes, style))
+        self.recording.add(moved, seen, annotate(frame.image, seen, self.pipeline.predictor.classes, style))
 
     def _begin(self, image: np.ndarray) -> None:
         make_folder(self.folder)
