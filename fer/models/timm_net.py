@@ -81,6 +81,7 @@ class TimmNet(nn.Module):
 def _import_timm() -> Any:
     try:
         import timm
+        from timm import create_model, is_model, list_models  # noqa: F401 (a folder of that name imports, too)
     except ImportError as error:
         raise ImportError('expected the library timm, but it is not installed: pip install -e ".[timm]"') from error
     return timm
