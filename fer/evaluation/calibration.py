@@ -5,7 +5,6 @@ Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.2.
 
 import math
 
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,6 +20,8 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
         logits: (N, C) of the validation split, N at least 1.
         targets: (N,) int64.
     """
+    from scipy.optimize import minimize_scalar  # late: only a training needs it
+
     logits = logits.double()
 
     def loss(log: float) -> float:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from fer.evaluation.confusion import rates
 
@@ -67,6 +66,8 @@ def bootstrap(matrix: np.ndarray, resamples: int = 2000, seed: int = 0) -> dict[
 
 def estimate(values: Sequence[float]) -> Estimate:
     """Return mean, standard deviation and the 95 % t-interval of the mean (of three or more); NaN left out."""
+    from scipy import stats  # late: an evaluation needs none of it
+
     known = np.array([value for value in values if not np.isnan(value)])
     if len(known) == 0:
         return Estimate(*[np.nan] * 4, 0)
@@ -81,6 +82,8 @@ def over_seeds(values: Sequence[float], baseline: Sequence[float]) -> Difference
 
     Welch, The generalization of "Student's" problem when several different population variances are involved, 1947.
     """
+    from scipy import stats  # late: an evaluation needs none of it
+
     first, second = ([value for value in sample if not np.isnan(value)] for sample in (values, baseline))
     if min(len(first), len(second)) < FEWEST:
         return None
