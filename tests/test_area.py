@@ -16,15 +16,16 @@ def test_boxes_and_landmarks_are_in_pixels_of_the_whole_picture():
 
     def find(image: np.ndarray) -> list[Detection]:
         seen.append(image)
-        return [Detection((5.0, 6.0, 7.0, 8.0), 0.9, points, 90), Detection((1.0, 2.0, 3.0, 4.0), 0.5)]
+        crossing, outside = Detection((8.0, 16.0, 10.0, 8.0), 0.5), Detection((1.0, 2.0, 3.0, 4.0), 0.7)
+        return [Detection((15.0, 16.0, 7.0, 8.0), 0.9, points, 90), crossing, outside]
 
     first, second = search_in((0.5, 0.25, 0.4, 0.75), find, IMAGE)
-    assert (seen[0] == IMAGE[10:40, 30:54]).all()
-    assert first.box == (35.0, 16.0, 7.0, 8.0)
-    assert (first.landmarks == points + np.float32((30, 10))).all()
+    assert (seen[0] == IMAGE[0:40, 18:60]).all()  # half of the part's size around it
+    assert first.box == (33.0, 16.0, 7.0, 8.0)
+    assert (first.landmarks == points + np.float32((18, 0))).all()
     assert (first.score, first.turn, second.landmarks) == (0.9, 90, None)
-    assert second.box == (31.0, 12.0, 3.0, 4.0)
-    assert search_in(None, find, IMAGE)[0].box == (5.0, 6.0, 7.0, 8.0)
+    assert second.box == (26.0, 16.0, 10.0, 8.0)  # whole, though the part begins at 30
+    assert search_in(None, find, IMAGE)[0].box == (15.0, 16.0, 7.0, 8.0)
     assert seen[1] is IMAGE
 
 

@@ -7,7 +7,7 @@ import torch
 import yaml
 from pydantic import TypeAdapter
 
-from fer.architectures import Model, typed
+from fer.architectures import Model, Stages, typed
 from fer.models.factory import build_net
 from fer.models.inputs import average_logits, normalise, views
 from fer.models.se_resnet import Block, DropPath, SEResNet, SqueezeExcitation
@@ -19,7 +19,7 @@ OPTIONS = {
     for path in sorted((ROOT / "conf/model").glob("*.yaml"))
     if path.stem != "weights"  # whose values a file tells
 }
-OURS = {name: option for name, option in OPTIONS.items() if name != "timm"}
+OURS = {name: option for name, option in OPTIONS.items() if isinstance(option, Stages)}
 
 
 def build(**changes):

@@ -15,10 +15,11 @@ from fer.weights import load_net, read_weights
 from tests.runs import DRAWN, configure, run, tensors, without_figures
 
 SHORT = ("trainer=cpu", "batch_size=16", "trainer.max_epochs=2", "ema=0")
-NETS = {
+NETS = {  # to test another one: its words, and its last layer before the pooling in LAYERS
     "vgg": ("model=vgg", "model.widths=[8,16]", "model.depths=[1,1]", "model.hidden=12", "model.input_size=24"),
     "timm": ("model=timm", "model.backbone=test_resnet", "model.input_size=32"),
 }
+LAYERS = {"vgg": "stages", "timm": "backbone.layer4"}
 
 
 @pytest.fixture(scope="module", params=NETS)
@@ -90,7 +91,7 @@ def test_its_grad_cam_equals_the_package_on_the_whole_net(trained):
     found = predictor.explain(faces, "happy")
     header = predictor.header
     inputs = (torch.from_numpy(faces).float() / 255 - header.mean) / header.std
-    layer = net.stages if hasattr(net, "stages") else net.backbone.layer4
+    layer = net.get_submodule(LAYERS[header.architecture["name"]])
     target = ClassifierOutputTarget(header.classes.index("happy"))
     expected = GradCAM(net, [layer])(inputs[:, None], [target] * 2)
     assert np.abs(found - expected).max() < 1e-3

@@ -51,26 +51,35 @@ PNM = re.compile(BLANK.join((b"P[2356]", rb"\d+", rb"\d+", rb"(\d+)\s")))  # wid
 
 
 def read_photo(path: Path) -> np.ndarray:
-    """Read an image file, upright, transparency over white as viewers show it.
+    """Read an image file; see `decode_photo`."""
+    try:
+        data = path.read_bytes()  # cv2.imread fails on non-ASCII paths on Windows
+    except OSError as error:
+        raise UserError(f"{path}: expected an image, but {reason(error)}") from None
+    return decode_photo(data, path)
+
+
+def decode_photo(data: bytes, source: object) -> np.ndarray:
+    """Return the picture in an image file's bytes, upright, transparency over white as viewers show it.
+
+    Args:
+        data: of the file, whole.
+        source: names it in an error: a path, or "line 7 of faces.jsonl".
 
     Returns:
         (H, W, 3) uint8, blue-green-red.
 
     Raises:
-        UserError: if the file cannot be read, is no image, has more than MOST_PIXELS, or is cut short (half a picture
-            would pass for a whole one).
+        UserError: if it is no image, has more than MOST_PIXELS, or is cut short (half a picture would pass for a whole
+            one); of a file, also if it cannot be read.
     """
-    try:
-        data = path.read_bytes()  # cv2.imread fails on non-ASCII paths on Windows
-    except OSError as error:
-        raise UserError(f"{path}: expected an image, but {reason(error)}") from None
     if problem := too_large(data):
-        raise UserError(f"{path}: expected an image, but {problem}")
+        raise UserError(f"{source}: expected an image, but {problem}")
     with _silence():
         for decoded in (_by_pillow, _of_other_white, _eight_bits, _float):
             if (image := decoded(data)) is not None:
                 return image
-    raise UserError(f"{path}: expected an image, but {_what_is(data)}")
+    raise UserError(f"{source}: expected an image, but {_what_is(data)}")
 
 
 def too_large(data: bytes) -> str | None:

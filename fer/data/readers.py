@@ -13,6 +13,7 @@ from fer.data.ferplus import locate_ferplus, read_ferplus
 from fer.data.image_folder import locate_folder, read_folder
 from fer.data.synthetic import read_synthetic
 from fer.data.table import Table, require_splits
+from fer.errors import UserError
 from fer.schema import Dataset, Fer2013, FerPlus, Folder, Section, Synthetic
 
 
@@ -53,6 +54,15 @@ READERS: dict[type[Section], Reader] = {
 }
 
 
+def _reader(config: Dataset) -> Reader:
+    if type(config) not in READERS:
+        raise UserError(
+            f"dataset={config.name}: expected a line for {type(config).__name__} in READERS of fer/data/readers.py, "
+            "but there is none: add it"
+        )
+    return READERS[type(config)]
+
+
 @readable()
 def locate(config: Dataset, fit: bool = True) -> None:
     """Look for a dataset's files, without reading them.
@@ -64,7 +74,7 @@ def locate(config: Dataset, fit: bool = True) -> None:
     Raises:
         UserError: if they are not there.
     """
-    READERS[type(config)].locate(config, fit)
+    _reader(config).locate(config, fit)
 
 
 @lru_cache(maxsize=1)  # for the jobs of a sweep
@@ -80,7 +90,7 @@ def read(config: Dataset, size: int, fit: bool = True) -> Table:
     Raises:
         UserError: if files are missing or cannot be read, or a split that is needed is empty.
     """
-    table = READERS[type(config)].read(config, size, fit)
+    table = _reader(config).read(config, size, fit)
     return require_splits(table, str(getattr(config, "root", config.name))) if fit else table
 
 

@@ -49,6 +49,9 @@ USE = (
 )
 
 
+UNKNOWN = "Licence and limits of the data are not known to this card: see where the data come from."
+
+
 def card_lines(run: Run, weights: Path, header: Header, runs: Sequence[Run], crops: str | None) -> Iterator[str]:
     """Yield the card's lines.
 
@@ -60,7 +63,7 @@ def card_lines(run: Run, weights: Path, header: Header, runs: Sequence[Run], cro
         crops: a sentence on what detector and crop cost, if there is one.
     """
     metrics, training = run.metrics, header.training
-    data, licence, labels = SOURCES.get(training["dataset"], (f"The dataset {training['dataset']}.", "", ""))
+    data, licence, labels = SOURCES.get(training["dataset"], (f"The dataset {training['dataset']}.", UNKNOWN, ""))
     parameters = sum(parameter.numel() for parameter in load_net(weights)[0].parameters())
     steps = len(list(_earlier(training))) + 1
     origin = _origin(training) + (

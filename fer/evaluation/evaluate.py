@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from fer.atomic import atomic_file
+from fer.counting import counted
 from fer.data.table import Split, Table
 from fer.errors import CALMER, Diverged
 from fer.evaluation import plots
@@ -66,6 +67,7 @@ def evaluate(
     seed: int = 0,
     device: torch.device | str = "cpu",
     batch: int = BATCH,
+    tell: Callable[[str], object] = lambda _: None,
 ) -> Evaluation:
     """Evaluate validation, a sample of train, and test, of which those without faces are left out.
 
@@ -81,6 +83,7 @@ def evaluate(
         seed: of the sample of train.
         device: where the net runs.
         batch: faces at a time.
+        tell: is told what comes next, as it may take minutes.
 
     Raises:
         Diverged: if a logit is NaN or infinite.
@@ -91,8 +94,10 @@ def evaluate(
     faces = {split: part.by_rows() for split, part in faces.items() if len(part)}
     raw: dict[str, Outputs] = {}
     for split, part in faces.items():
+        tell(f"evaluating {split}: {counted(len(part), 'face')}")
         raw[split] = predict(classifier(net, header), part, device, batch)
         for view in VIEWS[tta] if split != "train" else ():
+            tell(f"evaluating {split}, {view}: {counted(len(part), 'face')}")
             raw[f"{split}_{view}"] = predict(classifier(net, header, view), part, device, batch)
     _require_finite(raw, whose)
     temperature = fit_temperature(*raw["val"][:2]) if calibrate else header.temperature

@@ -76,6 +76,7 @@ def run(config: TrainConfig, folder: Path) -> float:
             seed=config.seed,
             device=device,
             batch=config.batch_size,
+            tell=lambda words: print(words, flush=True),
         )
         results = found.results | describe(config, header, folder, device.type, "32-true") | scope(table)
         drawn = draw_evaluation(net, header, found)

@@ -13,11 +13,19 @@ Shares = tuple[float, ...]  # left, top, width and height of a part, of the pict
 
 
 def search_in(area: Shares | None, find: Callable[[np.ndarray], list[Detection]], image: np.ndarray) -> list[Detection]:
-    """Return what `find` finds in a part of an image (H, W, 3), in pixels of the whole; None is all of it."""
+    """Return the faces of an image (H, W, 3) whose middle lies in a part of it, in pixels of the whole.
+
+    `find` is given the part with half of its size around, so that faces at its edge are whole; None is all of it.
+    """
     if area is None:
         return find(image)
-    left, top, right, bottom = _edges(area, *image.shape[1::-1])
-    return [_moved(face, left, top) for face in find(image[top:bottom, left:right])]
+    height, width = image.shape[:2]
+    left, top, right, bottom = _edges(area, width, height)
+    beside, above = (right - left) // 2, (bottom - top) // 2
+    x, y = max(left - beside, 0), max(top - above, 0)
+    found = find(image[y : min(bottom + above, height), x : min(right + beside, width)])
+    faces = (_moved(face, x, y) for face in found)
+    return [face for face in faces if left <= face.middle[0] <= right and top <= face.middle[1] <= bottom]
 
 
 def framed(area: Shares | None, image: np.ndarray) -> np.ndarray:

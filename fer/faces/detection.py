@@ -24,6 +24,12 @@ class Detection(NamedTuple):
     landmarks: np.ndarray | None = None
     turn: int = 0
 
+    @property
+    def middle(self) -> tuple[float, float]:
+        """x, y of the box's middle, in pixels of the frame."""
+        x, y, width, height = self.box
+        return x + width / 2, y + height / 2
+
 
 class CropRegion(NamedTuple):
     """The upright square, perhaps turned, that is cut out for one face.

@@ -7,7 +7,8 @@ A net maps normalised gray faces (B, 1, H, W) to logits (B, classes) and has, as
 - `head`: the last linear layer, whose rows are the classes;
 - `pools_linearly`: whether the logits are the head's of the features' means, which gives Grad-CAM a closed form.
 
-To add one: a file beside this one, a line in `NETS`, its arguments in `fer.architectures`, a file in conf/model.
+It is built from the number of classes and its arguments by name, lists as tuples. To add one: a file beside this one, a
+line in `NETS`, its arguments in `fer.architectures`, a file in conf/model; CONTRIBUTING.md has an example.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,6 +27,9 @@ NETS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
+PARTS = ("forward_features", "forward_head", "head", "pools_linearly")
+
+
 def build_net(classes: int, architecture: Mapping[str, Any], **start: Any) -> nn.Module:
     """Return a net that has learned nothing, unless `start` asks for a start that its architecture knows.
 
@@ -39,4 +43,12 @@ def build_net(classes: int, architecture: Mapping[str, Any], **start: Any) -> nn
         ImportError: if the library that has the net is not installed, in a sentence.
     """
     arguments = dict(architecture)
-    return NETS[arguments.pop("name", "se_resnet")](classes, **arguments, **start)
+    if (name := arguments.pop("name", "se_resnet")) not in NETS:
+        raise ValueError(f"expected a line for {name} in NETS of fer/models/factory.py, but there is none: add it")
+    net = NETS[name](classes, **arguments, **start)
+    if lacking := [part for part in PARTS if not (hasattr(type(net), part) or part in dict(net.named_children()))]:
+        raise ValueError(
+            f"expected a net with {', '.join(PARTS)}, but {type(net).__name__} has no {' and no '.join(lacking)}: "
+            "fer/models/factory.py says what they are"
+        )
+    return net

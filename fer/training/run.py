@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
+from fer.architectures import typed
 from fer.data.augmentation import build_strategy
 from fer.data.datamodule import FaceData, gray_statistics
 from fer.data.readers import read
@@ -99,6 +101,8 @@ def prepare(config: TrainConfig) -> tuple[Table, nn.Module, Header]:
     Raises:
         UserError: if data or weights cannot be used.
     """
+    architecture = config.model.arguments()
+    _require_known(architecture)
     print(f"reading {config.dataset.name}", flush=True)
     table = read(config.dataset, config.model.input_size)
     if len(table.classes) < 2:
@@ -106,7 +110,6 @@ def prepare(config: TrainConfig) -> tuple[Table, nn.Module, Header]:
             f"dataset.root={config.dataset.root}: expected faces of two classes or more, but got only "
             f"{', '.join(table.classes)}"
         )
-    architecture = config.model.arguments()
     start = {"pretrained": True} if getattr(config.model, "pretrained", False) else {}
     try:
         net = build_net(len(table.classes), architecture, **start)
@@ -119,6 +122,14 @@ def prepare(config: TrainConfig) -> tuple[Table, nn.Module, Header]:
             print("to start from the file's own net: model=weights", flush=True)
     mean, std = gray_statistics(table)
     return table, net, Header(table.classes, config.model.input_size, mean, std, architecture)
+
+
+def _require_known(architecture: dict[str, Any]) -> None:
+    """Raise a UserError if no weights file could hold the net: a line is missing where nets are added."""
+    try:
+        typed(architecture)
+    except ValueError as error:
+        raise UserError(f"fer/architectures.py, ARCHITECTURES: {error}: add the net's line") from error
 
 
 def make_data(config: TrainConfig, table: Table) -> FaceData:

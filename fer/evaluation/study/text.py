@@ -35,9 +35,23 @@ def conclusions(study: Study, rankings: Sequence[Ranking]) -> list[str]:
         lines += conclude(ranking)
     if not rankings:
         lines += ["No run is finished: nothing can be concluded.", ""]
+    if improving := _still_improving(study):
+        lines += [improving, ""]
     if missing := _missing(study):
         lines += [f"**Missing: {missing}**; see [all runs](#all-runs).", ""]
     return lines
+
+
+def _still_improving(study: Study) -> str:
+    """Say so if most of the trainings ended before their nets were at their best."""
+    known = [run.metrics for run in study.runs if {"epochs", "best_epoch"} <= run.metrics.keys()]
+    last = sum(metrics["best_epoch"] == metrics["epochs"] for metrics in known)
+    if 2 * last <= len(known):
+        return ""
+    return (
+        f"**In {last} of {counted(len(known), 'run')} the last epoch was the best**: these nets were still improving, "
+        "and longer trainings may rank otherwise."
+    )
 
 
 def _missing(study: Study) -> str:
