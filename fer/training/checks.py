@@ -1,8 +1,10 @@
 """What is checked before any work beyond the schema: data, weights, strategies, devices, and earlier runs' folders."""
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,20 +82,26 @@ def _check_net(job: Job) -> Iterator[str]:
 
 def _check_strategy(job: Job) -> Iterator[str]:
     augmentation, model = job.part("augmentation"), job.part("model")
-    if not job.part("fit") or not augmentation or not model:
-        return
+    if job.part("fit") and augmentation and model:
+        yield from _strategy_mistakes(json.dumps(augmentation.transforms), model.input_size)
+
+
+@cache  # for the jobs of a sweep, most of which have the same
+def _strategy_mistakes(transforms: str, size: int) -> tuple[str, ...]:
     from fer.data.augmentation import build_strategy
 
+    strategy = json.loads(transforms)
     try:
-        build_strategy(augmentation.transforms, model.input_size)
+        build_strategy(strategy, size)
     except UserError as whole:
         errors = []
-        for name, arguments in augmentation.transforms.items():  # the first stops it, and others may be wrong too
+        for name, arguments in strategy.items():  # the first stops it, and others may be wrong too
             try:
-                build_strategy({name: arguments}, model.input_size)
+                build_strategy({name: arguments}, size)
             except UserError as error:
                 errors.append(str(error))
-        yield from errors or [str(whole)]
+        return tuple(errors) or (str(whole),)
+    return ()
 
 
 def _check_search(job: Job) -> Iterator[str]:
