@@ -342,3 +342,13 @@ def test_a_strategy_whose_transforms_fit_alone_but_not_in_a_row_is_refused_befor
     found = train("dataset=synthetic", "augmentation=none", "model=tiny", *words)
     assert found.code == 2
     assert "augmentation.transforms.two: " in found.err and "augmentation.transforms.one: " not in found.err
+
+
+def test_a_sweep_of_wrong_jobs_is_refused_before_all_of_them_are_composed(monkeypatch):
+    composed = []
+    compose = Command.compose
+    monkeypatch.setattr(Command, "compose", lambda self, words: composed.append(words) or compose(self, words))
+    words = ["dataset=synthetic", "batch_size=0", "seed=range(100)"]
+    errors = read_jobs(Command(CONF, "train", words, True), TrainConfig)[1]
+    assert errors == ["batch_size: expected more than 0, but got 0"]
+    assert len(composed) == 20

@@ -26,6 +26,7 @@ from fer.config.messages import OPEN, find, format_value, mistakes, sentences, u
 from fer.config.words import PATHS, REFUSALS, first_line, parse_word, quoted, words_of
 from fer.errors import UserError, printable
 
+ENOUGH = 20  # jobs of a sweep that are looked at for mistakes once there is one
 NET = "model=weights"  # is added where weights are started from: a net that nothing else tells
 NAMED = ("augmentation", "model", "trainer")  # groups whose options are told apart by their names, and by nothing else
 
@@ -147,7 +148,11 @@ def read_jobs(command: Command, schema: type[BaseModel]) -> tuple[list[Job], lis
         if (count := math.prod(map(len, choices))) > JOBS:
             errors.append(f"-m: expected at most {JOBS} jobs in a sweep, but got {count}: sweep over fewer values")
             return [], errors
-        jobs = [_read_job(command, list(words), schema, errors) for words in itertools.product(*choices)]
+        jobs = []
+        for words in itertools.product(*choices):
+            if errors and len(jobs) >= ENOUGH:  # the same mistakes come again, and each job takes a third of a second
+                break
+            jobs.append(_read_job(command, list(words), schema, errors))
     return [job for job in jobs if job], list(dict.fromkeys(errors))
 
 
