@@ -245,6 +245,11 @@ class TrainConfig(Section):
             raise ValueError("fit=false: expected the weights to evaluate, but weights is null: add weights=FILE")
         if not self.fit and self.resume is not None:
             raise ValueError("fit=false: expected no resume, since an evaluation starts anew: leave resume out")
+        if not self.fit and self.trainer.shared_by:
+            raise ValueError(
+                "fit=false: expected one device, since one process evaluates: leave out trainer=ddp, and set "
+                "trainer.devices=1"
+            )
         if self.sweep and (self.test or not self.fit or self.trainer.shared_by):
             raise ValueError(
                 "sweep: expected test=false, fit=true and one device for each net, since a search trains one net after "

@@ -352,3 +352,9 @@ def test_a_sweep_of_wrong_jobs_is_refused_before_all_of_them_are_composed(monkey
     errors = read_jobs(Command(CONF, "train", words, True), TrainConfig)[1]
     assert errors == ["batch_size: expected more than 0, but got 0"]
     assert len(composed) == 20
+
+
+@pytest.mark.parametrize("words", [("trainer=ddp",), ("trainer.devices=2",)])
+def test_an_evaluation_on_several_devices_is_refused_since_one_process_makes_it(words):
+    found = errors_of("fit=false", "weights=fer2013", "dataset=synthetic", *words)
+    assert any("fit=false: expected one device" in sentence for sentence in found)
