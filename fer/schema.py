@@ -51,6 +51,7 @@ Shares = Annotated[
     Field(min_length=3, max_length=3),
     AfterValidator(_one_together),
 ]
+OfficialSplit = Literal["official", "as_is"]
 OnError = Literal["raise", "skip"]
 Weighting = Literal["none", "balanced", "sqrt", "effective"]
 
@@ -64,6 +65,7 @@ class Fer2013(Section):
     labels: ClassVar[str] = "one-hot"
     root: PathField
     classes: Annotated[Literal[6, 7], Whole]
+    split: OfficialSplit = "official"
     on_error: OnError
 
 
@@ -74,6 +76,7 @@ class FerPlus(Section):
     root: PathField
     classes: Annotated[Literal[6, 7, 8], Whole]
     labels: Literal["majority", "probability", "soft", "multi"]
+    split: OfficialSplit = "official"
     on_error: OnError
 
 

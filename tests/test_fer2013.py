@@ -13,7 +13,8 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from fer.data import cache
-from fer.data.fer2013 import locate_fer2013, read_fer2013
+from fer.data.fer2013 import read_fer2013
+from fer.data.layouts import locate as locate_copy
 from fer.data.readers import locate, read
 from fer.data.table import Split
 from fer.emotions import EMOTIONS
@@ -39,9 +40,9 @@ def own_cache(tmp_path_factory, monkeypatch):
     return folder
 
 
-def fer2013(root, on_error="raise"):
+def fer2013(root, on_error="raise", split="official"):
     """Return conf/dataset/fer2013.yaml as a checked section."""
-    return Fer2013(name="fer2013", root=root, classes=6, on_error=on_error)
+    return Fer2013(name="fer2013", root=root, classes=6, on_error=on_error, split=split)
 
 
 @pytest.mark.parametrize("write", [write_fer2013_csv, write_icml_csv])
@@ -63,9 +64,9 @@ def test_csv_gives_every_row_of_the_vocabulary(tmp_path, write, classes):
 def test_root_may_be_the_file_and_csv_comes_before_folders(tmp_path):
     write_kaggle_folders(tmp_path)
     write_icml_csv(tmp_path, seed=1)
-    assert locate_fer2013(tmp_path) == tmp_path / "icml_face_data.csv"
+    assert locate_copy(tmp_path).found == tmp_path / "icml_face_data.csv"
     faces = write_fer2013_csv(tmp_path, seed=2)
-    assert locate_fer2013(tmp_path) == tmp_path / "fer2013.csv"
+    assert locate_copy(tmp_path).found == tmp_path / "fer2013.csv"
     table = read_fer2013(tmp_path / "fer2013.csv", 48, 7)
     assert np.array_equal(table.images, faces.images)
 
@@ -92,16 +93,20 @@ def test_named_folder_copy_has_the_splits_of_its_file_names(tmp_path, below):
     assert [table.files[row] for row in six.rows] == list(six.files)
 
 
-def test_unnamed_folder_copy_takes_validation_from_each_class_of_train(tmp_path):
+def test_unnamed_folder_copy_of_other_faces_is_taken_only_as_it_is_and_validation_from_each_class_of_train(tmp_path):
     write_kaggle_folders(tmp_path, per_class=15, named=False)
-    table = read_fer2013(tmp_path, 48, 7)
+    with pytest.raises(UserError, match=r"of 315 images 0 are known, .* or dataset\.split=as_is"):
+        read_fer2013(tmp_path, 48, 7)
+    table = read_fer2013(tmp_path, 48, 7, split="as_is")
+    assert table.facts["dataset_split"] == "as_is"
     assert {split.name: list(count) for split, count in table.counts().items()} == {
         "TRAIN": [13] * 7,
         "VAL": [2] * 7,  # 1.5, rounded up
         "TEST": [30] * 7,
     }
     assert all(file.startswith("train/") for file in table.part(Split.VAL).files)
-    assert read_fer2013(tmp_path, 48, 6).part(Split.VAL).files == table.select(table.labels < 6).part(Split.VAL).files
+    six = read_fer2013(tmp_path, 48, 6, split="as_is")
+    assert six.part(Split.VAL).files == table.select(table.labels < 6).part(Split.VAL).files
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "Validation"])
@@ -110,7 +115,7 @@ def test_folder_copy_with_a_validation_folder_has_its_splits(tmp_path, name):
     for emotion in EMOTIONS[:6]:
         write_image(tmp_path / name / emotion / "a.jpg", make_faces().images[0])
     write_image(tmp_path / "extra" / "sad" / "a.jpg", make_faces().images[0])
-    table = read_fer2013(tmp_path, 48)
+    table = read_fer2013(tmp_path, 48, split="as_is")
     assert [len(table.part(split)) for split in Split] == [12, 6, 24]
     assert all(file.startswith(f"{name}/") for file in table.part(Split.VAL).files)
     assert [str(tmp_path / "extra") in sentence for sentence in table.skipped] == [True]
@@ -119,8 +124,8 @@ def test_folder_copy_with_a_validation_folder_has_its_splits(tmp_path, name):
 def test_a_validation_folder_without_class_folders_is_not_passed_over(tmp_path):
     write_kaggle_folders(tmp_path)
     write_image(tmp_path / "val" / "a.jpg", make_faces().images[0])
-    with pytest.raises(UserError, match="none in val"):
-        read(fer2013(tmp_path), 48)
+    with pytest.raises(UserError, match=r"val: expected folders named after emotions .*, but it has none"):
+        locate(fer2013(tmp_path))
 
 
 @pytest.mark.parametrize("size", [32, 64])
@@ -394,28 +399,29 @@ def test_an_archive_is_named_before_anything_is_read(tmp_path, kind):
     with pytest.raises(
         UserError, match=rf"fer2013\.csv: expected a CSV file, but this is an archive \({kind}.*: unpack"
     ):
-        locate_fer2013(tmp_path)
+        locate_copy(tmp_path)
     path.rename(tmp_path / "fer2013.tar.gz")
     with pytest.raises(UserError, match=r"found fer2013\.tar\.gz, an archive: unpack it"):
-        locate_fer2013(tmp_path)
+        locate_copy(tmp_path)
     with pytest.raises(UserError, match=r"fer2013\.tar\.gz: expected a CSV file, but this is an archive"):
-        locate_fer2013(tmp_path / "fer2013.tar.gz")
+        locate_copy(tmp_path / "fer2013.tar.gz")
 
 
 def test_a_login_page_in_place_of_the_csv_is_named(tmp_path):
     (tmp_path / "fer2013.csv").write_text("<!DOCTYPE html><html><head>")
     with pytest.raises(UserError, match="but this is a web page, perhaps one that asks for a login: download"):
-        locate_fer2013(tmp_path)
+        locate_copy(tmp_path)
 
 
 def test_the_challenge_s_own_two_files_are_named(tmp_path):
     rewritten(write_fer2013_csv(tmp_path) and tmp_path / "fer2013.csv", lambda line: line.rpartition(",")[0])
     (tmp_path / "fer2013.csv").rename(tmp_path / "train.csv")
     (tmp_path / "test.csv").write_text("pixels\n1 2\n")
-    with pytest.raises(
-        UserError, match=r"found train\.csv, which has no Usage: .* test\.csv .* no emotions: take fer2013"
-    ):
-        locate_fer2013(tmp_path)
+    with pytest.raises(UserError, match=r"test\.csv, line 1: .*, but got 'pixels': .* no emotions; take fer2013"):
+        locate_copy(tmp_path)
+    (tmp_path / "test.csv").unlink()
+    with pytest.raises(UserError, match=r"found train\.csv, which has no Usage: .* take fer2013"):
+        locate_copy(tmp_path)
     with pytest.raises(UserError, match=r"expected the columns emotion, pixels and Usage, but got 'emotion,pixels'"):
         read_fer2013(tmp_path / "train.csv", 48)
 
@@ -423,19 +429,17 @@ def test_the_challenge_s_own_two_files_are_named(tmp_path):
 @pytest.mark.parametrize("below", ["", "images"])
 def test_folder_copies_without_test_are_told_the_cure(tmp_path, below):
     write_kaggle_folders(tmp_path / below)
-    (tmp_path / below / "test").rename(tmp_path / below / "validation")
-    with pytest.raises(
-        UserError, match=r"expected train and test, but found only train and validation in .*, or take "
-    ) as e:
-        locate_fer2013(tmp_path)
+    (tmp_path / below / "test").rename(tmp_path / below / "elsewhere")
+    with pytest.raises(UserError, match=r"expected train and test, but found only train: make .*, or take ") as e:
+        locate_copy(tmp_path)
     assert f"dataset=folder dataset.root={tmp_path / below} dataset.split=[0.8,0.1,0.1]" in str(e.value)
 
 
 def test_what_was_found_instead_is_said(tmp_path):
     (tmp_path / "faces").mkdir()
     (tmp_path / "FER.csv").touch()
-    with pytest.raises(UserError, match=r"but none of them is there \(found: FER\.csv, faces\)"):
-        locate_fer2013(tmp_path)
+    with pytest.raises(UserError, match=r"but none of them is there \(found: FER\.csv, faces/\)"):
+        locate_copy(tmp_path)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
@@ -494,7 +498,7 @@ def test_file_without_rows_has_empty_splits(tmp_path):
 @pytest.mark.parametrize("below", ["", "nowhere"])
 def test_missing_files_are_listed_with_their_source(tmp_path, below):
     with pytest.raises(UserError, match=r"dataset\.root=.*fer2013\.csv.*icml_face_data\.csv.*train/") as error:
-        locate_fer2013(tmp_path / below)
+        locate_copy(tmp_path / below)
     assert "Kaggle" in str(error.value)
     assert "dataset=synthetic" in str(error.value)
 
@@ -503,7 +507,7 @@ def test_unknown_class_folder_is_named_before_reading(tmp_path):
     write_kaggle_folders(tmp_path)
     (tmp_path / "train" / "happy").rename(tmp_path / "train" / "hapy")
     with pytest.raises(UserError, match=r'train: .*but got "hapy" \(happy\?\): rename'):
-        locate_fer2013(tmp_path)
+        locate_copy(tmp_path)
 
 
 def test_folder_copy_without_private_names_has_no_test_split(tmp_path):

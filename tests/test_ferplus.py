@@ -1,12 +1,14 @@
 """FER+: the labelling rules on votes counted by hand, both layouts, and files that do not belong together."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from fer.data.fer2013 import read_fer2013
 from fer.data.ferplus import locate_ferplus, read_crowd, read_ferplus
 from fer.data.table import Split
 from fer.data.votes import targets_from
@@ -62,6 +64,11 @@ def test_rules_on_votes_counted_by_hand(votes, majority, soft, multi):
         np.testing.assert_allclose(target[0], [expected.get(name, 0) for name in EMOTIONS], rtol=1e-6, err_msg=labels)
 
 
+def _crowd(root, rows=(0,), names=EMOTIONS[:7]):
+    table = read_fer2013(root, 48, 7)
+    return read_crowd(root, replace(table.select(np.array(rows)), classes=names))
+
+
 def test_the_crowd_s_word_for_rows_of_a_fer2013_csv(tmp_path):
     faces = write_ferplus_csv(tmp_path)
     rows, names = np.array([5, 0, 1]), ("sad", "angry", "happy")
@@ -69,19 +76,19 @@ def test_the_crowd_s_word_for_rows_of_a_fer2013_csv(tmp_path):
     words = [table.classes[label] for label in table.labels]  # every face has a majority
     expected = [names.index(words[row]) if words[row] in names else -1 for row in rows]
     assert len(set(expected)) > 1
-    assert read_crowd(tmp_path, rows, names).tolist() == expected
-    assert read_crowd(tmp_path / "fer2013.csv", rows, names).tolist() == expected
+    assert _crowd(tmp_path, rows, names).tolist() == expected
+    assert _crowd(tmp_path / "fer2013.csv", rows, names).tolist() == expected
     assert len(faces.images) == len(table)
     edit_line(tmp_path / "fer2013new.csv", 3, ",7,", ",3,")  # the second row's: three for each of two
-    assert read_crowd(tmp_path, rows, names).tolist() == [*expected[:2], -1]
+    assert _crowd(tmp_path, rows, names).tolist() == [*expected[:2], -1]
 
 
 def test_without_votes_the_crowd_says_nothing(tmp_path):
     write_fer2013_csv(tmp_path)
-    assert read_crowd(tmp_path, np.array([0]), EMOTIONS) is None
+    assert _crowd(tmp_path) is None
     (tmp_path / "fer2013new.csv").write_text("Usage,Image name,neutral\n")
     with pytest.raises(UserError, match="expected the columns"):
-        read_crowd(tmp_path, np.array([0]), EMOTIONS)
+        _crowd(tmp_path)
 
 
 def test_votes_that_are_not_those_of_the_csv_are_refused(tmp_path):
@@ -90,19 +97,19 @@ def test_votes_that_are_not_those_of_the_csv_are_refused(tmp_path):
     header, *rows = path.read_text().splitlines()
     path.write_text("\n".join((header, *rows[:-1])))
     with pytest.raises(UserError, match=r"expected \d+ data rows, as many as"):
-        read_crowd(tmp_path, np.array([0]), EMOTIONS)
+        _crowd(tmp_path)
     path.write_text("\n".join((header, *rows, rows[-1])))
     with pytest.raises(UserError, match=r"expected \d+ data rows, as many as"):
-        read_crowd(tmp_path, np.array([0]), EMOTIONS)
+        _crowd(tmp_path)
     path.write_text("\n".join((header, *rows[::-1])))
     with pytest.raises(UserError, match=r"line 2: expected the Usage Training"):
-        read_crowd(tmp_path, np.array([0]), EMOTIONS)
+        _crowd(tmp_path)
 
 
 def test_votes_may_lie_above_the_csv(tmp_path):
     write_ferplus_csv(tmp_path / "fer2013")
     (tmp_path / "fer2013/fer2013new.csv").rename(tmp_path / "fer2013new.csv")
-    assert read_crowd(tmp_path, np.array([0]), EMOTIONS) is not None
+    assert _crowd(tmp_path) is not None
 
 
 @pytest.mark.parametrize("write", WRITERS)
@@ -223,7 +230,7 @@ def test_votes_too_large_for_integers_are_named_beside_fer2013_too(tmp_path):
     write_ferplus_csv(tmp_path)
     edit_line(tmp_path / "fer2013new.csv", 2, ",7,", f",{'9' * 18},")
     with pytest.raises(UserError, match=r"fer2013new\.csv, line 2: expected 10 vote counts of at most 6 digits"):
-        read_crowd(tmp_path, np.array([0]), EMOTIONS)
+        _crowd(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
-"""A cache of parsed CSV files, because FER2013's 300 MB of digits take seconds to read and its pixels a moment.
+"""A cache of parsed sources, because FER2013's 300 MB of digits take seconds to read and its pixels a moment.
 
-One safetensors file per source, in FER_CACHE or the user's cache folder. It is only ever a shortcut: a cache that is
-missing, outdated, damaged, another user's or impossible to write costs time and is never an error. Its header holds the
-source's state and a checksum of the arrays, which costs a tenth of a second where parsing costs several.
+One safetensors file per source, a file or a folder, in FER_CACHE or the user's cache folder. It is only ever a
+shortcut: a cache that is missing, outdated, damaged, another user's or impossible to write costs time and is never an
+error. Its header holds the source's state and a checksum of the arrays, which costs a tenth of a second where parsing
+costs several.
 """
 
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -34,6 +37,17 @@ def stamp(source: Path) -> dict[str, str]:
     stat = source.stat()
     moments = {"mtime_ns": str(stat.st_mtime_ns), "ctime_ns": str(stat.st_ctime_ns)}  # copying tools restore the first
     return {"format": FORMAT, "size": str(stat.st_size), **moments}
+
+
+def stamp_files(paths: Iterable[Path], **facts: Any) -> dict[str, str]:
+    """Return what tells one state of many files, and of further facts, from another."""
+    found = hashlib.sha256()
+    for path in paths:
+        stat = os.stat(path)  # noqa: PTH116 (36,000 of them)
+        found.update(
+            f"{path}\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}\n".encode("utf-8", "surrogateescape")
+        )
+    return {"format": FORMAT, "files": found.hexdigest(), **{name: str(fact) for name, fact in facts.items()}}
 
 
 def load(source: Path, expected: dict[str, str]) -> dict[str, np.ndarray] | None:

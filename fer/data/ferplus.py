@@ -1,20 +1,25 @@
 """FER+ (Barsoum et al. 2016, https://arxiv.org/abs/1608.01041): FER2013's images with ten people's votes on each.
 
-Two forms: fer2013new.csv, row for row beside a FER2013 CSV, or the folders that the FERPlus repository makes of both.
+Two forms: fer2013new.csv, whose rows are those of the challenge's CSV, beside any copy of FER2013, or the folders that
+the FERPlus repository makes of both.
 """
 
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from fer.data.bad_rows import Faults, readable
+from fer.data.copies import Copy, restore
 from fer.data.csv_lines import read_lines, require_text
-from fer.data.fer2013_csv import NAMES, SOURCE, USAGES, Rows, find_csv, found_instead, read_rows
-from fer.data.image_files import decode
+from fer.data.fer2013_csv import NAMES, SOURCE, USAGES
+from fer.data.image_files import decode_files
+from fer.data.layouts import Place, found_instead, look
+from fer.data.official import UNKNOWN, official
 from fer.data.table import Split, Table
 from fer.data.votes import targets_from
 from fer.emotions import EMOTIONS, canonical, class_names
@@ -30,11 +35,10 @@ DIGITS = 6  # of a count of votes: ten people voted
 HOW = f"{VOTES} comes from the repository microsoft/FERPlus on GitHub; {SOURCE}"
 
 
-@dataclass(frozen=True)
-class CsvPair:
-    """The two files of the CSV form, which have the same rows in the same order."""
+class Pair(NamedTuple):
+    """A copy of FER2013, and the votes beside it."""
 
-    pixels: Path
+    pixels: Place
     votes: Path
 
 
@@ -55,35 +59,49 @@ class Voted:
     lines: np.ndarray
 
 
-def locate_ferplus(root: Path) -> CsvPair | dict[Split, Path]:
-    """Return the two CSV files, or else the three folders, that `root` holds; `root` may also be one of the CSV files.
+def locate_ferplus(root: Path) -> Pair | dict[Split, Path]:
+    """Return the votes and a copy of FER2013, or else the three folders, that `root` holds.
+
+    Args:
+        root: a folder, or one of the CSV files in it.
 
     Raises:
         UserError: saying what is missing.
     """
     folder = root.parent if root.is_file() else root
-    pixels, votes = _find_pair(root, folder)
-    if pixels and votes:
-        return CsvPair(pixels, votes)
+    if pair := _find_pair(root):
+        return pair
     for base in (folder / "data", folder):
         if all((base / name / LABELS).is_file() for name in FOLDERS.values()):
             return _with_images({split: base / name for split, name in FOLDERS.items()})
     raise UserError(
-        f"dataset.root={root}: expected {VOTES} (the votes) beside {NAMES[0]} or {NAMES[1]} (the pixels), or else "
-        f"data/{', data/'.join(FOLDERS.values())} with {LABELS} and images, but {_found(folder, pixels, votes)}; {HOW}"
+        f"dataset.root={root}: expected {VOTES} (the votes) beside {NAMES[0]} or another copy of FER2013 (the pixels), "
+        f"or else data/{', data/'.join(FOLDERS.values())} with {LABELS} and images, but {_found(root, folder)}; {HOW}"
     )
 
 
-def _find_pair(root: Path, folder: Path) -> tuple[Path | None, Path | None]:
-    pixels = find_csv(folder if root.name == VOTES else root)
-    beside = (pixels.parent, folder) if pixels else (folder,)
-    votes = next((place / VOTES for place in beside if (place / VOTES).is_file()), None)
-    return pixels, votes and require_text(votes)
+def _find_pair(root: Path) -> Pair | None:
+    """Return a copy of FER2013 and the votes in its folder, or in one above it up to `root`."""
+    folder = root.parent if root.is_file() else root
+    pixels, votes = look(folder if root.name == VOTES else root), _find_votes(folder)
+    if pixels is None:
+        return None
+    for place in (pixels.root, *pixels.root.parents):
+        if not place.is_relative_to(folder):
+            break
+        votes = votes or _find_votes(place)
+    return Pair(pixels, require_text(votes)) if votes else None
 
 
-def _found(folder: Path, pixels: Path | None, votes: Path | None) -> str:
-    if pixels or votes:
-        return f"found only {pixels or votes}"
+def _find_votes(folder: Path) -> Path | None:
+    return path if (path := folder / VOTES).is_file() else None
+
+
+def _found(root: Path, folder: Path) -> str:
+    if votes := _find_votes(folder):
+        return f"found only {votes}"
+    if pixels := look(root):
+        return f"found only {pixels.layout.words} in {pixels.root}"
     return found_instead(folder)
 
 
@@ -97,8 +115,10 @@ def _with_images(folders: dict[Split, Path]) -> dict[Split, Path]:
     return folders
 
 
-def read_ferplus(root: Path, size: int, classes: int = 8, labels: str = "majority", on_error: str = "raise") -> Table:
-    """Read FER+ from its votes beside a FER2013 CSV, or from its folders of images.
+def read_ferplus(
+    root: Path, size: int, classes: int = 8, labels: str = "majority", on_error: str = "raise", split: str = "official"
+) -> Table:
+    """Read FER+ from its votes beside a copy of FER2013, or from its folders of images.
 
     Validation and test keep the faces, and the one label, that the majority rule gives, whatever `labels` is. Fewer
     than eight classes keep the faces whose leading emotion is among them.
@@ -109,75 +129,112 @@ def read_ferplus(root: Path, size: int, classes: int = 8, labels: str = "majorit
         classes: 6 (without neutral and contempt), 7 (without contempt) or 8.
         labels: how votes become the targets of train: "majority", "soft", "probability" or "multi" (`fer.data.votes`).
         on_error: "raise" stops at rows and images that cannot be read, "skip" leaves them out.
+        split: as for `fer.data.fer2013.read_fer2013`; the repository's folders are the official split.
 
     Raises:
         UserError: if files are missing or do not belong together, or cannot be read.
     """
     found, faults = locate_ferplus(root), Faults(on_error)
-    if isinstance(found, CsvPair):
-        return _read_pair(found, classes, labels, faults).resized(size)
+    if isinstance(found, Pair):
+        return _read_pair(found, classes, labels, faults, split).resized(size)
     return _read_folders(found, size, classes, labels, faults)
 
 
 @readable()
-def read_crowd(root: Path, rows: np.ndarray, names: tuple[str, ...], on_error: str = "raise") -> np.ndarray | None:
-    """Return what the crowd's majority calls rows of a FER2013 CSV, where the votes lie beside it.
+def read_crowd(root: Path, table: Table, on_error: str = "raise") -> np.ndarray | None:
+    """Return what the crowd's majority calls faces of FER2013, where the votes lie beside it.
 
     Args:
         root: of the dataset, as for `fer.data.fer2013.read_fer2013`.
-        rows: (N,) int64, positions in the CSV.
-        names: the classes.
+        table: faces that it has read.
         on_error: as for `read_ferplus`.
 
     Returns:
-        (N,) int64, indices into `names`; -1 where there is no majority, or for another emotion. None without votes.
+        (N,) int64, indices into the table's classes; -1 where there is no majority, or for another emotion. None
+        without votes, or of a copy that is taken as it is.
 
     Raises:
-        UserError: if the votes cannot be read or are not those of the CSV.
+        UserError: if the votes cannot be read or are not those of the copy.
     """
-    pixels, votes = _find_pair(root, root.parent if root.is_file() else root)
-    if pixels is None or votes is None:
+    pair = _find_pair(root)
+    if pair is None or table.origin is None or table.origin.split == "as_is":
         return None
-    voted = _read_both(CsvPair(pixels, votes), faults := Faults(on_error))[1]
+    voted = _read_votes(pair.votes, faults := Faults(on_error))
+    if table.origin.split == "official":
+        _require_official(pair, voted)
+    elif (copy := pair.pixels.read(faults)).files is None:
+        _require_same_rows(pair, copy, voted)
+    else:
+        return None
     faults.close()
-    targets = targets_from(voted.votes[rows], "majority")  # (N, 8)
+    targets = targets_from(voted.votes[table.rows], "majority")  # (N, 8)
+    names = table.classes
     places = np.array([names.index(emotion) if emotion in names else -1 for emotion in EMOTIONS])
     return np.where(targets.any(1), places[targets.argmax(1)], -1)
 
 
-def _read_pair(pair: CsvPair, classes: int, labels: str, faults: Faults) -> Table:
-    rows, voted = _read_both(pair, faults)
-    targets, others = _targets(voted.votes[rows.index], rows.splits, classes, labels)
+def _read_pair(pair: Pair, classes: int, labels: str, faults: Faults, split: str) -> Table:
+    voted = _read_votes(pair.votes, faults)
+    copy, origin = restore(pair.pixels.read(faults), split, str(pair.pixels.root))
+    if origin.split == "named" or not (copy.rows >= 0).any():
+        _require_same_rows(pair, copy, voted)
+        rows = copy.index
+    else:
+        _require_official(pair, voted)
+        copy = copy.select(np.flatnonzero(copy.rows >= 0))
+        rows = copy.rows
+    targets, others = _targets(voted.votes[rows], copy.splits, classes, labels)
     kept = np.flatnonzero(targets.any(1))
+    copy = copy.select(kept)
     return Table(
-        images=rows.images[kept],
+        images=copy.images,
         targets=targets[kept],
-        splits=rows.splits[kept],
-        rows=rows.index[kept],
+        splits=copy.splits,
+        rows=copy.index,
         classes=class_names(classes),
+        files=copy.files,
         skipped=faults.close(),
         others=others,
+        origin=replace(origin, relabelled=0),  # FER2013's labels are not used
     )
 
 
-def _read_both(pair: CsvPair, faults: Faults) -> tuple[Rows, Voted]:
-    voted = _read_votes(pair.votes, faults)
-    rows = read_rows(pair.pixels, faults)
-    _require_same_rows(pair, rows, voted)
-    return rows, voted
+def _require_official(pair: Pair, voted: Voted) -> None:
+    """Check that votes are those of the challenge's CSV."""
+    theirs = official().splits
+    if len(voted.votes) != len(theirs):
+        raise UserError(
+            f"{pair.votes}: expected {len(theirs)} data rows, as many as FER2013 has, but got {len(voted.votes)}; take "
+            f"the file as published ({HOW})"
+        )
+    _require_usages(pair.votes, voted.splits, voted.lines, theirs, "FER2013")
 
 
-def _require_same_rows(pair: CsvPair, rows: Rows, voted: Voted) -> None:
+def _require_same_rows(pair: Pair, rows: Copy, voted: Voted) -> None:
+    """Check that votes have the rows of a CSV of other faces, row for row."""
+    if rows.files is not None:
+        raise UserError(
+            f"{pair.pixels.root}: expected images of FER2013, so that the votes in {pair.votes} can be given to them, "
+            f"but they are others; take a copy as published ({HOW})"
+        )
     if len(voted.votes) != rows.total:
         raise UserError(
-            f"{pair.votes}: expected {rows.total} data rows, as many as {pair.pixels} has, but got {len(voted.votes)}; "
-            f"take both files as published ({HOW})"
+            f"{pair.votes}: expected {rows.total} data rows, as many as {_source(pair)} has, but got "
+            f"{len(voted.votes)}; take both files as published ({HOW})"
         )
-    splits = voted.splits[rows.index]
-    for i in np.flatnonzero((splits != rows.splits) & (splits != NO_SPLIT))[:1]:
+    _require_usages(pair.votes, voted.splits[rows.index], voted.lines[rows.index], rows.splits, _source(pair))
+
+
+def _source(pair: Pair) -> str:
+    found = pair.pixels.found
+    return str(found if isinstance(found, Path) else pair.pixels.root)
+
+
+def _require_usages(path: Path, splits: np.ndarray, lines: np.ndarray, wanted: np.ndarray, whose: str) -> None:
+    for i in np.flatnonzero((splits != wanted) & (splits != NO_SPLIT) & (wanted != UNKNOWN))[:1]:
         raise UserError(
-            f"{pair.votes}, line {voted.lines[rows.index[i]]}: expected the Usage {_usage(rows.splits[i])}, as "
-            f"{pair.pixels} has it, but got {_usage(splits[i])}; take both files as published ({HOW})"
+            f"{path}, line {lines[i]}: expected the Usage {_usage(wanted[i])}, as {whose} has it, but got "
+            f"{_usage(splits[i])}; take both files as published ({HOW})"
         )
 
 
@@ -191,9 +248,9 @@ def _read_folders(folders: dict[Split, Path], size: int, classes: int, labels: s
     splits = np.concatenate([part.splits for part in parts.values()])
     targets, others = _targets(np.concatenate([part.votes for part in parts.values()]), splits, classes, labels)
     kept = np.flatnonzero(targets.any(1))
-    images, good = decode([paths[i] for i in kept], size, faults)
-    kept = kept[good]
     base = folders[Split.TRAIN].parent
+    images, good = decode_files(base, [paths[i] for i in kept], size, faults)
+    kept = kept[good]
     return Table(
         images=images,
         targets=targets[kept],

@@ -3,22 +3,23 @@
 import difflib
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from fer.data import cache
 from fer.data.bad_rows import Faults
 from fer.data.decoding import SUFFIXES, centre_square, gray, read_photo, resize
-from fer.data.table import Split, Table
+from fer.data.table import SPLIT_NAMES, Split, Table
 from fer.emotions import ALIASES, EMOTIONS, NAME, RESERVED, canonical, class_name, is_class_name
 from fer.errors import UserError, printable
 
-SPLITS = {"train": Split.TRAIN, "val": Split.VAL, "valid": Split.VAL, "validation": Split.VAL, "test": Split.TEST}
 CLUTTER = {"@eadir", "#recycle", "$recycle.bin", "__macosx", "lost+found", "system volume information"}
 MAX_QUOTED, NEAR = 6, 0.75  # names in a sentence; likeness of a name to an emotion that may be meant, of 1
+MANY = 1000  # files that are worth a cache: fewer are read in a moment
 AT_ONCE = 200  # images a thread reads before it asks for more: handing them out one by one costs more than decoding
 
 
@@ -27,7 +28,7 @@ class ClassFolder:
     """One folder of images of one class."""
 
     path: Path
-    split: Split
+    split: int  # of `Split`, or `UNKNOWN` of a copy of FER2013
     emotion: str
 
 
@@ -36,7 +37,7 @@ class FaceFile:
     """One image file before it is read; `row` is its place in the sorted list of all files of the dataset."""
 
     path: Path
-    split: Split
+    split: int
     emotion: str
     row: int
 
@@ -54,7 +55,7 @@ def split_folders(root: Path) -> dict[Split, Path]:
     """
     found: dict[Split, Path] = {}
     for path in subfolders(root):
-        if (split := SPLITS.get(path.name.lower())) is None:
+        if (split := SPLIT_NAMES.get(path.name.lower())) is None:
             continue
         if split in found:
             raise UserError(
@@ -69,7 +70,7 @@ def unread_folders(root: Path) -> tuple[str, ...]:
     """Return a sentence for each folder beside those of the splits, since its images may have been meant too."""
     if not split_folders(root):
         return ()
-    strangers = [path for path in subfolders(root) if path.name.lower() not in SPLITS]
+    strangers = [path for path in subfolders(root) if path.name.lower() not in SPLIT_NAMES]
     return tuple(f"{path}: a folder beside train, val and test, which is not read" for path in strangers)
 
 
@@ -78,18 +79,23 @@ def subfolders(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir() and not is_clutter(path.name))
 
 
-def class_folders(folder: Path, split: Split, own: bool = False) -> list[ClassFolder]:
+def class_folders(
+    folder: Path, split: int, own: bool = False, numbers: Mapping[str, str] | None = None
+) -> list[ClassFolder]:
     """Return the class folders in one folder, sorted by name; files and clutter are left out.
 
     Args:
         folder: that holds them.
         split: what its faces are for.
         own: take names that are no emotions, too.
+        numbers: the emotion that a number stands for, if all folders are named by these.
 
     Raises:
         UserError: for a folder whose name is no emotion, or no name for a class.
     """
     paths = subfolders(folder)
+    if numbers and paths and all(path.name in numbers for path in paths):
+        return [ClassFolder(path, split, numbers[path.name]) for path in paths]
     strangers = [path.name for path in paths if canonical(path.name) is None]
     if numbers := [name for name in strangers if name.strip().isdecimal()]:
         raise UserError(
@@ -155,7 +161,7 @@ def read_faces(root: Path, faces: Iterable[FaceFile], classes: tuple[str, ...], 
     """
     faces, others = _of_classes(faces, classes)
     faults = Faults(on_error)
-    images, good = decode([face.path for face in faces], size, faults)
+    images, good = decode_files(root, [face.path for face in faces], size, faults)
     faces = [faces[i] for i in good]
     return Table(
         images=images,
@@ -178,26 +184,55 @@ def _of_classes(
     return [face for face in faces if face.emotion in classes], others
 
 
-def decode(paths: Sequence[Path], size: int, faults: Faults) -> tuple[np.ndarray, np.ndarray]:
-    """Decode image files; those that cannot be read go to `faults`.
+def decode_files(root: Path, paths: Sequence[Path], size: int, faults: Faults) -> tuple[np.ndarray, np.ndarray]:
+    """Decode image files, or take them from the cache; those that cannot be read go to `faults`.
+
+    Args:
+        root: the folder for which the cache keeps them.
+        paths: of the files.
+        size: of the images, in pixels.
+        faults: takes sentences.
 
     Returns:
         images (M, size, size) uint8, and for each its place in `paths`, (M,) int64.
     """
-    images = np.empty((len(paths), size, size), np.uint8)
-    good = np.ones(len(paths), bool)
+    many = len(paths) >= MANY
+    state = cache.stamp_files(paths, size=size) if many else {}
+    saved = cache.load(root, state) if many else None
+    if saved and saved["images"].dtype == np.uint8 and saved["images"].shape == (len(paths), size, size):
+        return saved["images"], np.arange(len(paths))
+    images, good = decode(len(paths), size, lambda i: read_image(paths[i], size), faults)
+    if many and len(good) == len(paths):  # else a second start would not know which are bad
+        cache.save(root, state, {"images": images})
+    return images, good
+
+
+def decode(count: int, size: int, read: Callable[[int], np.ndarray], faults: Faults) -> tuple[np.ndarray, np.ndarray]:
+    """Decode images on all cores; those that cannot be read go to `faults`.
+
+    Args:
+        count: number of images.
+        size: of the images, in pixels.
+        read: returns the image of a number, (size, size) uint8, or raises a UserError.
+        faults: takes its sentences.
+
+    Returns:
+        images (M, size, size) uint8, and for each its number, (M,) int64.
+    """
+    images = np.empty((count, size, size), np.uint8)
+    good = np.ones(count, bool)
 
     def read_some(start: int) -> list[tuple[int, str]]:
         faulty = []
-        for i, path in enumerate(paths[start : start + AT_ONCE], start):
+        for i in range(start, min(start + AT_ONCE, count)):
             try:
-                images[i] = read_image(path, size)
+                images[i] = read(i)
             except UserError as error:
                 faulty.append((i, str(error)))
         return faulty
 
     with ThreadPoolExecutor() as pool:
-        for faulty in pool.map(read_some, range(0, len(paths), AT_ONCE)):
+        for faulty in pool.map(read_some, range(0, count, AT_ONCE)):
             for i, sentence in faulty:
                 good[i] = False
                 faults.add(sentence)
@@ -211,6 +246,11 @@ def read_image(path: Path, size: int) -> np.ndarray:
     Raises:
         UserError: saying what was expected and what was found.
     """
-    image = gray(read_photo(path))  # (H, W)
+    return square(read_photo(path), size)
+
+
+def square(photo: np.ndarray, size: int) -> np.ndarray:
+    """Return the square in the middle of a picture (H, W, 3) uint8 blue-green-red as (size, size) gray levels."""
+    image = gray(photo)  # (H, W)
     left, top, side = centre_square(*image.shape)
     return resize(image[top : top + side, left : left + side], size)

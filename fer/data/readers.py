@@ -8,9 +8,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple, get_args
 
 from fer.data.bad_rows import readable
-from fer.data.fer2013 import locate_fer2013, read_fer2013
+from fer.data.fer2013 import read_fer2013
 from fer.data.ferplus import locate_ferplus, read_ferplus
 from fer.data.image_folder import locate_folder, read_folder
+from fer.data.layouts import locate as locate_copy
 from fer.data.synthetic import read_synthetic
 from fer.data.table import Table, require_splits
 from fer.errors import UserError
@@ -32,12 +33,14 @@ class Reader(NamedTuple):
 
 READERS: dict[type[Section], Reader] = {
     Fer2013: Reader(
-        lambda config, fit: locate_fer2013(config.root),
-        lambda config, size, fit: read_fer2013(config.root, size, config.classes, config.on_error),
+        lambda config, fit: locate_copy(config.root),
+        lambda config, size, fit: read_fer2013(config.root, size, config.classes, config.on_error, config.split),
     ),
     FerPlus: Reader(
         lambda config, fit: locate_ferplus(config.root),
-        lambda config, size, fit: read_ferplus(config.root, size, config.classes, config.labels, config.on_error),
+        lambda config, size, fit: read_ferplus(
+            config.root, size, config.classes, config.labels, config.on_error, config.split
+        ),
     ),
     Folder: Reader(
         lambda config, fit: locate_folder(config.root, config.classes, config.split, fit),

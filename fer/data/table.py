@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,74 @@ class Split(IntEnum):
     TEST = 2
 
 
+# What people call the parts of a data set, as names of folders and files, in any case.
+SPLIT_NAMES = {
+    "train": Split.TRAIN,
+    "training": Split.TRAIN,
+    "val": Split.VAL,
+    "valid": Split.VAL,
+    "validation": Split.VAL,
+    "test": Split.TEST,
+    "testing": Split.TEST,
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the split of a copy of FER2013 comes from, and how whole the copy is.
+
+    Attributes:
+        split: "official" (restored by the images), "named" (as its Usage or its file names say) or "as_is".
+        found: the number of FER2013's images of train, val and test that are there, by the official split.
+        official: how many there are.
+        strangers: images that are none of FER2013's, or copies beyond its own; left out of an official split.
+        leaked: test images of the copy's own split that FER2013 has for training.
+        relabelled: labels that differ from the official ones.
+        notes: what to say of how the copy was read.
+    """
+
+    split: str
+    found: tuple[int, ...]
+    official: tuple[int, ...]
+    strangers: int = 0
+    leaked: int = 0
+    relabelled: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What metrics.json says of it."""
+        facts: dict[str, Any] = {"dataset_split": self.split}
+        if self.found != self.official:
+            facts["dataset_found"] = dict(zip((split.name.lower() for split in Split), self.found, strict=True))
+        counts = {"strangers": self.strangers, "leaked": self.leaked, "relabelled": self.relabelled}
+        if self.split == "official":
+            counts.pop("leaked")
+        return facts | {f"dataset_{name}": count for name, count in counts.items() if count}
+
+    @property
+    def sentences(self) -> list[str]:
+        """What to say of it, the good news first."""
+        found, whole = (" / ".join(f"{n:,}" for n in counts) for counts in (self.found, self.official))
+        said = [SPLITS_FROM[self.split] + f"; of FER2013's {whole} images {found} are there"]
+        if self.split == "official" and self.found != self.official:
+            said.append("warning: the copy is not whole, so its figures cannot be compared with those of all images")
+        if self.split == "as_is" and self.leaked:
+            said.append(f"warning: {self.leaked:,} of its test images are among FER2013's training images")
+        if self.split == "official" and self.strangers:
+            said.append(f"left out: {self.strangers:,} images that are not FER2013's, or more copies than it has")
+        if self.relabelled:
+            said.append(f"warning: {self.relabelled:,} labels differ from FER2013's own; the copy's are taken")
+        return [*said, *self.notes]
+
+
+SPLITS_FROM = {
+    "official": "FER2013's own, told by the images",
+    "named": "as the copy's files say, since the images are not FER2013's: no official figures",
+    "as_is": "the copy's own (dataset.split=as_is): its figures cannot be compared with others'",
+}
+
+
 @dataclass(frozen=True)
 class Table:
     """Faces in memory.
@@ -34,6 +103,7 @@ class Table:
         files: N paths relative to the source's folder, where faces come from image files.
         skipped: one sentence for each row or image that could not be read, and for each folder of no split.
         others: how many faces of each split and class were left out because `classes` has no such class.
+        origin: of FER2013 and FER+, where the split comes from.
     """
 
     images: np.ndarray
@@ -44,9 +114,15 @@ class Table:
     files: tuple[str, ...] | None = None
     skipped: tuple[str, ...] = ()
     others: Counter[tuple[Split, str]] = field(default_factory=Counter)
+    origin: Origin | None = None
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What metrics.json says of where the split comes from."""
+        return self.origin.facts if self.origin else {}
 
     @property
     def labels(self) -> np.ndarray:

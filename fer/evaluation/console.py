@@ -33,7 +33,10 @@ def print_faces(name: str, table: Table, extra: dict[str, list[str]] | None = No
     grid = new_grid(f"{name}: {counted(len(table), 'face')}", ["class", *columns])
     for number, row in enumerate(zip([*table.classes, "all"], *columns.values(), strict=True)):
         grid.add_row(*row, end_section=number == len(table.classes) - 1)
-    Console(highlight=False).print(grid)
+    console = Console(highlight=False)
+    console.print(grid)
+    for sentence in table.origin.sentences if table.origin else ():
+        console.print(escape(sentence), soft_wrap=True)
     if table.skipped:
         print_some("left out", table.skipped)
 

@@ -78,7 +78,7 @@ def run(config: TrainConfig, folder: Path) -> float:
             batch=config.batch_size,
             tell=lambda words: print(words, flush=True),
         )
-        results = found.results | describe(config, header, folder, device.type, "32-true") | scope(table)
+        results = found.results | describe(config, header, folder, device.type, "32-true") | scope(table) | table.facts
         drawn = draw_evaluation(net, header, found)
         publish(folder, found, drawn, config, results, lambda: time.perf_counter() - began)
     print_end(results, header.classes, list(found.outputs), folder)
@@ -188,5 +188,4 @@ def crowd_of(config: TrainConfig, table: Table) -> np.ndarray | None:
     """
     if config.dataset.name != "fer2013" or not config.test:
         return None
-    rows = table.part(Split.TEST).rows
-    return read_crowd(config.dataset.root, rows, table.classes, config.dataset.on_error)
+    return read_crowd(config.dataset.root, table.part(Split.TEST), config.dataset.on_error)

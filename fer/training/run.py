@@ -87,7 +87,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
         )
         header = replace(header, temperature=found.temperature)
         results = found.results | describe(config, header, folder, device.type, trainer.precision)
-        results |= record.summary(config.monitor)
+        results |= record.summary(config.monitor) | table.facts
         save_weights(folder / NET, net.state_dict(), header.trained(results))
         drawn = draw_evaluation(net, header, found) | draw_augmented(module, data) | draw_history(record.history)
         publish(folder, found, drawn, config, results, record.seconds)
