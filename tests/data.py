@@ -62,14 +62,14 @@ def write_image(path: Path, image: np.ndarray) -> None:
 def write_fer2013_csv(folder: Path, per_class: int = 2, seed: int = 0) -> Faces:
     """Write fer2013.csv."""
     faces = make_faces(per_class, seed=seed)
-    _write_rows(folder / "fer2013.csv", "emotion,pixels,Usage", "{emotion},{pixels},{usage}", faces)
+    write_rows(folder / "fer2013.csv", "emotion,pixels,Usage", "{emotion},{pixels},{usage}", faces)
     return faces
 
 
 def write_icml_csv(folder: Path, per_class: int = 2, seed: int = 0) -> Faces:
     """Write icml_face_data.csv, which has another column order and blanks in its header."""
     faces = make_faces(per_class, seed=seed)
-    _write_rows(folder / "icml_face_data.csv", "emotion, Usage, pixels", "{emotion},{usage},{pixels}", faces)
+    write_rows(folder / "icml_face_data.csv", "emotion, Usage, pixels", "{emotion},{usage},{pixels}", faces)
     return faces
 
 
@@ -85,7 +85,7 @@ def write_kaggle_folders(folder: Path, per_class: int = 2, seed: int = 0, named:
 def write_ferplus_csv(folder: Path, per_class: int = 2, seed: int = 0) -> Faces:
     """Write fer2013.csv, in which contempt passes for neutral, and fer2013new.csv with the votes on its rows."""
     faces = make_faces(per_class, classes=8, seed=seed)
-    _write_rows(folder / "fer2013.csv", "emotion,pixels,Usage", "{emotion},{pixels},{usage}", faces)
+    write_rows(folder / "fer2013.csv", "emotion,pixels,Usage", "{emotion},{pixels},{usage}", faces)
     lines = [
         f"{USAGES[split]},fer{number:07d}.png,{','.join(map(str, votes))}"
         for number, (split, votes) in enumerate(zip(faces.splits, faces.votes, strict=True))
@@ -128,7 +128,8 @@ def edit_line(path: Path, line: int, old: str, new: str) -> None:
     path.write_text("\n".join(lines))
 
 
-def _write_rows(path: Path, header: str, row: str, faces: Faces) -> None:
+def write_rows(path: Path, header: str, row: str, faces: Faces) -> None:
+    """Write a CSV with a row for each face."""
     path.parent.mkdir(parents=True, exist_ok=True)
     codes = np.minimum(faces.emotions, 6)
     lines = [

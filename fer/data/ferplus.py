@@ -18,7 +18,7 @@ from fer.data.copies import Copy, restore
 from fer.data.csv_lines import read_lines, require_text
 from fer.data.fer2013_csv import NAMES, SOURCE, USAGES
 from fer.data.image_files import decode_files
-from fer.data.layouts import Place, found_instead, look
+from fer.data.layouts import FOLDERS, Place, found_instead, look
 from fer.data.official import UNKNOWN, official
 from fer.data.table import Split, Table
 from fer.data.votes import targets_from
@@ -28,7 +28,7 @@ from fer.errors import UserError, printable
 VOTES = "fer2013new.csv"
 COLUMNS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 ORDER = [*([canonical(name) for name in COLUMNS].index(emotion) for emotion in EMOTIONS), 8, 9]  # as votes.py has them
-FOLDERS = {Split.TRAIN: "FER2013Train", Split.VAL: "FER2013Valid", Split.TEST: "FER2013Test"}
+PLACES = {Split.TRAIN: "FER2013Train", Split.VAL: "FER2013Valid", Split.TEST: "FER2013Test"}
 LABELS = "label.csv"
 NO_SPLIT = 255
 DIGITS = 6  # of a count of votes: ten people voted
@@ -72,11 +72,11 @@ def locate_ferplus(root: Path) -> Pair | dict[Split, Path]:
     if pair := _find_pair(root):
         return pair
     for base in (folder / "data", folder):
-        if all((base / name / LABELS).is_file() for name in FOLDERS.values()):
-            return _with_images({split: base / name for split, name in FOLDERS.items()})
+        if all((base / name / LABELS).is_file() for name in PLACES.values()):
+            return _with_images({split: base / name for split, name in PLACES.items()})
     raise UserError(
         f"dataset.root={root}: expected {VOTES} (the votes) beside {NAMES[0]} or another copy of FER2013 (the pixels), "
-        f"or else data/{', data/'.join(FOLDERS.values())} with {LABELS} and images, but {_found(root, folder)}; {HOW}"
+        f"or else data/{', data/'.join(PLACES.values())} with {LABELS} and images, but {_found(root, folder)}; {HOW}"
     )
 
 
@@ -101,7 +101,12 @@ def _found(root: Path, folder: Path) -> str:
     if votes := _find_votes(folder):
         return f"found only {votes}"
     if pixels := look(root):
-        return f"found only {pixels.layout.words} in {pixels.root}"
+        found = f"found only {pixels.layout.words} in {pixels.root}"
+        return (
+            f"{found}: to train such labels as they are, take dataset=folder"
+            if pixels.layout.words == FOLDERS
+            else found
+        )
     return found_instead(folder)
 
 

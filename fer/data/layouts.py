@@ -5,8 +5,10 @@ A layout is looked for in the folder itself and in those that archives and hubs 
 """
 
 import difflib
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +34,7 @@ AROUND = {
     "default",
 }
 DEEPEST = 3  # folders below the one that is given
+FOLDERS = "train/ and test/ (or val/) with class folders"
 LISTED = 8  # names of a level that are quoted
 
 
@@ -64,14 +67,9 @@ LAYOUTS = (
         find_parts,
         lambda root, found, faults: read_parts(found, faults),
     ),
-    Layout(
-        "train/ and test/ (or val/) with class folders",
-        ("train", "test", "validation"),
-        find_folders,
-        read_folders,
-    ),
     Layout("Parquet files", ("train.parquet", "test.parquet"), find_parquet, read_parquet),
     Layout("webdataset's TAR files", ("train.tar", "test.tar"), find_tars, read_tars),
+    Layout(FOLDERS, ("train", "test", "validation"), find_folders, read_folders),
 )
 
 
@@ -161,8 +159,9 @@ def _listed(names: list[str]) -> str:
 
 def _nearest(names: list[str]) -> str:
     """Say which layout comes near, if one does, and by what name."""
-    for layout in LAYOUTS:
-        for name in names:
-            if near := difflib.get_close_matches(name.rstrip("/").lower(), layout.names, n=1, cutoff=0.7):
+    words = {name: [name.rstrip("/").lower(), *re.split(r"[-_. /]+", name.lower())] for name in names}
+    for layout, name in product(LAYOUTS, names):
+        for word in words[name]:
+            if near := difflib.get_close_matches(word, layout.names, n=1, cutoff=0.75):
                 return f'; nearest is "{layout.words}": is {printable(name)} meant for {near[0]}?'
     return ""

@@ -34,6 +34,7 @@ HASH, BITS = 5, 56  # bytes of a hash; bits of a signature
 # A signature's bits that may differ. Tried with 2,000 images: of JPEG at quality 75 differ 3 at most, at quality 30 6,
 # of enlarged and sharpened ones 5; the nearest stranger differs in 10 (median).
 NEAR = 6
+CLEAR = 0.7  # of the images of one number that have one label; twins with two labels are few
 BLOCK = 2000  # images compared at once
 UNKNOWN = 255  # the split, or the emotion, of an image of which its copy does not say it
 
@@ -139,9 +140,12 @@ class _Free:
             self.rows[hash_.tobytes()].append(row)
 
     def take(self, wanted: list[bytes | None], words: np.ndarray) -> np.ndarray:
-        """Give each wanted hash a row: first to those whose words (N, 2), split and emotion, are the row's."""
+        """Give each wanted hash a row: first to those whose words (N, 2), split and emotion, are the row's.
+
+        An emotion weighs more than a split, which others have dealt anew more often.
+        """
         rows = np.full(len(wanted), -1)
-        for agreeing in (2, 1, 0):
+        for agreeing in (3, 2, 1, 0):
             for i in np.flatnonzero(rows < 0):
                 there = self.rows.get(wanted[i]) if wanted[i] else None
                 if there and (found := self._best(there, words[i], agreeing)) is not None:
@@ -154,10 +158,10 @@ class _Free:
         return np.sort(np.fromiter(chain.from_iterable(self.rows.values()), np.int64))
 
     def _best(self, rows: deque[int], words: np.ndarray, agreeing: int) -> int | None:
-        """Return the first row of which at least so many words are true."""
+        """Return the first row that agrees with the words that much: 1 by the split, 2 by the emotion, 3 by both."""
+        split, emotion = words
         for row in rows:
-            split, emotion = words
-            if int(self.known.splits[row] == split) + int(self.known.emotions[row] == emotion) >= agreeing:
+            if int(self.known.splits[row] == split) + 2 * int(self.known.emotions[row] == emotion) >= agreeing:
                 return row
         return None
 
@@ -187,7 +191,7 @@ def label_order(labels: np.ndarray, rows: np.ndarray) -> dict[int, int] | None:
     codes, order = official().emotions, {}
     for number in np.unique(labels).tolist():
         found = Counter(codes[rows[(labels == number) & (rows >= 0)]].tolist())
-        if not found or (best := found.most_common(1)[0])[1] < 0.9 * found.total():
+        if not found or (best := found.most_common(1)[0])[1] < CLEAR * found.total():
             return None
         order[number] = best[0]
     return order if len(set(order.values())) == len(order) else None

@@ -71,7 +71,8 @@ class Origin:
     def sentences(self) -> list[str]:
         """What to say of it, the good news first."""
         found, whole = (" / ".join(f"{n:,}" for n in counts) for counts in (self.found, self.official))
-        said = [SPLITS_FROM[self.split] + f"; of FER2013's {whole} images {found} are there"]
+        of_them = "all" if self.found == self.official else f"{found} of"
+        said = [f"split: {SPLITS_FROM[self.split]}; {of_them} FER2013's {whole} images are there"]
         if self.split == "official" and self.found != self.official:
             said.append("warning: the copy is not whole, so its figures cannot be compared with those of all images")
         if self.split == "as_is" and self.leaked:
@@ -85,8 +86,8 @@ class Origin:
 
 SPLITS_FROM = {
     "official": "FER2013's own, told by the images",
-    "named": "as the copy's files say, since the images are not FER2013's: no official figures",
-    "as_is": "the copy's own (dataset.split=as_is): its figures cannot be compared with others'",
+    "named": "as the copy's files say, since its images are not FER2013's: no official figures",
+    "as_is": "the copy's own (dataset.split=as_is), so that its figures cannot be compared with others'",
 }
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer.data.fer2013 import read_fer2013
-from fer.data.fer2013_csv import IMAGE_SIZE
+from fer.data.official import SIDE
 from fer.data.table import Split, Table
 from fer.errors import UserError
 from fer.evaluation.detector_cost import (
@@ -77,7 +77,7 @@ def report(folder: Path, config: DetectorConfig, n: int, weights: Path | None) -
     from fer.weights import load_net
 
     loaded = load_net(weights) if weights else None
-    table = read_faces_of(loaded[1], folder) if loaded else read_fer2013(folder, IMAGE_SIZE)
+    table = read_faces_of(loaded[1], folder) if loaded else read_fer2013(folder, SIDE)
     detector = make_detector(config, print)
     train = table.part(Split.TRAIN)
     order = np.random.default_rng(0).permutation(len(train))[:n]

@@ -20,8 +20,8 @@ from pydantic import TypeAdapter
 
 from fer.benchmarks import CONF
 from fer.data.fer2013 import read_fer2013
-from fer.data.fer2013_csv import IMAGE_SIZE
 from fer.data.ferplus import read_ferplus
+from fer.data.official import SIDE
 from fer.data.table import Split, Table
 from fer.emotions import class_names
 from fer.errors import RunError, UserError
@@ -34,7 +34,7 @@ from fer.header import Header
 if TYPE_CHECKING:  # it is imported late: --help needs no torch
     from torch import nn
 
-ENLARGED = 4 * IMAGE_SIZE
+ENLARGED = 4 * SIDE
 FRAME = ENLARGED // 2  # pixels of gray on each side
 # Those of conf/detector that search, by one way each.
 DETECTORS = sorted({path.stem for path in (CONF / "detector").glob("*.yaml")} - {"auto", "none"}, reverse=True)
@@ -98,9 +98,9 @@ def read_faces_of(header: Header, folder: Path) -> Table:
     name = header.training.get("dataset")
     count = next((count for count in (6, 7, 8) if class_names(count) == header.classes), 0)
     if name == "fer2013" and count in (6, 7):
-        return read_fer2013(folder, IMAGE_SIZE, count)
+        return read_fer2013(folder, SIDE, count)
     if name == "ferplus" and count:
-        return read_ferplus(folder, IMAGE_SIZE, count)
+        return read_ferplus(folder, SIDE, count)
     raise UserError(f"expected weights of fer2013 or ferplus, but these were trained on {name}")
 
 
