@@ -7,6 +7,7 @@ compression. In FER2013, pairs at a correlation of 0.965 to 0.985 that were look
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from fer.data.decoding import resize
@@ -71,9 +72,12 @@ def equal_elsewhere(first: np.ndarray, splits: np.ndarray) -> np.ndarray:
     return others > 0
 
 
-def blank(images: np.ndarray) -> np.ndarray:
-    """Tell which of images (N, H, W) uint8 have pixels that are alike or nearly: (N,) bool."""
-    return np.array([image.std() < BLANK for image in images], bool)
+def levels(images: np.ndarray) -> np.ndarray:
+    """Return mean and standard deviation of the gray levels of each of images (N, H, W) uint8: (N, 2) float64."""
+    found = np.empty((len(images), 2))
+    for image, row in zip(images, found, strict=True):
+        row[:] = np.ravel(cv2.meanStdDev(image))
+    return found
 
 
 def find_twins(images: np.ndarray, splits: np.ndarray, first: np.ndarray, least: float = NEAR) -> Twins:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fer.data.decoding import open_lazily
-from fer.data.duplicates import Twins, blank, equal_elsewhere, equal_groups, find_twins, first_equal
+from fer.data.duplicates import BLANK, Twins, equal_elsewhere, equal_groups, find_twins, first_equal, levels
 from fer.data.table import Split, Table
 
 Size = tuple[int, int]  # width and height, in pixels
@@ -27,7 +27,7 @@ class Findings:
         first: (N,) int64, for each face the first that equals it in every pixel.
         copied: (N, 3) bool, whether another face of each split equals it.
         twins: the nearly equal ones.
-        blank: (N,) bool, whether there is nothing to see.
+        levels: (N, 2) float64, mean and deviation of the gray levels of each face.
         sizes: how many files are of each size, as they lie on the disk; None of faces that come from no image files.
     """
 
@@ -35,13 +35,18 @@ class Findings:
     first: np.ndarray
     copied: np.ndarray
     twins: Twins
-    blank: np.ndarray
+    levels: np.ndarray
     sizes: Counter[Size] | None
 
     @property
     def near(self) -> np.ndarray:
         """(N, 3) bool: whether a face has a nearly equal one in each split, and none there that is equal."""
         return (self.twins.nearest >= 0) & ~self.copied
+
+    @property
+    def blank(self) -> np.ndarray:
+        """(N,) bool: whether there is nothing to see."""
+        return self.levels[:, 1] < BLANK
 
     @cached_property
     def groups(self) -> list[np.ndarray]:
@@ -80,14 +85,11 @@ class Findings:
         chosen = differ[pairs[:, 0]] != differ[pairs[:, 1]]
         return pairs[chosen], likeness[chosen]
 
-    def levels(self, split: Split) -> tuple[float, float]:
-        """Return mean and standard deviation of a split's gray levels, 0 to 255; of no faces, NaN."""
-        values, counts = np.arange(256), self.table.part(split).images
-        counts = np.bincount(counts.ravel(), minlength=256)  # a copy in floats would take eight times the memory
-        if not counts.any():
-            return float("nan"), float("nan")
-        mean = np.average(values, weights=counts)
-        return float(mean), float(np.average((values - mean) ** 2, weights=counts) ** 0.5)
+    def levels_of(self, split: Split) -> tuple[float, float]:
+        """Return mean and standard deviation of all gray levels, 0 to 255, of a split that has faces."""
+        means, deviations = self.levels[self.table.splits == split].T
+        mean = means.mean()
+        return float(mean), float(np.sqrt((deviations**2 + (means - mean) ** 2).mean()))
 
     def figures(self) -> dict[str, Any]:
         """Return all figures by flat keys, as `test/equal_in_train`."""
@@ -110,12 +112,12 @@ class Findings:
 
     def _of(self, split: Split) -> dict[str, Any]:
         here = self.table.splits == split
-        counts, (mean, deviation) = self.table.counts()[split], self.levels(split)
         found: dict[str, Any] = {"n": int(here.sum())}
-        found |= {f"count/{name}": int(n) for name, n in zip(self.table.classes, counts, strict=True)}
+        for name, count in zip(self.table.classes, self.table.counts()[split], strict=True):
+            found[f"count/{name}"] = int(count)
         found |= {f"left_out/{name}": n for (part, name), n in sorted(self.table.others.items()) if part == split}
         if here.any():
-            found |= {"mean": mean, "deviation": deviation}
+            found["mean"], found["deviation"] = self.levels_of(split)
         found["blank"] = int(self.blank[here].sum())
         for other in Split:
             found[f"equal_in_{other.name.lower()}"] = int(self.copied[here, other].sum())
@@ -136,7 +138,7 @@ def find(table: Table, root: Path | None = None) -> Findings:
         first=first,
         copied=equal_elsewhere(first, table.splits),
         twins=find_twins(table.images, table.splits, first),
-        blank=blank(table.images),
+        levels=levels(table.images),
         sizes=file_sizes(root, table.files) if root and table.files else None,
     )
 

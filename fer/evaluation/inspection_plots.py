@@ -70,9 +70,7 @@ def pairs(table: Table, places: np.ndarray, likeness: np.ndarray, title: str, se
     chosen = _some(np.isinf(likeness), seed)
     left, right = (gray_levels(table.images[places[chosen, side]]) for side in (0, 1))
     seam = np.ones((*left.shape[:2], max(left.shape[2] // 24, 1)))
-    captions = [
-        "\n".join((_how(likeness[i]), *(_whose(table, place) for place in places[i].tolist()))) for i in chosen
-    ]
+    captions = ["\n".join((_how(likeness[i]), *(_whose(table, place) for place in places[i].tolist()))) for i in chosen]
     shown = f"{title} ({len(chosen)} of {len(places):,} pairs)"
     return sheet(np.concatenate((left, seam, right), axis=2), captions, shown, columns=4)
 
