@@ -40,15 +40,13 @@ def print_inspection(found: Findings) -> None:
         console.print()
         if part.rows:
             grid = new_grid(part.heading, list(part.header))
-            for column in grid.columns[: part.left]:
-                column.justify = "left"
             for row in part.rows:
                 grid.add_row(*row, end_section=part.figure == "classes" and row[0] == part.rows[-1][0])
             console.print(grid)
         else:
             console.print(part.heading, style="bold")
         for sentence in part.sentences:
-            console.print(f"- {sentence}", markup=False)
+            console.print(f"- {sentence}", markup=False, soft_wrap=True)
     if found.table.skipped:
         console.print()
         print_some("not read", found.table.skipped)
@@ -120,7 +118,7 @@ def _lines(found: Findings, name: str, figures: Iterable[str], command: str) -> 
     for part in parts(found):
         yield f"## {part.heading}\n"
         if part.rows:
-            yield from markdown.table(part.header, [list(map(plain, row)) for row in part.rows], part.left)
+            yield from markdown.table(part.header, [list(map(plain, row)) for row in part.rows])
         yield from (f"- {plain(sentence)}" for sentence in part.sentences)
         yield ""
         if part.figure in figures:

@@ -12,7 +12,7 @@ from fer.data.table import Split, Table
 from fer.errors import printable
 from fer.evaluation.markdown import listed
 
-MOST = 10  # examples in a table
+MOST = 6  # examples of each kind
 UNEVEN = 3  # times as many faces, from which on a class outweighs another
 PAIRS = (  # whose copies are looked for where, the most harmful first
     (Split.TEST, Split.TRAIN),
@@ -25,19 +25,18 @@ PAIRS = (  # whose copies are looked for where, the most harmful first
 
 
 class Part(NamedTuple):
-    """One section: a table (of which the first columns hold names), sentences, and the name of a figure."""
+    """One section: a table, whose first column holds names, sentences, and the name of a figure."""
 
     heading: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     sentences: tuple[str, ...]
     figure: str
-    left: int = 1
 
 
 def parts(found: Findings) -> list[Part]:
     """Return the sections of a report."""
-    return [_classes(found), _images(found), _duplicates(found), _conflicts(found)]
+    return [_classes(found), _images(found), _duplicates(found), _labels(found)]
 
 
 def face_name(table: Table, place: int) -> str:
@@ -170,23 +169,12 @@ def _meaning(split: Split, other: Split, faces: int, equal: int) -> str:
     return "a net may know them by heart, so test flatters it a little"
 
 
-def _conflicts(found: Findings) -> Part:
-    table = found.table
-    near = found.near_pairs(table.labels)[0]
-    pairs = np.concatenate((found.contradictions(), near))[:MOST]
-    rows = [
-        (
-            "equal" if table.images[a].tobytes() == table.images[b].tobytes() else "nearly",
-            *(f"{face_name(table, i)}: {_name(table.splits[i])}, {table.classes[table.labels[i]]}" for i in (a, b)),
-        )
-        for a, b in pairs
-    ]
-    header = ("the pictures are", "one face", "the other") if rows else ()
-    sentences = tuple(_about_labels(found, len(near)))
-    return Part("Labels that contradict each other", header, tuple(rows), sentences, "conflicts", left=3)
+def _labels(found: Findings) -> Part:
+    return Part("Labels that contradict each other", (), (), tuple(_about_labels(found)), "conflicts")
 
 
-def _about_labels(found: Findings, near: int) -> Iterator[str]:
+def _about_labels(found: Findings) -> Iterator[str]:
+    near, total = found.near_pairs(found.table.labels)[0], len(found.twins.pairs()[0])
     if found.conflicts:
         yield (
             f"Of {counted(len(found.groups), 'group')} of equal faces, {len(found.conflicts):,} have more than one "
@@ -194,13 +182,19 @@ def _about_labels(found: Findings, near: int) -> Iterator[str]:
         )
     elif found.groups:
         yield "Equal faces have equal labels throughout."
-    if near:
-        total = len(found.twins.pairs()[0])
+    if len(near):
         yield (
-            f"{_share(near, total, 'pair')} of nearly equal faces have two labels: so often does the dataset disagree "
-            "with itself about one photograph."
+            f"{_share(len(near), total, 'pair')} of nearly equal faces have two labels: so often does the dataset "
+            "disagree with itself about one photograph."
         )
-    if found.conflicts or near:
-        yield "duplicates.csv names them all; in a dataset of your own, look at them and decide."
-    else:
+    if not found.conflicts and not len(near):
         yield "No contradictions were found."
+        return
+    for kind, pairs in (("equal", found.contradictions()), ("nearly equal", near)):
+        for one, other in pairs[:MOST].tolist():
+            yield f"{kind}: {_face(found.table, one)} and {_face(found.table, other)}"
+    yield "duplicates.csv names them all; in a dataset of your own, look at them and decide."
+
+
+def _face(table: Table, place: int) -> str:
+    return f"{face_name(table, place)} ({_name(table.splits[place])}, {table.classes[table.labels[place]]})"
