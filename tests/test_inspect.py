@@ -93,7 +93,7 @@ def test_own_faces_are_told_with_all_their_faults(report):
     assert (found["train/equal_in_train"], found["test/equal_in_val"], found["test/near_in_val"]) == (0, 0, 0)
     assert (found["equal/groups"], found["equal/conflicts"], found["equal/surely_wrong"]) == (2, 1, 1)
     assert (found["val/blank"], found["train/blank"], found["near/conflicts"]) == (1, 0, 0)
-    assert "1 of 8 test faces (12.5%) have an exact copy in train, 1 more a nearly equal one" in said
+    assert "1 of 8 test faces (12.5%) have an exact copy in train, and 1 more a near one" in said
     assert "test_unseen/accuracy" in said
     assert "1 face, from which nothing is learned" in said
     assert "val/angry/blank.png" in said
@@ -224,7 +224,9 @@ def test_it_runs_as_a_module_beside_the_library_of_the_same_name(tmp_path):
     assert "--output DIR" in done.stdout
 
 
-def test_each_face_has_its_nearest_in_each_split():
+@pytest.mark.parametrize("block", [1, BLOCK])
+def test_each_face_has_its_nearest_in_each_split(block, monkeypatch):
+    monkeypatch.setattr("fer.data.duplicates.BLOCK", block)
     base, other = smooth(1).astype(float), smooth(2).astype(float)
     mixed = [(base + share * other / 1.5).clip(0, 255).astype(np.uint8) for share in (0, 0.02, 0.1)]
     images = np.stack([*mixed, smooth(3), mixed[0]])

@@ -128,8 +128,9 @@ def _duplicates(found: Findings) -> Part:
     if any(row[2:] != ("0", "0") for row in rows):
         sentences.append(
             f"Nearly equal: small gray copies correlate by {NEAR} or more, which mostly is one photograph in another "
-            "light, crop or compression. duplicates.csv names every pair. In a dataset of your own, keep all copies of "
-            "a picture in one split; a published one is better left as it is, or its figures compare with nobody's."
+            "light, crop or compression, or one moment of a clip. duplicates.csv names every pair. In a dataset of "
+            "your own, keep all copies of a picture in one split; a published one is better left as it is, or its "
+            "figures compare with nobody's."
         )
     header = ("where", "faces", "equal", "only nearly equal")
     return Part("Duplicates", header, tuple(rows), tuple(sentences), "duplicates")
@@ -141,17 +142,17 @@ def _about_copies(split: Split, other: Split, faces: int, equal: int, near: int)
     if split == other:
         if split == Split.TRAIN and equal + near:
             yield (
-                f"{_share(equal, faces, 'train face')} are equal to another one of train, {near:,} more nearly: such "
+                f"Of {counted(faces, 'train face')}, {equal:,} equal another one of train, {near:,} more nearly: such "
                 "pictures count as often as they occur."
             )
         return
     if not equal + near:
         yield f"No {this} face has a copy in {there}."
         return
-    copies = f"{_share(equal, faces, f'{this} face')} have an exact copy in {there}"
-    if not equal:
-        copies = f"No {this} face has an exact copy in {there}"
-    yield f"{copies}, {near:,} {'more ' if equal else ''}a nearly equal one: {_meaning(split, other, faces, equal)}."
+    copies = f"No {this} face has an exact copy in {there}, but {near:,} a nearly equal one"
+    if equal:
+        copies = f"{_share(equal, faces, f'{this} face')} have an exact copy in {there}, and {near:,} more a near one"
+    yield f"{copies}: {_meaning(split, other, faces, equal)}."
 
 
 def _meaning(split: Split, other: Split, faces: int, equal: int) -> str:
