@@ -75,9 +75,8 @@ def write_inspection(folder: Path, found: Findings, name: str, command: str, see
     with whole_file(folder / REPORT) as file:
         file.write("\n".join(_lines(found, name, figures, command)))
     about = {"dataset": name, "classes": list(found.table.classes), "pixels": found.table.images.shape[1]}
-    write_json(
-        folder / RESULTS, about | found.table.facts | found.figures() | {"command": command, "version": fer.__version__}
-    )
+    about |= found.table.facts | found.figures() | {"command": command, "version": fer.__version__}
+    write_json(folder / RESULTS, about)
 
 
 def _draw(found: Findings, seed: int) -> dict[str, "Figure"]:

@@ -12,7 +12,7 @@ COLUMNS = 8  # faces of a class
 MOST_FACES = 128  # of a sheet of samples
 MOST_PAIRS = 24  # of a sheet of pairs
 COLOURS = {Split.TRAIN: BLUE, Split.VAL: TEAL, Split.TEST: AMBER}
-LONGEST = 14  # letters of a class below a pair
+BELOW_FACE, BELOW_PAIR = 9, 14  # letters of a class that there is room for
 
 
 def class_shares(table: Table) -> Figure:
@@ -52,7 +52,7 @@ def samples(table: Table, seed: int) -> Figure:
         whites = np.ones((each - len(faces), *faces.shape[1:]))
         tiles += [*faces, *whites]
         found = ", ".join(f"{counts[split][label]:,} {split.name.lower()}" for split in Split)
-        about = f"{table.classes[label]}: {found}" if each == COLUMNS else _short(table.classes[label])
+        about = f"{table.classes[label]}: {found}" if each == COLUMNS else _short(table.classes[label], BELOW_FACE)
         captions += [about, *[""] * (each - 1)]
     return sheet(np.array(tiles), captions, "Some faces of each class", COLUMNS)
 
@@ -89,8 +89,8 @@ def _how(likeness: float) -> str:
 
 
 def _whose(table: Table, place: int) -> str:
-    return f"{Split(table.splits[place]).name.lower()}: {_short(table.classes[table.labels[place]])}"
+    return f"{Split(table.splits[place]).name.lower()}: {_short(table.classes[table.labels[place]], BELOW_PAIR)}"
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+def _short(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
