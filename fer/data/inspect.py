@@ -23,8 +23,6 @@ if TYPE_CHECKING:  # they are imported late: --help needs none of it
     from fer.data.table import Table
     from fer.schema import TrainConfig
 
-SIDE = 48  # pixels at which faces are looked at, FER2013's own: what is found does not depend on a net
-
 
 def inspect(words: Sequence[str], output: Path | None = None) -> Path:
     """Look at a dataset, print what was found, and write the report.
@@ -79,11 +77,12 @@ def configure(words: Sequence[str]) -> "TrainConfig":
 
 
 def read_all(config: "TrainConfig") -> "Table":
-    """Read the faces of a dataset, without what cannot be read.
+    """Read the faces of a dataset, without what cannot be read, in FER2013's size, so that no net's matters.
 
     Raises:
         UserError: if there are none.
     """
+    from fer.data.official import SIDE
     from fer.data.readers import read
     from fer.data.table import Split, require_one
 
