@@ -8,6 +8,7 @@ import pytest
 from tests.runs import ROOT
 
 ROOMS = ("config", "data", "faces", "models", "training", "evaluation", "inference")
+COMMANDS = ("benchmark.py", "timing.py", "inspect.py")  # of a room by their subject, above all rooms by what they use
 BELOW = {  # what each room may import of the others
     "models": set(),
     "config": set(),
@@ -31,9 +32,9 @@ def imports(path: Path) -> set[str]:
 
 
 def of_room(room: str) -> dict[Path, set[str]]:
-    """Return the imports of a room's files; but for its benchmark, which stands above all rooms."""
+    """Return the imports of a room's files; but for the commands that stand above all rooms."""
     paths = (ROOT / "fer" / room).rglob("*.py")
-    return {path: imports(path) for path in paths if path.name not in ("benchmark.py", "timing.py")}
+    return {path: imports(path) for path in paths if path.name not in COMMANDS}
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -6,9 +6,10 @@ import json
 import numpy as np
 import torch
 
+from fer.data.duplicates import copied
 from fer.data.table import Table
 from fer.evaluation.outputs import Outputs
-from fer.evaluation.slices import copied, make_slices, most_confident
+from fer.evaluation.slices import make_slices, most_confident
 from tests.data import write_ferplus_csv
 from tests.runs import configure, run, without_figures
 

@@ -18,19 +18,18 @@ from fer.evaluation.metrics import CALIBRATION_BINS, calibration_error
 from fer.evaluation.plot_style import (
     AMBER,
     BLUE,
-    DPI,
     INK,
     LEGIBLE,
     MUTED,
     SHADES,
     TEAL,
-    WIDTH,
     name_ticks,
     new_figure,
     style_axes,
     tick_size,
     top_legend,
 )
+from fer.evaluation.sheets import Images, gray_levels, sheet
 
 HEAT = LinearSegmentedColormap.from_list("heat", ["#3B0F70", "#B5367A", "#F4731C", "#FFD21F"])
 
@@ -38,8 +37,6 @@ TRAINING_LOSS = (
     "Training's loss is of augmented faces, with dropout and, as set, label smoothing and weights: it may lie above\n"
     "validation's, which has none of them. Training's accuracy is of a sample of its faces as they are."
 )
-
-Images = Tensor | np.ndarray
 
 
 def confusion_matrix(matrix: np.ndarray, classes: Sequence[str], title: str) -> Figure:
@@ -176,42 +173,6 @@ def coverage(logits: Tensor, targets: Tensor, title: str) -> Figure:
     return figure
 
 
-def _gray(images: Images) -> np.ndarray:
-    """Return (B, H, W) floats in [0, 1]; normalised images are scaled together, so that brightness stays comparable."""
-    images = torch.as_tensor(images).detach().cpu()
-    images = images.reshape(len(images), *images.shape[-2:])
-    if images.dtype == torch.uint8:
-        return images.numpy() / 255
-    images = images.float().numpy()
-    low, high = images.min(initial=np.inf), images.max(initial=-np.inf)
-    return (images - low) / max(high - low, 1e-6)
-
-
-def _grid(tiles: np.ndarray, captions: Sequence[str], title: str, columns: int) -> Figure:
-    """Lay (B, H, W) gray or (B, H, W, 3) tiles out with captions below; a caption's first line is bold.
-
-    One axes whose units are inches holds all: an axes for each tile takes ten times as long.
-    """
-    margin, gap, head, line = 0.15, 0.12, 0.55, 0.19
-    width = (WIDTH - 2 * margin + gap) / columns - gap
-    tall = width * tiles.shape[1] / tiles.shape[2]
-    below = line * max(caption.count("\n") + 1 for caption in captions) + 0.16 if any(captions) else gap
-    height = head + -(-len(tiles) // columns) * (tall + below) + 0.05
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    axes.text(margin, 0.17, title, va="top", fontsize=14, fontweight="bold", color=INK)
-    for index, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
-        x, y = margin + index % columns * (width + gap), head + index // columns * (tall + below)
-        extent = (x, x + width, y + tall, y)
-        axes.imshow(tile, cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto", interpolation="bicubic")
-        for number, text in enumerate(caption.split("\n")):
-            style = {"fontweight": "bold", "color": INK} if number == 0 else {"color": MUTED}
-            axes.text(x, y + tall + 0.05 + line * number, text, va="top", fontsize=10.5, **style)
-    axes.set(xlim=(0, WIDTH), ylim=(height, 0))
-    return figure
-
-
 def faces(images: Images, captions: Sequence[str], title: str) -> Figure:
     """Draw a batch of faces, eight in a row, or six where the captions need the room.
 
@@ -221,7 +182,7 @@ def faces(images: Images, captions: Sequence[str], title: str) -> Figure:
         title: heading.
     """
     longest = max(len(line) for caption in captions for line in caption.split("\n"))
-    return _grid(_gray(images), captions, title, columns=8 if longest < 10 else 6)
+    return sheet(gray_levels(images), captions, title, columns=8 if longest < 10 else 6)
 
 
 def mistakes(
@@ -245,7 +206,7 @@ def mistakes(
     captions = [
         f"{classes[targets[i]]}\npredicted {classes[predictions[i]]} {confidence[i].item():.0%}" for i in worst.tolist()
     ]
-    return _grid(_gray(torch.as_tensor(images)[worst]), captions, title, columns=4)
+    return sheet(gray_levels(torch.as_tensor(images)[worst]), captions, title, columns=4)
 
 
 def heatmap_panel(images: Images, heatmaps: np.ndarray, captions: Sequence[str], title: str) -> Figure:
@@ -257,11 +218,11 @@ def heatmap_panel(images: Images, heatmaps: np.ndarray, captions: Sequence[str],
         captions: B texts.
         title: heading.
     """
-    gray = np.repeat(_gray(images)[..., None], 3, axis=3)  # (B, H, W, 3)
+    gray = np.repeat(gray_levels(images)[..., None], 3, axis=3)  # (B, H, W, 3)
     weight = 0.75 * heatmaps[..., None]
     overlay = (1 - weight) * gray + weight * HEAT(heatmaps)[..., :3]
     seam = np.ones((*gray.shape[:2], max(gray.shape[2] // 24, 1), 3))
-    return _grid(np.concatenate((gray, seam, overlay), axis=2), captions, title, columns=4)
+    return sheet(np.concatenate((gray, seam, overlay), axis=2), captions, title, columns=4)
 
 
 def learning_curves(history: Mapping[str, Sequence[tuple[int, float]]], title: str) -> Figure:

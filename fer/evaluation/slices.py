@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fer.data.duplicates import copied
 from fer.data.table import Split, Table
 from fer.evaluation.outputs import Outputs
 
@@ -53,12 +54,6 @@ def make_slices(test: Outputs, table: Table, crowd: np.ndarray | None) -> tuple[
     confident = most_confident(test.logits)
     slices["test_surest"] = lambda outputs: outputs.select(confident)
     return slices, int((~new).sum())
-
-
-def copied(images: np.ndarray, originals: np.ndarray) -> np.ndarray:
-    """Tell which of images (N, H, W) uint8 occur among others, pixel for pixel: (N,) bool."""
-    known = {image.tobytes() for image in originals}
-    return np.array([image.tobytes() in known for image in images])
 
 
 def most_confident(logits: Tensor, share: float = CONFIDENT) -> Tensor:
