@@ -49,6 +49,7 @@ USE = (
 )
 
 
+OFFICIAL = "official"
 UNKNOWN = "Licence and limits of the data are not known to this card: see where the data come from."
 
 
@@ -82,6 +83,7 @@ def card_lines(run: Run, weights: Path, header: Header, runs: Sequence[Run], cro
     yield "Per cent, with 95 % bootstrap intervals over the faces. To reproduce these figures, to the digit, on a CPU:"
     yield from ("", f"    {_command(run)}", "")
     yield from ("The best epoch and the temperature were chosen on validation, nothing on test.", "")
+    yield from _split(metrics, training)
     yield from table(("", "n", "accuracy", "balanced accuracy", "macro F1", "calibration error"), list(_rows(metrics)))
     yield from _over_seeds(runs)
     before, after = (per_cent(metrics[f"test/{name}"]) for name in ("ece_uncalibrated", "ece"))
@@ -108,6 +110,17 @@ def card_lines(run: Run, weights: Path, header: Header, runs: Sequence[Run], cro
     yield from (f"- {sentence}" for sentence in (*_limitations(counts, header.classes, metrics), labels) if sentence)
     yield from ("", "## Use", "", *(line for sentence in USE for line in (sentence, "")))
     yield from ("## Licence", "", f"The weights: MIT, as the code. {licence}".rstrip(), "")
+
+
+def _split(metrics: dict[str, Any], training: dict[str, Any]) -> Iterator[str]:
+    """Say that a split is not the official one, or not all of it."""
+    for what, facts in (("evaluated", metrics), ("trained", training)):
+        if (split := facts.get("dataset_split", OFFICIAL)) != OFFICIAL:
+            yield f"**Not on the official split**: {what} on a copy's own (`dataset_split: {split}`). These figures"
+            yield from ("cannot be compared with those of others.", "")
+        elif "dataset_found" in facts:
+            found = listed([f"{count:,} of {split}" for split, count in facts["dataset_found"].items()])
+            yield from (f"**Not on all of the data**: {what} on a copy that has {found}.", "")
 
 
 def _earlier(training: dict[str, Any]) -> Iterator[dict[str, Any]]:
