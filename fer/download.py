@@ -1,7 +1,7 @@
 """Files from the network: with limits of time and size, and under their names only when they are whole.
 
-What has come of a file lies beside its place under its name with `.part` behind, and the next attempt goes on from there
-(HTTP's Range), if the server can.
+What has come of a file lies beside its place, under its name with `.part` behind, and the next attempt goes on from
+there (HTTP's Range), if the server can.
 """
 
 import os

@@ -9,7 +9,6 @@ with what FER2013 is known to have (`fer.data.official`).
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,9 +25,10 @@ BEGINS = b"Usage,"
 MOST_BYTES = 10_000_000  # the file has 1,602,762
 NOTE = """\
 FER2013's images were gathered on the web for research and belong to their owners; what the page of a copy says of a
-licence is its uploader's claim. The votes of FER+ are under Microsoft's MIT licence, which covers no image. This project
-hosts none of it: it comes from Kaggle and GitHub, and whether your use is allowed is for you to find out."""
+licence is its uploader's claim. The votes of FER+ are under Microsoft's MIT licence, which covers no image. This
+project hosts none of it: it comes from Kaggle and GitHub, and whether your use is allowed is for you to find out."""
 AGAIN = "the same command goes on with what has come"
+MOST_SAID = 3  # files that cannot be read
 INTERRUPTED = 130
 
 
@@ -48,6 +48,8 @@ def fetch(dataset: str, folder: Path) -> bool:
     """
     from fer.data.kaggle import clear, fetch_images, import_kagglehub
 
+    if folder.is_file():
+        raise UserError(f"{folder}: expected a folder, but this is a file")
     if not (lacking := _lacking(dataset, folder)):
         return False
     if "images" in lacking:
@@ -113,8 +115,8 @@ def _fetch_votes(folder: Path) -> None:
         if is_full(error) or isinstance(error, PermissionError):
             raise
         raise RunError(
-            f"FER+'s votes could not be fetched from {VOTES_URL}: {why(error)}; {AGAIN}, or open {REPOSITORY}, download "
-            f"{VOTES} by hand and put it into {folder}"
+            f"FER+'s votes could not be fetched from {VOTES_URL}: {why(error)}; {AGAIN}, or open {REPOSITORY}, "
+            f"download {VOTES} by hand and put it into {folder}"
         ) from error
 
 
@@ -130,20 +132,23 @@ def check(dataset: str, folder: Path) -> list[str]:
     """
     from fer.data.ferplus import VOTES
 
+    wrong = []
     try:
-        wrong = [] if "images" in _lacking("fer2013", folder) else _check_images(folder)
-        if dataset == "ferplus":
-            wrong += _check_votes(folder / VOTES) if (folder / VOTES).exists() else []
+        if "images" not in _lacking("fer2013", folder):
+            wrong += _check_images(folder)
+        if dataset == "ferplus" and (folder / VOTES).exists():
+            wrong += _check_votes(folder / VOTES)
+        if dataset == "ferplus" and not wrong:
             print(f"FER+: a majority for {len(_read(dataset, folder, classes=8)):,} of the images")
     except UserError as error:
-        return [str(error)]
+        wrong.append(str(error))
     return wrong
 
 
 def _check_images(folder: Path) -> list[str]:
     import numpy as np
 
-    from fer.data.official import SIDE, match, official
+    from fer.data.official import match, official
     from fer.data.table import Split
 
     known, table = official(), _read("fer2013", folder, classes=7)
@@ -153,13 +158,15 @@ def _check_images(folder: Path) -> list[str]:
     counts = np.bincount(known.splits[found], minlength=len(Split))
     parts = zip(Split, counts, known.counts(), strict=True)
     print("FER2013: " + ", ".join(f"{split.name.lower()} {n:,} of {total:,}" for split, n, total in parts) + " images")
+    moved, renamed = table.splits[is_known] != known.splits[found], table.labels[is_known] != known.emotions[found]
     wrong = {
         "its images are not there": len(known.splits) - len(found),
         "the images here are none of its own": int((~is_known).sum()),
-        "the images here lie in another split than the official one": (table.splits[is_known] != known.splits[found]).sum(),
-        "the images here have another label than the official one": (table.labels[is_known] != known.emotions[found]).sum(),
+        "the images here lie in another split than the official one": int(moved.sum()),
+        "the images here have another label than the official one": int(renamed.sum()),
     }
-    return [*table.skipped[:3], *(f"{folder}: {count:,} of {what}" for what, count in wrong.items() if count)]
+    said = [f"{folder}: {count:,} of {what}" for what, count in wrong.items() if count]
+    return [*table.skipped[:MOST_SAID], *said] if said else []
 
 
 def _check_votes(path: Path) -> list[str]:
@@ -172,7 +179,9 @@ def _check_votes(path: Path) -> list[str]:
     if [USAGES.get(usage) for usage in usages] == known:
         print(f"FER+: votes on all {len(known):,} images")
         return []
-    return [f"{path}: expected a row for each of FER2013's {len(known):,} images, in their order, but got {len(usages):,}"]
+    return [
+        f"{path}: expected a row for each of FER2013's {len(known):,} images, in their order, but got {len(usages):,}"
+    ]
 
 
 def _read(dataset: str, folder: Path, classes: int) -> "Table":
@@ -192,9 +201,11 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m fer.data.fetch",
         description=f"{__doc__.splitlines()[0]} {NOTE}",
-        epilog="exit codes: 0 all is there; 1 it could not be fetched, or is not what FER2013 has; 2 a mistake; 130 Ctrl-C",
+        epilog="exit codes: 0 all is there; 1 it cannot be fetched, or is not FER2013's; 2 a mistake; 130 Ctrl-C",
     )
-    parser.add_argument("dataset", choices=("fer2013", "ferplus"), help="ferplus: FER2013, and the votes of FER+ beside it")
+    parser.add_argument(
+        "dataset", choices=("fer2013", "ferplus"), help="ferplus: FER2013, and the votes of FER+ beside it"
+    )
     parser.add_argument("folder", type=Path, metavar="DIR", help="what dataset.root is to be")
     asked = parser.parse_args(words)
     try:
