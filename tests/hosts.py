@@ -33,6 +33,9 @@ class Host(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
+    def handle_error(self, *_) -> None:
+        """Say nothing of a client that hangs up."""
+
     def close(self) -> None:
         self.shutdown()
         self.server_close()

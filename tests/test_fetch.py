@@ -277,7 +277,7 @@ def test_kagglehub_goes_on_where_the_connection_broke(host, kagglehub, run, tmp_
     host.breaks = piece + 5000
     code, _, err = run("fer2013", tmp_path / "data")
     assert code == 1
-    assert "the same command goes on" in err
+    assert "from Kaggle: the connection broke; the same command goes on" in err
     host.breaks = None
     assert run("fer2013", tmp_path / "data")[0] == 0
     assert host.asked[-1] == ("/archive.zip", piece)
@@ -299,7 +299,7 @@ def test_kagglehub_without_a_network_is_one_sentence(host, kagglehub, run, tmp_p
     host.close()
     code, _, err = run("fer2013", tmp_path / "data")
     assert (code, is_one_sentence(err)) == (1, True)
-    assert "Connection refused" in err
+    assert "from Kaggle: connection refused; " in err
     assert f"open {kaggle.PAGE}" in err
 
 

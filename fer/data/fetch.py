@@ -151,6 +151,7 @@ def _check_images(folder: Path) -> list[str]:
     from fer.data.official import match, official
     from fer.data.table import Split
 
+    print(f"Comparing the images in {folder} with FER2013's", flush=True)
     known, table = official(), _read("fer2013", folder, classes=7)
     rows = match(table.images, table.labels, table.splits)
     is_known = rows >= 0

@@ -10,12 +10,12 @@ could not go on with what had come. It has no time limit for an answer, but Ctrl
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fer.errors import RunError, UserError, is_full, printable
+from fer.errors import RunError, UserError, is_full, printable, reason
 
 HANDLE = "msambare/fer2013"
 PAGE = f"https://www.kaggle.com/datasets/{HANDLE}"
@@ -80,7 +80,7 @@ def _take(fetched: Path, staging: Path, folder: Path) -> None:
         part.rename(folder / part.name)
 
 
-def _require_free(folder: Path, names: Iterator[str] | list[str] | tuple[str, ...]) -> None:
+def _require_free(folder: Path, names: Sequence[str]) -> None:
     for name in names:
         if os.path.lexists(folder / name):
             raise UserError(
@@ -111,6 +111,8 @@ def _failure(error: Exception, folder: Path, then: str) -> RunError:
 
 def _reason(error: Exception) -> str:
     """Return in a few words what the library means."""
+    from http.client import HTTPException
+
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403):
         return f"it wants a login, or refuses the one that is set up here ({status})"
@@ -122,4 +124,8 @@ def _reason(error: Exception) -> str:
         return f"the disk is full ({error})"
     while inner := error.__cause__ or error.__context__:  # the library of HTTP wraps the system's own word thrice
         error = inner
+    if isinstance(error, HTTPException):
+        return "the connection broke"
+    if isinstance(error, OSError):
+        return printable(reason(error))
     return printable(f"{type(error).__name__}: {error}")
