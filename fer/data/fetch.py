@@ -9,15 +9,11 @@ with what FER2013 is known to have (`fer.data.official`).
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fer.errors import RunError, UserError, is_full, reason
-
-if TYPE_CHECKING:  # imported late, as all that is heavy: --help and a refusal need none of it
-    from fer.data.table import Table
 
 REPOSITORY = "https://github.com/microsoft/FERPlus"
 VOTES_URL = f"{REPOSITORY}/raw/master/fer2013new.csv"
@@ -27,8 +23,8 @@ NOTE = """\
 FER2013's images were gathered on the web for research and belong to their owners; what the page of a copy says of a
 licence is its uploader's claim. The votes of FER+ are under Microsoft's MIT licence, which covers no image. This
 project hosts none of it: it comes from Kaggle and GitHub, and whether your use is allowed is for you to find out."""
-AGAIN = "the same command goes on with what has come"
 MOST_SAID = 3  # files that cannot be read
+AGAIN = "the same command goes on with what has come"
 INTERRUPTED = 130
 
 
@@ -66,22 +62,23 @@ def fetch(dataset: str, folder: Path) -> bool:
 
 
 def _lacking(dataset: str, folder: Path) -> set[str]:
-    """Return what of "images" and "votes" a folder does not have yet."""
-    from fer.data.fer2013 import locate_fer2013
+    """Return what of "images" and "votes" a folder does not have yet.
+
+    Raises:
+        UserError: if it has images that are none of FER2013's layouts.
+    """
     from fer.data.ferplus import VOTES, locate_ferplus
+    from fer.data.kaggle import is_half_taken
+    from fer.data.layouts import look
 
-    if dataset == "ferplus" and _is_found(locate_ferplus, folder):
-        return set()
-    lacking = set() if _is_found(locate_fer2013, folder) else {"images"}
-    return lacking | ({"votes"} if dataset == "ferplus" and not (folder / VOTES).exists() else set())
-
-
-def _is_found(locate: Callable[[Path], object], folder: Path) -> bool:
-    try:
-        locate(folder)
-    except UserError:
-        return False
-    return True
+    lacking = {"images"} if is_half_taken(folder) or look(folder) is None else set()
+    if dataset == "fer2013":
+        return lacking
+    if not is_half_taken(folder):
+        with suppress(UserError):
+            locate_ferplus(folder)
+            return set()
+    return lacking | (set() if (folder / VOTES).exists() else {"votes"})
 
 
 @contextmanager
@@ -120,81 +117,36 @@ def _fetch_votes(folder: Path) -> None:
         ) from error
 
 
-def check(dataset: str, folder: Path) -> list[str]:
-    """Print what of FER2013 is in a folder, by what is in the images, and whether the votes are those of its rows.
+def check(dataset: str, folder: Path) -> str | None:
+    """Say what of FER2013 is in a folder, by what is in the images, and whether the votes are on its rows.
 
     Args:
         dataset: "fer2013" or "ferplus".
         folder: dataset.root.
 
     Returns:
-        A sentence for all that is wrong.
+        A sentence if that is not all of it, with its own labels.
     """
-    from fer.data.ferplus import VOTES
-
-    wrong = []
-    try:
-        if "images" not in _lacking("fer2013", folder):
-            wrong += _check_images(folder)
-        if dataset == "ferplus" and (folder / VOTES).exists():
-            wrong += _check_votes(folder / VOTES)
-        if dataset == "ferplus" and not wrong:
-            print(f"FER+: a majority for {len(_read(dataset, folder, classes=8)):,} of the images")
-    except UserError as error:
-        wrong.append(str(error))
-    return wrong
-
-
-def _check_images(folder: Path) -> list[str]:
-    import numpy as np
-
-    from fer.data.official import match, official
-    from fer.data.table import Split
-
-    print(f"Comparing the images in {folder} with FER2013's", flush=True)
-    known, table = official(), _read("fer2013", folder, classes=7)
-    rows = match(table.images, table.labels, table.splits)
-    is_known = rows >= 0
-    found = rows[is_known]
-    counts = np.bincount(known.splits[found], minlength=len(Split))
-    parts = zip(Split, counts, known.counts(), strict=True)
-    print("FER2013: " + ", ".join(f"{split.name.lower()} {n:,} of {total:,}" for split, n, total in parts) + " images")
-    moved, renamed = table.splits[is_known] != known.splits[found], table.labels[is_known] != known.emotions[found]
-    wrong = {
-        "its images are not there": len(known.splits) - len(found),
-        "the images here are none of its own": int((~is_known).sum()),
-        "the images here lie in another split than the official one": int(moved.sum()),
-        "the images here have another label than the official one": int(renamed.sum()),
-    }
-    said = [f"{folder}: {count:,} of {what}" for what, count in wrong.items() if count]
-    return [*table.skipped[:MOST_SAID], *said] if said else []
-
-
-def _check_votes(path: Path) -> list[str]:
-    from fer.data.csv_lines import read_lines
-    from fer.data.fer2013_csv import USAGES
-    from fer.data.official import official
-
-    usages = [line.partition(",")[0] for line in read_lines(path)][1:]
-    known = official().splits.tolist()
-    if [USAGES.get(usage) for usage in usages] == known:
-        print(f"FER+: votes on all {len(known):,} images")
-        return []
-    return [
-        f"{path}: expected a row for each of FER2013's {len(known):,} images, in their order, but got {len(usages):,}"
-    ]
-
-
-def _read(dataset: str, folder: Path, classes: int) -> "Table":
     from fer.data.official import SIDE
     from fer.data.readers import read
     from fer.schema import Fer2013, FerPlus
 
+    print(f"Comparing what is in {folder} with FER2013", flush=True)
     if dataset == "fer2013":
-        config = Fer2013(name=dataset, root=folder, classes=classes, on_error="skip")
-    else:
-        config = FerPlus(name=dataset, root=folder, classes=classes, labels="majority", on_error="skip")
-    return read(config, SIDE, fit=False)
+        config = Fer2013(name=dataset, root=folder, classes=7, on_error="skip")
+    else:  # whose reader compares the votes with FER2013's rows; none of them may be bad
+        config = FerPlus(name=dataset, root=folder, classes=8, labels="majority", on_error="raise")
+    try:
+        table = read(config, SIDE, fit=False)
+    except UserError as error:
+        return str(error)
+    for sentence in (*table.skipped[:MOST_SAID], *(table.origin.sentences if table.origin else ())):
+        print(sentence)
+    if dataset == "ferplus":
+        print(f"the votes are those of its images, with a majority for {len(table):,} of them")
+    if table.origin and (table.origin.found != table.origin.official or table.origin.relabelled):
+        return f"{folder}: expected all of FER2013 with its own labels, but it is not as published"
+    return None
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -212,17 +164,16 @@ def main(words: Sequence[str] | None = None) -> None:
     try:
         if not fetch(asked.dataset, asked.folder):
             print(f"{asked.folder}: {asked.dataset} is there already, and nothing is fetched", flush=True)
-        wrong = check(asked.dataset, asked.folder)
+        fault = check(asked.dataset, asked.folder)
     except UserError as error:
         parser.error(str(error))
     except RunError as error:
         parser.exit(1, f"failed: {error}\n")
     except KeyboardInterrupt:
         parser.exit(INTERRUPTED, f"interrupted: {AGAIN}\n")
-    if wrong:
-        cure = "it stays as it is: move it away, and the same command fetches it anew"
-        parser.exit(1, "".join(f"failed: {sentence}\n" for sentence in wrong) + f"failed: {asked.folder}: {cure}\n")
-    print(f"dataset={asked.dataset} dataset.root={asked.folder} reads it")
+    if fault:
+        parser.exit(1, f"failed: {fault}; what is there stays: move it away, and the same command fetches it anew\n")
+    print(f"All is there: dataset={asked.dataset} dataset.root={asked.folder}")
 
 
 if __name__ == "__main__":

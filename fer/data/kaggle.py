@@ -65,6 +65,11 @@ def fetch_images(folder: Path) -> None:
     clear(folder)
 
 
+def is_half_taken(folder: Path) -> bool:
+    """Tell whether an attempt was interrupted when it had put one of its folders into its place."""
+    return (folder / STAGING).exists() and sum((folder / name).exists() for name in FOLDERS) == 1
+
+
 def clear(folder: Path) -> None:
     """Remove what is left of an attempt when all is in its place."""
     shutil.rmtree(folder / STAGING, ignore_errors=True)
