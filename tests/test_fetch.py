@@ -296,6 +296,7 @@ def test_a_refusal_of_kaggle_is_one_sentence(host, kagglehub, run, tmp_path, que
     found, _, err = run("fer2013", tmp_path / "data")
     assert (found, is_one_sentence(err)) == (1, True)
     assert words in err
+    assert ("the same command" in err) == (code == 500)
     assert f"open {kaggle.PAGE}" in err
 
 

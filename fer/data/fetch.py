@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fer.data.bad_rows import readable
 from fer.errors import RunError, UserError, is_full, reason
 
 REPOSITORY = "https://github.com/microsoft/FERPlus"
@@ -61,6 +62,7 @@ def fetch(dataset: str, folder: Path) -> bool:
     return True
 
 
+@readable()
 def _lacking(dataset: str, folder: Path) -> set[str]:
     """Return what of "images" and "votes" a folder does not have yet.
 

@@ -22,6 +22,8 @@ PAGE = f"https://www.kaggle.com/datasets/{HANDLE}"
 STAGING = ".kagglehub"  # within the target folder
 CACHE = "KAGGLEHUB_CACHE"  # where the library looks for its cache folder's place
 FOLDERS = ("train", "test")
+LOGIN = "it wants a login, or refuses the one that is set up here"
+REFUSED = {401: f"{LOGIN} (401)", 403: f"{LOGIN} (403)", 404: "it is no longer there (404)"}  # of HTTP
 
 
 def import_kagglehub() -> Any:
@@ -108,21 +110,18 @@ def _cache_in(folder: Path) -> Iterator[None]:
 
 
 def _failure(error: Exception, folder: Path, then: str) -> RunError:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    found, again = REFUSED.get(status) or _reason(error, status), "" if status in REFUSED else f"{then}, or "
     return RunError(
-        f"FER2013 could not be fetched from Kaggle: {_reason(error)}; {then}, or open {PAGE}, download it by hand and "
-        f"unpack it into {folder}"
+        f"FER2013 could not be fetched from Kaggle: {found}; {again}open {PAGE}, download it by hand and unpack it "
+        f"into {folder}"
     )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, status: int | None) -> str:
     """Return in a few words what the library means."""
     from http.client import HTTPException
 
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    if status in (401, 403):
-        return f"it wants a login, or refuses the one that is set up here ({status})"
-    if status == 404:
-        return "it is no longer there (404)"
     if status:
         return f"it answers {status}"
     if is_full(error):
@@ -131,6 +130,4 @@ def _reason(error: Exception) -> str:
         error = inner
     if isinstance(error, HTTPException):
         return "the connection broke"
-    if isinstance(error, OSError):
-        return printable(reason(error))
-    return printable(f"{type(error).__name__}: {error}")
+    return printable(reason(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}")
