@@ -26,7 +26,7 @@ SEPARATORS = ",;\t"  # the first for FER2013, the others for what spreadsheets m
 NAMES = ("fer2013.csv", "icml_face_data.csv", "fer2013/fer2013.csv")  # the last as the challenge's archive unpacks
 SOURCE = (
     'FER2013 comes from the Kaggle challenge "Challenges in Representation Learning: Facial Expression Recognition", '
-    "and dataset=synthetic needs no files"
+    "python -m fer.data.fetch fetches it, and dataset=synthetic needs no files"
 )
 
 

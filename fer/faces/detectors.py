@@ -18,6 +18,7 @@ import numpy as np
 
 from fer.atomic import atomic_file
 from fer.data import cache
+from fer.download import read_url, why
 from fer.errors import UserError
 from fer.faces.detection import Detection
 from fer.faces.schema import DetectorConfig, Haar, NoDetector, Section, YuNet
@@ -154,7 +155,7 @@ def _yunet_or_haar(config: YuNet, say: Callable[[str], None]) -> YuNetDetector |
     try:
         source, model = _given(config.model) if config.model else _found(say)
     except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home folder
-        reason = f"its model could not be downloaded ({getattr(error, 'reason', None) or error})"
+        reason = f"its model could not be downloaded ({why(error)})"
         cure = f"download {URL} and add detector.model=FILE"
         if config.name == "yunet":
             raise UserError(
@@ -259,14 +260,7 @@ def _fetch() -> bytes:
     Raises:
         OSError: if it does not come, or something else does.
     """
-    from http.client import HTTPException  # here, because most starts need no network
-    from urllib.request import urlopen
-
-    try:
-        with urlopen(URL, timeout=TIMEOUT) as answer:
-            model = answer.read(MOST_BYTES)
-    except HTTPException as error:
-        raise OSError(f"the connection broke: {error!r}") from error
+    model = read_url(URL, MOST_BYTES, TIMEOUT)
     if not _is_genuine(model):
         raise OSError(f"what came from {URL} has another checksum")
     return model
