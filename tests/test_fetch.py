@@ -22,7 +22,7 @@ from tests.hosts import KAGGLE, Host
 PATH = "/microsoft/FERPlus/raw/master/fer2013new.csv"
 FACES = make_faces()
 N = len(FACES.images)
-WHOLE = "of FER2013's 14 / 14 / 14 images 14 / 14 / 14 are there"
+WHOLE = "all FER2013's 14 / 14 / 14 images are there"
 FITTING = f"the votes are those of its images, with a majority for {N} of them"
 
 
@@ -242,8 +242,8 @@ def test_what_is_not_fer2013_is_said_and_stays(host, library, run, tmp_path, tro
     code, out, err = run("fer2013", tmp_path)
     assert (code, is_one_sentence(err), library.calls) == (1, True, 0)
     assert {
-        "missing": "images 13 / 14 / 14 are there",
-        "stranger": "images 13 / 14 / 14 are there",
+        "missing": "13 / 14 / 14 of FER2013's 14 / 14 / 14 images are there",
+        "stranger": "13 / 14 / 14 of FER2013's 14 / 14 / 14 images are there",
         "relabelled": "1 labels differ",
         "foreign": f"of {N} images 0 are known",
     }[trouble] in out + err

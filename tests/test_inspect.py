@@ -150,7 +150,7 @@ def test_fer2013_is_looked_at_with_what_is_left_out(tmp_path, capsys, undrawn):
     assert (found["test/equal_in_train"], found["equal/conflicts"]) == (1, 1)
     assert "equal: row 0 (train, angry) and row 33 (test, surprise)" in said
     assert "neutral, left out" in said
-    assert "Splits: as the copy's files say" in said
+    assert "split: as the copy's files say" in said
     assert found["dataset_split"] == "named"
     assert "line 4" in found["not_read"][0]
     assert "files/width_min" not in found

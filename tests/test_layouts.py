@@ -4,6 +4,7 @@ The numbers of rows are those of the table in the README. A test's "official" im
 of hashes that the package has of the real ones.
 """
 
+import json
 import os
 import shutil
 from collections import Counter
@@ -14,15 +15,20 @@ import pytest
 from safetensors.numpy import save_file
 
 from fer.data import official as module
+from fer.data.bad_rows import Faults
 from fer.data.fer2013 import read_fer2013
+from fer.data.fer2013_csv import find_csv, read_rows
 from fer.data.ferplus import locate_ferplus, read_crowd, read_ferplus
 from fer.data.layouts import locate
 from fer.data.official import CODES, make_official, match
 from fer.data.table import Split
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
+from fer.evaluation.card_text import _split
+from fer.header import read_header
 from tests import layouts
 from tests.data import VOTE_HEADER, Faces, edit_line, make_faces, write_fer2013_csv, write_image
+from tests.runs import configure, run, without_figures
 
 REAL = Path(os.environ.get("FER_DATA", "no data"))
 
@@ -214,3 +220,39 @@ def test_a_tiny_csv_of_other_faces_is_split_as_it_says(tmp_path):
     table = read_fer2013(tmp_path, 48)
     assert table.facts["dataset_split"] == "named" and table.facts["dataset_strangers"] == 42
     assert "as the copy's files say" in table.origin.sentences[0]
+
+
+def test_metrics_and_card_say_which_split_it_was(tmp_path, known, monkeypatch):
+    layouts.csv_shuffled_and_resplit(tmp_path / "data", known)
+    without_figures(monkeypatch)
+    words = ("dataset=fer2013", f"dataset.root={tmp_path / 'data'}", "trainer.max_epochs=1")
+    run(configure(*words, "dataset.split=as_is"), tmp_path / "as_is")
+    figures = json.loads((tmp_path / "as_is/metrics.json").read_text())
+    assert figures["dataset_split"] == "as_is" and figures["dataset_leaked"] > 0
+    run(configure(*words, "fit=false", f"weights={tmp_path / 'as_is/weights.safetensors'}"), tmp_path / "official")
+    figures = json.loads((tmp_path / "official/metrics.json").read_text())
+    assert figures["dataset_split"] == "official" and "dataset_leaked" not in figures
+    header = read_header(tmp_path / "as_is/weights.safetensors")
+    text = " ".join(_split(figures, header.training))
+    assert "Not on the official split**: trained on a copy's own (`dataset_split: as_is`)" in text
+    assert "evaluated" not in text
+    missing = " ".join(_split({"dataset_found": {"train": 5, "test": 7}}, {}))
+    assert "Not on all of the data**: evaluated on a copy that has 5 of train and 7 of test" in missing
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.is_dir(), reason="FER_DATA names no folder")
+@pytest.mark.parametrize("write", [*layouts.EXACT, *layouts.JPEG])
+def test_every_layout_of_the_real_data_is_the_same_data_set(tmp_path, write):
+    expected = read_fer2013(REAL, 48, 7)
+    if "parquet" in write.__name__:
+        pytest.importorskip("pyarrow")
+    copy = read_rows(find_csv(REAL), Faults("raise"))
+    votes = np.zeros((len(copy.images), 10), int)
+    write(tmp_path, Faces(copy.images, copy.emotions.astype(int), copy.splits.astype(int), votes))
+    table = read_fer2013(tmp_path, 48, 7)
+    assert table.facts == {"dataset_split": "official"}
+    assert np.array_equal(table.labels, expected.labels) and np.array_equal(table.splits, expected.splits)
+    if write in layouts.EXACT:  # the same images in the same order, so the same figures of any net
+        assert np.array_equal(table.images, expected.images)

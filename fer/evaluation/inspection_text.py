@@ -64,9 +64,7 @@ def _classes(found: Findings) -> Part:
 def _about_classes(found: Findings) -> Iterator[str]:
     counts, names = found.table.counts(), found.table.classes
     if found.table.origin:
-        first, *others = found.table.origin.sentences
-        yield f"Splits: {first}"
-        yield from others
+        yield from found.table.origin.sentences
     for split, faces in counts.items():
         lacking = [name for name, count in zip(names, faces, strict=True) if not count]
         if not faces.any():
