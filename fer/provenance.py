@@ -99,6 +99,7 @@ def describe(config: TrainConfig, header: Header, folder: Path, device: str, pre
     if config.fit:
         return trained | now
     evaluated = {"weights": str(config.weights), "weights_sha256": digest(config.weights)}
+    trained = {key: fact for key, fact in trained.items() if not key.startswith("dataset_")}  # of other faces
     return trained | now | evaluated | ({"evaluation_command": typed} if (typed := as_typed(folder)) else {})
 
 
