@@ -4,7 +4,7 @@ A file may come from anywhere, so nothing in it is believed before it is checked
 """
 
 import json
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from fer.errors import UserError, printable
 from fer.paths import resolve_weights, shipped
 
 FORMAT = "fer-weights-1"
+ONNX_FORMAT = "fer-onnx-1"
 SHORT, LONG = 2_000, 1_000_000  # characters of an entry; of one that tells of classes, training or metrics
 LARGEST = 8_000_000  # bytes of all entries; the deepest net that the schema allows needs 2 million
 DEEPEST = 200  # levels of an entry; Python's own functions give up at 400
@@ -73,6 +74,10 @@ class Header:
     temperature: Temperature = 1.0
     training: Annotated[dict[str, Any], AfterValidator(_no_figures)] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+
+    def texts(self) -> dict[str, str]:
+        """Return the entries of text by which a file holds the header; `parse` reads them."""
+        return {name: json.dumps(value) for name, value in asdict(self).items()}
 
     def trained(self, results: dict[str, Any]) -> "Header":
         """Return the header with a run's results: figures as metrics, the rest as training."""
