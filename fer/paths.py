@@ -28,6 +28,11 @@ def resolve_weights(word: str | os.PathLike[str]) -> Path:
     return beside if not exists(path) and exists(beside) else path
 
 
+def is_onnx(path: Path) -> bool:
+    """Tell whether a file is an ONNX file by its name."""
+    return path.suffix.lower() == ".onnx"
+
+
 def exported(weights: Path) -> Path:
     """Return where the ONNX file of a weights file lies, if it has one."""
     return weights.with_suffix(".onnx")

@@ -11,6 +11,7 @@ from fer.export.proof import LIMIT, Proof, prove
 from fer.extras import require
 from fer.faces.schema import usual_crop
 from fer.header import ONNX_FORMAT, Header
+from fer.paths import is_onnx
 from fer.terms import NOT_FOR, licence_of
 from fer.weights import digest, load_net
 
@@ -51,7 +52,7 @@ def export(weights: Path, output: Path) -> Export:
         RunError: if the file does not answer as the net does, or cannot be written.
     """
     require("export")
-    if output.suffix != ".onnx" or not output.parent.is_dir():
+    if not is_onnx(output) or not output.parent.is_dir():
         raise UserError(f"--output={output}: expected a .onnx file in a folder that is there")
     net, header = load_net(weights)
     answer = Answer(net.requires_grad_(False), header)
