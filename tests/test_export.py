@@ -35,11 +35,13 @@ SIDE = 24
 
 
 def write_weights(path, architecture=ARCHITECTURE, side=SIDE):
-    """Write a net whose batch norms are away from their start."""
+    """Write a net whose batch norms and answers are away from their start."""
     torch.manual_seed(0)
     net = build_net(6, architecture)
     for _ in range(8):
         net(torch.randn(16, 1, side, side))
+    with torch.no_grad():
+        net.head.weight *= 50  # answers that differ
     header = Header(class_names(6), side, 0.4, 0.3, architecture, 1.5, {"dataset": "fer2013", "seed": 1})
     save_weights(path, rounded(net.state_dict()), header)
     return path
@@ -68,7 +70,7 @@ def test_it_answers_and_explains_as_the_predictor_does_any_number_of_faces(weigh
     found, predictor = answers(net, images), Predictor.load(weights, "cpu")
     probabilities, heatmaps = predictor.look(images, "gradcam")
     assert found["probabilities"] == pytest.approx(probabilities, abs=1e-5)
-    assert probabilities.std(1).min() > 0.01  # no answer that any net would give
+    assert probabilities.std(1).min() > 0.05  # no answer that any net would give
     chosen = found["maps"][np.arange(count), probabilities.argmax(1)]
     assert finish(torch.from_numpy(chosen), SIDE) == pytest.approx(heatmaps, abs=1e-3)
     assert found["maps"].min() < 0 < found["maps"].max()
