@@ -48,7 +48,7 @@ def prove(model: bytes, answer: Answer) -> Proof:
                 if not difference <= LIMIT:  # NaN is not, either
                     raise RunError(
                         f"expected ONNX Runtime to answer as PyTorch does, to {LIMIT:g}, but its {name} of {kind} "
-                        f"(n = {count}) differ by {difference:.2g}: nothing was written"
+                        f"(n = {count}) differ by {difference:.2g}: the ONNX file was not written"
                     )
                 worst = max(worst, difference)
     one = images[:1, None].astype(np.float32)
