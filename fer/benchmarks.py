@@ -3,11 +3,8 @@
 import os
 import platform
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
-
-CONF = Path(__file__).parents[1] / "conf"
 
 
 def spread(values: np.ndarray) -> str:

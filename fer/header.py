@@ -4,7 +4,7 @@ A file may come from anywhere, so nothing in it is believed before it is checked
 """
 
 import json
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,9 +15,14 @@ from fer.architectures import InputSize, check_arguments, require_size, typed
 from fer.config.messages import nearest, sentences
 from fer.emotions import MAX_CLASSES, NAME, is_class_name
 from fer.errors import UserError, printable
-from fer.paths import resolve_weights, shipped
+from fer.onnx_file import read_metadata
+from fer.paths import is_onnx, resolve_weights, shipped
 
-FORMAT = "fer-weights-1"
+FORMAT, ONNX_FORMAT = "fer-weights-1", "fer-onnx-1"
+MADE = {  # what has a format, and what writes it
+    FORMAT: ("a weights file", "train.py"),
+    ONNX_FORMAT: ("an ONNX file", "python -m fer.export"),
+}
 SHORT, LONG = 2_000, 1_000_000  # characters of an entry; of one that tells of classes, training or metrics
 LARGEST = 8_000_000  # bytes of all entries; the deepest net that the schema allows needs 2 million
 DEEPEST = 200  # levels of an entry; Python's own functions give up at 400
@@ -74,24 +79,37 @@ class Header:
     training: Annotated[dict[str, Any], AfterValidator(_no_figures)] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
 
+    def texts(self) -> dict[str, str]:
+        """Return the entries of text by which a file holds the header; `parse` reads them."""
+        return {name: json.dumps(value) for name, value in asdict(self).items()}
+
     def trained(self, results: dict[str, Any]) -> "Header":
         """Return the header with a run's results: figures as metrics, the rest as training."""
         metrics = {key: value for key, value in results.items() if "/" in key}
         return replace(self, metrics=metrics, training={key: results[key] for key in results if key not in metrics})
 
 
-def readable_weights(word: Path) -> Path:
+def readable_weights(word: Path, onnx: bool = False) -> Path:
     """Return the file that a name or a path means, once it is known to be readable, with a header that fits in memory.
+
+    Args:
+        word: the name or the path.
+        onnx: whether a .onnx file will do, which can be run and not trained on.
 
     Raises:
         UserError: if there is none.
     """
     path, names = resolve_weights(word), shipped()
+    kinds = "a .safetensors or .onnx file" if onnx else "a .safetensors file"
     try:
         if path.is_dir():
             found = "it is a folder"
         elif not path.is_file():
             found = "there is no such file"
+        elif is_onnx(path):
+            if onnx:
+                return path
+            found = "an ONNX file can only be run: take the weights file that it was made from"
         else:
             with path.open("rb") as file:
                 size = int.from_bytes(file.read(8), "little")
@@ -102,17 +120,21 @@ def readable_weights(word: Path) -> Path:
     except (OSError, ValueError) as error:
         found = f"it cannot be read ({getattr(error, 'strerror', None) or error})"
     known = f" or one of {', '.join(names)}" if names else ""
-    raise UserError(f"weights={word}: expected a .safetensors file{known}, but {found}{nearest(str(word), names)}")
+    raise UserError(f"weights={word}: expected {kinds}{known}, but {found}{nearest(str(word), names)}")
 
 
 def read_header(path: Path) -> Header:
-    """Return what a weights file says about itself; its tensors are not looked at, and nothing heavy is imported.
+    """Return what a weights file says about itself, or the ONNX file of one.
+
+    Tensors are not looked at, and nothing heavy is imported.
 
     Raises:
         UserError: if the file is missing, damaged, or not one of ours.
     """
-    source = readable_weights(path)
+    source = readable_weights(path, onnx=True)
     try:
+        if is_onnx(source):
+            return parse(read_metadata(source, LARGEST), ONNX_FORMAT)
         with safe_open(source, framework="np") as file:
             return parse(file.metadata() or {})
     except (SafetensorError, OSError) as error:
@@ -138,14 +160,15 @@ def _what_is(path: Path) -> str:
     return "this one is empty" if not start else "this one is of another type or cut short"
 
 
-def parse(texts: dict[str, str]) -> Header:
-    """Return the header that a file's entries of text make.
+def parse(texts: dict[str, str], form: str = FORMAT) -> Header:
+    """Return the header that a file's entries of text make, if it has this format.
 
     Raises:
         ValueError: saying what is wrong with them.
     """
-    if texts.get("format") != FORMAT:
-        raise ValueError("expected a weights file of this project, but it was not written by train.py")
+    if texts.get("format") != form:
+        kind, writer = MADE[form]
+        raise ValueError(f"expected {kind} of this project, but it was not written by {writer}")
     values = {item.name: _parsed(item.name, texts[item.name]) for item in fields(Header) if item.name in texts}
     try:
         header = TypeAdapter(Header).validate_python(values)

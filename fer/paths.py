@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 WEIGHTS = Path(__file__).parents[1] / "weights"  # those that come with the project
+CONF = WEIGHTS.with_name("conf")
 
 
 def shipped() -> list[str]:
@@ -25,6 +26,16 @@ def resolve_weights(word: str | os.PathLike[str]) -> Path:
     beside = WEIGHTS.parent / path
     exists = os.path.exists  # Path's own fails in a folder where one may not look
     return beside if not exists(path) and exists(beside) else path
+
+
+def is_onnx(path: Path) -> bool:
+    """Tell whether a file is an ONNX file by its name."""
+    return path.suffix.lower() == ".onnx"
+
+
+def exported(weights: Path) -> Path:
+    """Return where the ONNX file of a weights file lies, if it has one."""
+    return weights.with_suffix(".onnx")
 
 
 def is_address(input: str) -> bool:

@@ -17,7 +17,7 @@ from fer.locks import let_go
 
 RESULTS = "metrics.json"  # written last: with it, a run is finished
 PREDICTIONS = {"val": "predictions_val.csv", "test": "predictions.csv"}
-NET = "weights.safetensors"
+NET, EXPORTED = "weights.safetensors", "net.onnx"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
 SETTINGS, WORDS, HYDRA = (Path(".hydra") / f"{name}.yaml" for name in ("config", "overrides", "hydra"))
 ERROR, OUTPUT = "error.txt", "output.txt"  # of a sweep's job: why it failed, what it said

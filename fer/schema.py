@@ -237,6 +237,7 @@ class TrainConfig(Section):
     tta: Literal["none", "flip", "tencrop", "all"]
     fit: bool
     test: bool
+    export: bool = False
     weights: PathField | None
     resume: PathField | None
 

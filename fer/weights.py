@@ -6,8 +6,6 @@ the header, and only then are they loaded.
 """
 
 import hashlib
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -39,11 +37,10 @@ def save_weights(path: Path, state: dict[str, Tensor], header: Header) -> None:
     Raises:
         RunError: if the file cannot be written.
     """
-    texts = {name: json.dumps(value) for name, value in asdict(header).items()}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in rounded(state).items()}
     try:
         with atomic_file(path, "wb") as file:
-            file.write(save(state, {"format": FORMAT, **texts}))
+            file.write(save(state, {"format": FORMAT, **header.texts()}))
     except OSError as error:
         raise RunError(f"{path} could not be written ({error})") from error
 

@@ -59,7 +59,7 @@ def test_the_card_says_what_the_evaluation_found(runs, tmp_path):
     assert "20 of 24 test faces are found by the detector (yunet). On these the accuracy is 50.0 as" in text
     assert "2 trainings that differ in the seed" in text and "seed 2" in text
     assert f"python train.py fit=false weights={found['weights']} tta=flip\n" in text  # drawn faces have no folder
-    assert "trained from scratch;" in text
+    assert "trained from scratch.\n" in text
     assert not re.search(r"\bnan\b|None", text)
 
 

@@ -7,16 +7,17 @@ import pytest
 
 from tests.runs import ROOT
 
-ROOMS = ("config", "data", "faces", "models", "training", "evaluation", "inference")
+ROOMS = ("config", "data", "faces", "models", "export", "training", "evaluation", "inference")
 COMMANDS = ("benchmark.py", "timing.py", "inspect.py")  # of a room by their subject, above all rooms by what they use
 BELOW = {  # what each room may import of the others
     "models": set(),
     "config": set(),
     "data": {"config"},
     "faces": {"data", "config"},
-    "evaluation": {"config", "data", "faces", "models"},
+    "export": {"data", "faces", "models"},
+    "evaluation": {"config", "data", "faces", "models", "export"},
     "inference": {"config", "data", "faces", "models"},
-    "training": {"config", "data", "models", "evaluation"},
+    "training": {"config", "data", "models", "export", "evaluation"},
 }
 
 
@@ -49,7 +50,7 @@ def test_a_room_imports_only_what_lies_below(room):
     assert not strangers
 
 
-@pytest.mark.parametrize("room", ["models", "data", "faces", "evaluation", "inference", "config"])
+@pytest.mark.parametrize("room", ["models", "data", "faces", "export", "evaluation", "inference", "config"])
 def test_only_training_and_its_loaders_know_lightning(room):
     users = [path.name for path, names in of_room(room).items() if any(name.startswith("lightning") for name in names)]
     assert users == (["datamodule.py"] if room == "data" else [])

@@ -9,7 +9,7 @@ the turns, with the lowest and the highest in brackets.
 import argparse
 from collections.abc import Sequence
 
-from fer.benchmarks import CONF
+from fer.paths import CONF
 
 STRATEGIES = sorted(path.stem for path in (CONF / "augmentation").glob("*.yaml"))
 

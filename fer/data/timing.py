@@ -14,12 +14,13 @@ from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
 import fer.config.resolvers  # noqa: F401 (for OmegaConf)
-from fer.benchmarks import CONF, machine, spread
+from fer.benchmarks import machine, spread
 from fer.data.augmentation import build_strategy
 from fer.data.batches import Batches, BatchKey, Faces, Transform, make_loader
 from fer.data.synthetic import read_synthetic
 from fer.data.table import Split, Table
 from fer.models.inputs import normalise
+from fer.paths import CONF
 
 MEAN, STD = 0.5, 0.25
 TARGETS = {

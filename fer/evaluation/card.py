@@ -34,7 +34,7 @@ def write_card(evaluation: Path, output: Path, seeds: Sequence[Path] = (), crops
     """
     from fer.atomic import whole_file
     from fer.evaluation.card_text import card_lines
-    from fer.paths import resolve_weights
+    from fer.paths import exported, resolve_weights
     from fer.weights import digest, read_weights
 
     run = _read(evaluation)
@@ -44,6 +44,7 @@ def write_card(evaluation: Path, output: Path, seeds: Sequence[Path] = (), crops
     _, header = read_weights(weights)
     if (found := digest(weights)) != run.metrics.get("weights_sha256"):
         raise UserError(f"{evaluation}: expected an evaluation of {weights} as it is now; evaluate the file again")
+    _require_same(exported(weights), found)
     if header.training.get("dataset") != run.metrics["dataset"]:
         raise UserError(
             f"{evaluation}: expected an evaluation on the dataset of the training, {header.training.get('dataset')}, "
@@ -54,6 +55,22 @@ def write_card(evaluation: Path, output: Path, seeds: Sequence[Path] = (), crops
     text = "\n".join(card_lines(run, weights, header, runs, crops_sentence))
     with whole_file(output) as file:
         file.write(text)
+
+
+def _require_same(export: Path, weights: str) -> None:
+    """Raise a UserError if there is an ONNX file beside the weights of a SHA-256 that was made from others."""
+    from fer.header import LARGEST
+    from fer.onnx_file import read_metadata
+
+    try:
+        if not export.is_file() or read_metadata(export, LARGEST).get("weights_sha256") == json.dumps(weights):
+            return
+        found = "it is of another file"
+    except (OSError, ValueError) as error:
+        found = f"it cannot be read ({error})"
+    raise UserError(
+        f"{export}: expected the net of the weights file beside it, but {found}: python -m fer.export writes it anew"
+    )
 
 
 def _read(folder: Path) -> "Run":

@@ -13,7 +13,9 @@ from fer.evaluation.markdown import code, listed, per_cent, spread, table
 from fer.evaluation.slices import SLICES
 from fer.evaluation.statistics import estimate
 from fer.evaluation.study.runs import Run
-from fer.weights import Header, load_net
+from fer.paths import exported
+from fer.terms import FOR, NOT_FOR, licence_of, source_of
+from fer.weights import Header, digest, load_net
 
 SPLITS = {
     "val": "validation",
@@ -23,34 +25,7 @@ SPLITS = {
     "test_flip": "test, mirrored too",
     "test_tencrop": "test, ten crops",
 } | {key: f"test, {words}" for key, words in SLICES.items()}
-SOURCES = {
-    "fer2013": (
-        "FER2013 (Goodfellow et al., 2013): 48-pixel gray faces from the web, each with one annotator's label. "
-        "Of the CSV file, Training, PublicTest and PrivateTest are training, validation and test.",
-        "FER2013 was published for a challenge and is for research; the pictures belong to their owners.",
-        "The labels are those of single annotators, for pictures found by searching for such words, and many are "
-        "doubtful. Faces turned far away, covered or badly lit are hardly in the data.",
-    ),
-    "ferplus": (
-        "FER+ (Barsoum et al., 2016): FER2013's 48-pixel gray faces from the web, each with ten annotators' votes. "
-        "Validation and test keep the faces with an official majority (PublicTest and PrivateTest).",
-        "FER+'s votes are under the MIT licence; FER2013's pictures are for research and belong to their owners.",
-        "The faces that ten annotators could not agree upon are left out of validation and test, so real pictures are "
-        "harder than these figures say. Faces turned far away, covered or badly lit are hardly in the data.",
-    ),
-}
-USE = (
-    "For research, teaching and play: to study training and augmentation, to show how such nets look at faces, to try "
-    "interfaces.",
-    "Not for judging, hiring, policing, grading, diagnosing or watching people, nor for anything that a person would "
-    "have to bear the consequences of. A face does not tell what a person feels: the net predicts which of these "
-    "labels annotators would give to a picture. How it errs on people of different age, sex, skin or culture was not "
-    "measured, because the data do not say.",
-)
-
-
 OFFICIAL = "official"
-UNKNOWN = "Licence and limits of the data are not known to this card: see where the data come from."
 
 
 def card_lines(run: Run, weights: Path, header: Header, runs: Sequence[Run], crops: str | None) -> Iterator[str]:
@@ -64,7 +39,7 @@ def card_lines(run: Run, weights: Path, header: Header, runs: Sequence[Run], cro
         crops: a sentence on what detector and crop cost, if there is one.
     """
     metrics, training = run.metrics, header.training
-    data, licence, labels = SOURCES.get(training["dataset"], (f"The dataset {training['dataset']}.", UNKNOWN, ""))
+    data, _, labels = source_of(training)
     parameters = sum(parameter.numel() for parameter in load_net(weights)[0].parameters())
     steps = len(list(_earlier(training))) + 1
     origin = _origin(training) + (
@@ -74,10 +49,11 @@ def card_lines(run: Run, weights: Path, header: Header, runs: Sequence[Run], cro
     yield from (f"# {weights.name}", "")
     yield (
         f"{verb} {len(header.classes)} {kind} ({', '.join(header.classes)}) on gray faces of "
-        f"{header.input_size} pixels. {_kind(header)} of {parameters / 1e6:.2f} M parameters, trained {origin}; "
-        f"{weights.stat().st_size / 1e6:.1f} MB, SHA-256 `{metrics['weights_sha256'][:16]}…`."
+        f"{header.input_size} pixels. {_kind(header)} of {parameters / 1e6:.2f} M parameters, trained {origin}."
     )
-    yield from ("", "## Training", "", data, "")
+    yield ""
+    yield from table(("file", "SHA-256", "MB"), list(_files(weights)), left=2)
+    yield from ("## Training", "", data, "")
     yield from table(("", ""), list(_recipe(training, header)), left=2)
     yield from ("## Results", "")
     yield "Per cent, with 95 % bootstrap intervals over the faces. To reproduce these figures, to the digit, on a CPU:"
@@ -108,8 +84,14 @@ def card_lines(run: Run, weights: Path, header: Header, runs: Sequence[Run], cro
     )
     yield from ("## Limitations", "")
     yield from (f"- {sentence}" for sentence in (*_limitations(counts, header.classes, metrics), labels) if sentence)
-    yield from ("", "## Use", "", *(line for sentence in USE for line in (sentence, "")))
-    yield from ("## Licence", "", f"The weights: MIT, as the code. {licence}".rstrip(), "")
+    yield from ("", "## Use", "", FOR, "", NOT_FOR, "")
+    yield from ("## Licence", "", licence_of(training), "")
+
+
+def _files(weights: Path) -> Iterator[tuple[str, ...]]:
+    for path in (weights, exported(weights)):
+        if path.is_file():
+            yield code(path.name), code(digest(path)), f"{path.stat().st_size / 1e6:.1f}"
 
 
 def _split(metrics: dict[str, Any], training: dict[str, Any]) -> Iterator[str]:

@@ -18,7 +18,6 @@ import numpy as np
 from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
-from fer.benchmarks import CONF
 from fer.data.fer2013 import read_fer2013
 from fer.data.ferplus import read_ferplus
 from fer.data.official import SIDE
@@ -28,8 +27,9 @@ from fer.errors import RunError, UserError
 from fer.faces.crops import cut, region
 from fer.faces.detection import Detection
 from fer.faces.detectors import Detector, make_detector
-from fer.faces.schema import Crop, DetectorConfig
+from fer.faces.schema import Crop, DetectorConfig, usual_crop
 from fer.header import Header
+from fer.paths import CONF
 
 if TYPE_CHECKING:  # it is imported late: --help needs no torch
     from torch import nn
@@ -118,9 +118,8 @@ def check(weights: Path, folder: Path, config: DetectorConfig, split: Split) -> 
     found = np.array([face is not None for face in faces])
     if not found.any():
         raise UserError(f"{folder}: expected images of faces, but in {len(faces)} of them none was found")
-    crop = Crop.model_validate(OmegaConf.to_container(OmegaConf.load(CONF / "infer.yaml").crop))
     kept = table.select(found)
-    recropped = recrop(kept.images, [face for face in faces if face is not None], crop, header.input_size)
+    recropped = recrop(kept.images, [face for face in faces if face is not None], usual_crop(), header.input_size)
     return {
         "weights_sha256": digest(weights),
         "detector": config.name,

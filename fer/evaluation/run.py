@@ -27,9 +27,10 @@ from fer.evaluation.console import print_end, print_faces, print_facts, print_sc
 from fer.evaluation.evaluate import Evaluation, draw_evaluation, evaluate, write_evaluation
 from fer.evaluation.markdown import listed
 from fer.evaluation.results import write_json
+from fer.export.onnx import export
 from fer.monitor import monitor_mistake
 from fer.provenance import describe, telling_settings
-from fer.run_folder import RESULTS, exclusive, make_folder
+from fer.run_folder import EXPORTED, RESULTS, exclusive, make_folder
 from fer.schema import TrainConfig
 from fer.weights import Header, load_net
 
@@ -79,6 +80,8 @@ def run(config: TrainConfig, folder: Path) -> float:
             tell=lambda words: print(words, flush=True),
         )
         results = found.results | describe(config, header, folder, device.type, "32-true") | scope(table) | table.facts
+        if config.export:
+            print(export(config.weights, folder / EXPORTED), flush=True)
         drawn = draw_evaluation(net, header, found)
         publish(folder, found, drawn, config, results, lambda: time.perf_counter() - began)
     print_end(results, header.classes, list(found.outputs), folder)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, Strict
 
+from fer.paths import CONF
 from fer.schema import KIND, NotNegative, Section, ShippedPathField
 
 Pixels = Annotated[int, Field(gt=0, le=100_000)]  # no picture that can be opened is wider
@@ -62,6 +63,13 @@ class Crop(Section):
     margin: Annotated[float, Field(gt=0.2, le=4)]
     shift: Annotated[float, Field(ge=-1, le=1)]
     rotate: bool
+
+
+def usual_crop() -> Crop:
+    """Return the crop of conf/infer.yaml."""
+    from omegaconf import OmegaConf
+
+    return Crop.model_validate(OmegaConf.to_container(OmegaConf.load(CONF / "infer.yaml").crop))
 
 
 DetectorConfig = Annotated[YuNet | Haar | NoDetector, *KIND]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fer.benchmarks import CONF, machine, spread
+from fer.benchmarks import machine, spread
 from fer.config.jobs import Command, check_jobs
 from fer.errors import UserError
 from fer.faces.crops import cut
@@ -28,6 +28,7 @@ from fer.inference.predictor import Predictor
 from fer.inference.results import Frame
 from fer.inference.run import make_style, one_thread_each
 from fer.inference.schema import InferConfig
+from fer.paths import CONF
 
 PEER = """
 import sys, time, cv2

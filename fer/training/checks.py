@@ -13,10 +13,11 @@ from fer.config.dotted import leaves
 from fer.config.jobs import Job, differences
 from fer.counting import counted
 from fer.errors import UserError, printable
+from fer.extras import require
 from fer.run_folder import LAST, NET, RESULTS, SETTINGS, STUDY, SWEEP, AtWork, is_at_work
 
 MAY_DIFFER = (  # none of them changes what is trained; that the data is the same, FaceData tells by its content
-    *("resume", "workers", "test", "tta", "sweep.trials", "dataset.root"),
+    *("resume", "workers", "test", "tta", "export", "sweep.trials", "dataset.root"),
     *("trainer.name", "trainer.accelerator", "trainer.precision"),
 )
 ADDED = {"model.architecture": "se_resnet"}  # what older runs were trained by, without saying it
@@ -29,7 +30,7 @@ def check_training(jobs: list[Job], multirun: bool) -> None:
         UserError: with everything that was found wrong, an argument each.
     """
     errors: list[str] = []
-    checks = (_check_files, _check_net, _check_strategy, _check_search, _check_processes, _check_devices)
+    checks = (_check_files, _check_net, _check_strategy, _check_search, _check_export, _check_processes, _check_devices)
     for job in jobs:
         for check in checks if not processes.is_helper() else (_check_processes,):
             errors += check(job)
@@ -109,6 +110,14 @@ def _check_search(job: Job) -> Iterator[str]:
         from fer.training.search_space import space_mistakes
 
         yield from space_mistakes(job.plain, job.schema)
+
+
+def _check_export(job: Job) -> Iterator[str]:
+    if job.part("export"):
+        try:
+            require("export")
+        except UserError as error:
+            yield f"export=true: {error}"
 
 
 def _check_processes(job: Job) -> Iterator[str]:

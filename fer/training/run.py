@@ -23,10 +23,11 @@ from fer.errors import Terminated, UserError
 from fer.evaluation.console import print_end, print_some, relative_path
 from fer.evaluation.evaluate import draw_evaluation, evaluate
 from fer.evaluation.run import crowd_of, finished, monitored, publish, writing
+from fer.export.onnx import export
 from fer.models.factory import build_net
 from fer.monitor import monitor_mistake
 from fer.provenance import describe
-from fer.run_folder import BEST, LAST, NET, RESULTS, STUDY, SWEEP, exclusive, make_folder
+from fer.run_folder import BEST, EXPORTED, LAST, NET, RESULTS, STUDY, SWEEP, exclusive, make_folder
 from fer.schema import TrainConfig
 from fer.training.callbacks import Record
 from fer.training.console import print_start
@@ -89,6 +90,8 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
         results = found.results | describe(config, header, folder, device.type, trainer.precision)
         results |= record.summary(config.monitor) | table.facts
         save_weights(folder / NET, net.state_dict(), header.trained(results))
+        if config.export:
+            print(export(folder / NET, folder / EXPORTED), flush=True)
         drawn = draw_evaluation(net, header, found) | draw_augmented(module, data) | draw_history(record.history)
         publish(folder, found, drawn, config, results, record.seconds)
     print_end(results, header.classes, list(found.outputs), folder)

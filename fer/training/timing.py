@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from fer.benchmarks import CONF, machine, spread
+from fer.benchmarks import machine, spread
 from fer.config.jobs import Command, check_jobs
 from fer.data.datamodule import FaceData
 from fer.data.table import Split
+from fer.paths import CONF
 from fer.schema import TrainConfig
 from fer.training.callbacks import Record
 from fer.training.dashboard import Dashboard
