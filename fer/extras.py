@@ -4,7 +4,10 @@ from importlib.util import find_spec
 
 from fer.errors import UserError
 
-EXTRAS = {"export": ("onnx", "onnxruntime")}  # by their name in pyproject.toml; libraries as they are imported
+EXTRAS = {  # by their name in pyproject.toml; libraries as they are imported
+    "export": ("onnx", "onnxruntime"),
+    "parquet": ("pyarrow",),
+}
 
 
 def require(extra: str) -> None:

@@ -24,6 +24,7 @@ from fer.data.official import SIDE, UNKNOWN, label_order, match
 from fer.data.table import SPLIT_NAMES
 from fer.emotions import EMOTIONS, canonical
 from fer.errors import UserError, printable
+from fer.extras import require
 
 IMAGES = ("image", "img", "img_bytes", "image_bytes", "pixels")
 LABELS = ("label", "labels", "emotion", "emotions", "cls")
@@ -63,13 +64,10 @@ def read_parquet(root: Path, paths: Sequence[Path], faults: Faults) -> Copy:
     Raises:
         UserError: without pyarrow, or if the columns are not those of images and labels.
     """
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise UserError(
-            f'{paths[0]}: expected pyarrow to read Parquet files, but it is missing: pip install -e ".[parquet]"'
-        ) from None
+    require("parquet")
+    import pyarrow
+    from pyarrow import parquet
+
     parts = []
     for path in paths:
         try:

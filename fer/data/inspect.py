@@ -16,8 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer.benchmarks import CONF
 from fer.errors import RunError, UserError
+from fer.paths import CONF
 
 if TYPE_CHECKING:  # they are imported late: --help needs none of it
     from fer.data.table import Table
