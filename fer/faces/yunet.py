@@ -4,8 +4,6 @@ The net (Wu et al. 2023, https://doi.org/10.1007/s11633-023-1423-y) has an answe
 and 32 pixels a cell: how sure it is of a face, its box and five points, measured from the cell in cells.
 """
 
-from typing import Any
-
 import cv2
 import numpy as np
 
