@@ -1,6 +1,6 @@
 """Give spoiled files and odd words to the commands, in processes of their own, and say which of them went wrong.
 
-    python -m tests.fuzz --seed 7 --inputs 60 weights csv cache images clips words
+    python -m tests.fuzz --seed 7 --inputs 60 weights onnx csv cache images clips words
 
 Wrong are: a traceback, an exit code that means nothing, more than 30 seconds, more than 2 GB. Every input follows from
 the seed, the kind and its number; those that went wrong stay in the folder that is named. Needs fork, so no Windows.
@@ -157,10 +157,14 @@ def _import_all() -> None:
     """Import once what each case would import, and start no thread, since the processes of the cases are copies."""
     sys.path.insert(0, str(ROOT))
     os.environ |= {"NO_ALBUMENTATIONS_UPDATE": "1", "HYDRA_FULL_ERROR": "1", "OMP_NUM_THREADS": "1"}
+    import onnxruntime  # noqa: F401
+
     import fer.command
     import fer.config.jobs
     import fer.data.readers
     import fer.evaluation.run
+    import fer.inference.engines.onnx
+    import fer.inference.engines.pytorch
     import fer.inference.modes.video
     import fer.inference.run
     import fer.training.checks

@@ -23,6 +23,7 @@ ODD_VALUES = (
     "happy", "\x1b[31m", [], [0], [1, 2, 3], [10**6] * 3, ["happy", "happy"], {}, {"a": {"b": [1]}}, [[[[[[[[]]]]]]]],
     "x" * 100_000,
 )  # fmt: skip
+ODD_SIZES = (0, -1, 1, 2, 7, 2**15, 10**6, 2**31 - 1, 2**40)
 
 
 class Case(NamedTuple):
@@ -138,6 +139,35 @@ def spoiled_weights(rng: random.Random, data: bytes) -> bytes:
     return len(new).to_bytes(8, "little") + new + tensors
 
 
+def spoiled_onnx(rng: random.Random, data: bytes) -> bytes:
+    """Return an ONNX file whose bytes, metadata, operations or shapes are odd."""
+    import onnx
+
+    if rng.random() < 0.4:
+        return spoiled(rng, data)
+    model = onnx.load_from_string(data)
+    for _ in range(rng.choice((1, 1, 2))):
+        node, how = rng.choice(model.graph.node), rng.randrange(5)
+        if how == 0:
+            entry = rng.choice(model.metadata_props)
+            inner = json.loads(entry.value) if entry.key != "format" else entry.value
+            entry.value = json.dumps(spoiled_value(rng, inner)).encode("utf-8", "replace").decode()
+        elif how == 1:
+            node.op_type = rng.choice(("Loop", "If", "Expand", "ConstantOfShape", "Tile", "Add", "Exp", "strange"))
+        elif how == 2 and node.attribute:
+            attribute = rng.choice(node.attribute)
+            attribute.i = rng.choice(ODD_SIZES)
+            if attribute.ints:
+                attribute.ints[rng.randrange(len(attribute.ints))] = rng.choice(ODD_SIZES)
+        elif how == 3:
+            dims = rng.choice(model.graph.initializer).dims
+            dims[:] = [rng.choice(ODD_SIZES) if rng.random() < 0.5 else size for size in dims]
+        else:
+            place = rng.choice((*model.graph.input, *model.graph.output)).type.tensor_type
+            place.shape.dim[rng.randrange(len(place.shape.dim))].dim_value = rng.choice(ODD_SIZES)
+    return model.SerializeToString()
+
+
 def odd_word(rng: random.Random, keys: list[str]) -> str:
     """Return a word that someone might type, or nobody."""
     key = rng.choice(keys) if rng.random() < 0.9 else rng.choice(ODD_TEXTS)
@@ -177,6 +207,7 @@ class Seeds:
 
     def __init__(self, folder: Path) -> None:
         from fer.emotions import class_names
+        from fer.export.onnx import export
         from fer.models.se_resnet import SEResNet
         from fer.weights import Header, save_weights
         from tests.clips import write_clip
@@ -197,6 +228,7 @@ class Seeds:
             class_names(6), 24, 0.5, 0.25, architecture, training={"dataset": "fer2013"}, metrics={"test/n": 3}
         )
         save_weights(self.weights, SEResNet(6, **architecture).state_dict(), header)
+        self.onnx = export(self.weights, folder / "tiny.onnx").path
         self.data = folder / "data"
         write_ferplus_csv(self.data, per_class=1)
         self.rows, self.votes = ((self.data / name).read_text() for name in ("fer2013.csv", "fer2013new.csv"))
@@ -222,6 +254,14 @@ def weights_case(rng: random.Random, folder: Path, seeds: Seeds) -> Case:
     if rng.random() < 0.7:
         return Case("infer", words)
     return Case("train", ["dataset=synthetic", "fit=false", "weights=net.safetensors", "hydra.run.dir=run"])
+
+
+def onnx_case(rng: random.Random, folder: Path, seeds: Seeds) -> Case:
+    (folder / "net.onnx").write_bytes(spoiled_onnx(rng, seeds.onnx.read_bytes()))
+    (folder / "gray.png").write_bytes(seeds.gray)
+    explainer = rng.choice(("gradcam", "none"))
+    words = ["mode=image", "input=gray.png", "detector=none", "weights=net.onnx", "output=out.png"]
+    return Case("infer", [*words, f"explainer={explainer}"])
 
 
 def csv_case(rng: random.Random, folder: Path, seeds: Seeds) -> Case:
@@ -283,6 +323,6 @@ def words_case(rng: random.Random, folder: Path, seeds: Seeds) -> Case:
 
 
 KINDS: dict[str, Callable[[random.Random, Path, Seeds], Case]] = {
-    "weights": weights_case, "csv": csv_case, "cache": cache_case, "images": images_case, "clips": clips_case,
-    "words": words_case,
+    "weights": weights_case, "onnx": onnx_case, "csv": csv_case, "cache": cache_case, "images": images_case,
+    "clips": clips_case, "words": words_case,
 }  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from tests.runs import ROOT
 
 SEED = os.environ.get("FER_FUZZ_SEED", "1")
-GROUPS = (("weights", "csv", "cache"), ("images", "clips", "words"))  # side by side, as a machine has two cores
+GROUPS = (("weights", "onnx", "csv", "cache"), ("images", "clips", "words"))  # side by side, as a machine has two cores
 
 
 @pytest.mark.slow
