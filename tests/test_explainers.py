@@ -9,7 +9,8 @@ from pytorch_grad_cam import EigenCAM, GradCAM, GradCAMPlusPlus, LayerCAM
 from pytorch_grad_cam.utils import svd_on_activations
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-from fer.models.cam import EXPLAINERS, explain, finish
+from fer.models.cam import EXPLAINERS, explain
+from fer.models.maps import finish
 from fer.models.se_resnet import SEResNet
 
 PACKAGE = {"gradcam": GradCAM, "gradcam++": GradCAMPlusPlus, "layercam": LayerCAM, "eigencam": EigenCAM}
