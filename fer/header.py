@@ -123,15 +123,15 @@ def readable_weights(word: Path, onnx: bool = False) -> Path:
     raise UserError(f"weights={word}: expected {kinds}{known}, but {found}{nearest(str(word), names)}")
 
 
-def read_header(path: Path) -> Header:
-    """Return what a weights file says about itself, or the ONNX file of one.
+def read_header(path: Path, onnx: bool = True) -> Header:
+    """Return what a weights file says about itself, or, if `onnx`, the ONNX file of one.
 
     Tensors are not looked at, and nothing heavy is imported.
 
     Raises:
         UserError: if the file is missing, damaged, or not one of ours.
     """
-    source = readable_weights(path, onnx=True)
+    source = readable_weights(path, onnx)
     try:
         if is_onnx(source):
             return parse(read_metadata(source, LARGEST), ONNX_FORMAT)

@@ -27,7 +27,7 @@ def take_net(config: DictConfig) -> None:
         return
     if not config.weights:
         raise UserError("model=weights: expected the file of the net, but weights is null: add weights=FILE")
-    header = read_header(Path(config.weights))
+    header = read_header(Path(config.weights), onnx=False)
     arguments = {key: value for key, value in header.architecture.items() if key != "name"}
     known = {"architecture": header.architecture.get("name", DEFAULT)} | arguments
     chosen = {} if is_evaluation else {key: value for key, value in config.model.items() if value is not None}
