@@ -240,5 +240,5 @@ def measure(asked: argparse.Namespace, folder: Path) -> None:
     bare, ours = time_start(asked.clip, asked.words, folder, asked.turns).T
     print(
         f"\nfrom the command to its first frame: {np.median(ours):.1f} s, {spread(ours / bare).strip()} times "
-        f"import torch, cv2 ({np.median(bare):.1f} s); at most 2.5"
+        f"import torch, cv2 ({np.median(bare):.1f} s); at most 0.6"
     )
