@@ -7,14 +7,22 @@ from fer.errors import UserError
 EXTRAS = {  # by their name in pyproject.toml; libraries as they are imported
     "export": ("onnx", "onnxruntime"),
     "parquet": ("pyarrow",),
+    "train": ("torch", "torchvision", "lightning", "albumentations", "torchmetrics", "tensorboard", "pytorch_grad_cam"),
 }
 
 
-def require(extra: str) -> None:
+def require(extra: str, *libraries: str, of: str | None = None) -> None:
     """Make sure that the libraries of an extra are installed, without importing them.
+
+    Args:
+        extra: a key of `EXTRAS`.
+        libraries: those that are needed; all of the extra's if left out.
+        of: the setting that needs them, as it was typed.
 
     Raises:
         UserError: naming those that are not.
     """
-    if lacking := [name for name in EXTRAS[extra] if find_spec(name) is None]:
-        raise UserError(f'expected {" and ".join(lacking)}, but found nothing: pip install -e ".[{extra}]"')
+    if lacking := [name for name in libraries or EXTRAS[extra] if find_spec(name) is None]:
+        names = " and ".join(filter(None, (", ".join(lacking[:-1]), lacking[-1])))
+        start = f"{of}: " if of else ""
+        raise UserError(f'{start}expected {names}, but found nothing: pip install -e ".[{extra}]"')

@@ -13,15 +13,16 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
 
 
-def resolve_weights(word: str | os.PathLike[str]) -> Path:
+def resolve_weights(word: str | os.PathLike[str], suffix: str = ".safetensors") -> Path:
     """Return the weights file that a word means; whether it is there is for the reader to say.
 
     Args:
         word: the name of a net that comes with the project, as "ferplus", whatever lies in the working folder; or a
             path. One where there is nothing is looked for below the project's folder too: weights/ferplus.safetensors.
+        suffix: which of a shipped net's files its name means: .safetensors for training and evaluation, .onnx to run it.
     """
     if str(word) in shipped():
-        return WEIGHTS / f"{word}.safetensors"
+        return WEIGHTS / f"{word}{suffix}"
     path = Path(os.path.expanduser(word))  # noqa: PTH111 (pathlib's fails for ~nobody)
     beside = WEIGHTS.parent / path
     exists = os.path.exists  # Path's own fails in a folder where one may not look

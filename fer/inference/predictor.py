@@ -8,8 +8,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
-from torch import nn
 
 from fer.config.messages import nearest
 from fer.counting import counted
@@ -17,13 +15,12 @@ from fer.data.decoding import over_white, read_photo
 from fer.emotions import class_name
 from fer.errors import UserError
 from fer.faces.crops import centre_square, cut
-from fer.models.cam import EXPLAINERS, explain, finish
-from fer.models.inputs import normalise
-from fer.weights import Header, load_net
+from fer.header import Header
+from fer.inference.engines import Engine, load_engine, require_name
+from fer.models.maps import finish
 
 PHOTO = 1000  # pixels of a side; hardly a face is cut out as large
 BATCH = 256  # faces in one forward pass, so that memory stays bounded
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 Image = Any  # a path, an array or a Pillow image; Predictor.predict says more
 
@@ -31,47 +28,48 @@ Image = Any  # a path, an array or a Pillow image; Predictor.predict says more
 class Predictor:
     """A net of a weights file, its preprocessing and its calibration.
 
-    Threads may share one, and so may spawned processes; in a forked one torch's own threads are missing, and it hangs.
+    Threads may share one, and so may spawned processes; in a forked one the libraries' own threads are missing, and it
+    hangs.
 
     Args:
-        net: in eval mode; becomes the predictor's own.
+        engine: runs the net.
         header: what its weights file says about it.
-        device: where it runs.
 
     Attributes:
         classes: emotion names, in the order of the probabilities.
         input_size: side of the faces that the net looks at and of the heatmaps, in pixels.
         header: training data, metrics, normalisation and more, from the weights file.
-        device: where the net runs.
     """
 
-    def __init__(self, net: nn.Module, header: Header, device: torch.device) -> None:
-        # On CPUs channels_last saves most where it counts: on one thread a single face takes 3.4 ms instead of 6.1
-        # (batches of 2 to 16 up to 15 % longer), on two threads batches of 1 to 16 take 15 to 20 % less.
-        layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
-        self.net = net.requires_grad_(False).to(device, memory_format=layout)
-        self.header, self.device = header, device
+    def __init__(self, engine: Engine, header: Header) -> None:
+        self.engine, self.header = engine, header
         self.classes, self.input_size = header.classes, header.input_size
+
+    @property
+    def device(self) -> Any:
+        """Where the net runs: of an .onnx file "cpu", "cuda", "coreml" or "openvino", else a `torch.device`."""
+        return self.engine.device
 
     def __repr__(self) -> str:
         emotions = f"{len(self.classes)} emotions ({', '.join(self.classes)})"
         return f"<Predictor: {emotions} on faces of {self.input_size} pixels, {self.device}>"
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], device: str | torch.device = "auto") -> "Predictor":
-        """Load a weights file.
+    def load(cls, path: str | os.PathLike[str], device: Any = "auto", threads: int | None = None) -> "Predictor":
+        """Load a weights file, or an ONNX file of one: that needs no PyTorch, and answers sooner on CPUs.
 
         Args:
-            path: a .safetensors file that train.py wrote, or the name of a net that comes with the project: "ferplus",
-                "fer2013".
-            device: "cpu", "cuda" (or "cuda:1"), "mps"; "auto" takes CUDA, else MPS, else the CPU.
+            path: a .onnx or .safetensors file that train.py or fer.export wrote, or the name of a net that comes with
+                the project: "ferplus", "fer2013" (as .onnx).
+            device: "cpu", "cuda" (or "cuda:1"), of .onnx also "coreml" and "openvino" where ONNX Runtime has them, of
+                .safetensors "mps" or a `torch.device`; "auto" takes CUDA, else MPS, else the CPU.
+            threads: on the CPU; None leaves them to the library. Those of PyTorch are the whole process's.
 
         Raises:
-            UserError: if the file is missing, damaged or not one of ours, or there is no such device.
+            UserError: if the file is missing, damaged or not one of ours, there is no such device, or PyTorch is needed
+                and not installed.
         """
-        with torch.inference_mode(False):  # tensors born in that mode have no gradients, which explainers need
-            net, header = load_net(Path(path))
-            return cls(net, header, _device(device))
+        return cls(*load_engine(path, device, threads))
 
     def predict(self, images: Image | Iterable[Image]) -> np.ndarray:
         """Return the probability of every emotion for each face.
@@ -101,7 +99,7 @@ class Predictor:
         Args:
             images: as for `predict`.
             target: an emotion; None for each face's most probable one.
-            explainer: "gradcam", "gradcam++", "layercam" or "eigencam".
+            explainer: "gradcam"; of .safetensors also "gradcam++", "layercam" and "eigencam".
 
         Returns:
             (N, S, S) float32 in [0, 1] over the square in each image's middle, S being `input_size`; all 0 where
@@ -110,12 +108,15 @@ class Predictor:
         Raises:
             UserError: as for `predict`, and for an emotion that the net does not know or an unknown explainer.
         """
-        _check("explainer", explainer, EXPLAINERS)
+        self.require(explainer)
         heatmaps = self.look(self._faces(images), explainer, target)[1]
         assert heatmaps is not None
         return heatmaps
 
-    @torch.inference_mode()
+    def require(self, explainer: str) -> None:
+        """Raise a UserError unless the net can be explained by this."""
+        require_name("explainer", explainer, self.engine.explainers, self.engine.why_not)
+
     def look(
         self,
         crops: np.ndarray,
@@ -139,30 +140,31 @@ class Predictor:
             UserError: for an emotion that the net does not know or an unknown explainer, and if the net's numbers are
                 so large that no answers follow from them.
         """
-        _check("explainer", explainer, (*EXPLAINERS, "none"))
+        if explainer != "none":
+            self.require(explainer)
         chosen = None if target is None else self._label(target)
         probabilities = np.empty((len(crops), len(self.classes)), np.float32)
         heatmaps = None if explainer == "none" else np.empty((len(crops), *[self.input_size] * 2), np.float32)
         for start in range(0, len(crops), BATCH):
             part = slice(start, start + BATCH)
-            faces = torch.tensor(crops[part]).to(self.device)
-            features = self.net.forward_features(normalise(faces, self.header.mean, self.header.std))
-            logits = self.net.forward_head(features)  # (B, C)
-            answers = (logits / self.header.temperature).softmax(1).cpu().numpy()
+            if heatmaps is None:
+                answers = self.engine.probabilities(crops[part])  # (B, C)
+            else:
+                answers, maps = self.engine.with_maps(crops[part], explainer)
             _require_finite(answers)
             probabilities[part] = answers = settle(answers) if settle else answers
             if heatmaps is not None:
-                labels = torch.from_numpy(answers.argmax(1)).to(self.device)
-                if chosen is not None:
-                    labels = torch.full_like(labels, chosen)
-                heatmaps[part] = finish(explain(explainer, self.net, features, labels), self.input_size)
+                labels = answers.argmax(1) if chosen is None else np.full(len(answers), chosen)
+                heatmaps[part] = finish(maps(labels), self.input_size)
                 _require_finite(heatmaps[part])
         return probabilities, heatmaps
 
     def _label(self, target: str) -> int:
         """Return the number of the class that a name means."""
         name = class_name(str(target))
-        _check("target", name, self.classes)
+        if name not in self.classes:
+            expected = f"expected one of {', '.join(self.classes)}{nearest(name, self.classes)}"
+            raise UserError(f"target={name}: {expected}")
         return self.classes.index(name)
 
     def _faces(self, images: Image | Iterable[Image]) -> np.ndarray:
@@ -235,29 +237,3 @@ def _pixels(image: Image) -> np.ndarray:
 
 def _is_pillow(image: Image) -> bool:
     return hasattr(image, "convert") and hasattr(image, "mode")  # without its import
-
-
-def _device(name: str | torch.device) -> torch.device:
-    """Return a device that works.
-
-    Raises:
-        UserError: if there is none of that name.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    _check("device", str(name).partition(":")[0], DEVICES)
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(
-            f"device={name}: expected a device that torch can use here, but it cannot ({reason}): use device=auto"
-        ) from None
-    return device
-
-
-def _check(key: str, value: str, known: tuple[str, ...]) -> None:
-    """Raise a UserError with the nearest name unless `value` is known."""
-    if value not in known:
-        raise UserError(f"{key}={value}: expected one of {', '.join(known)}{nearest(str(value), known)}")

@@ -3,7 +3,6 @@
 from importlib import import_module
 
 import cv2
-import torch
 
 from fer.errors import UserError
 from fer.faces.detectors import make_detector
@@ -20,9 +19,10 @@ def run(config: InferConfig) -> None:
         UserError: if weights, detector or input cannot be used.
         RunError: if a result could not be written.
     """
-    one_thread_each()
-    predictor = Predictor.load(config.weights, config.device)
+    predictor = load_single_threaded(config)
     _require_target(config.heatmap.target, predictor.classes)
+    if config.mode != "crop" and config.explainer != "none":
+        predictor.require(config.explainer)
     pipeline = Pipeline(config, predictor, make_detector(config.detector, print))
     style = make_style(config)
     pipeline.heatmaps = style.heatmap
@@ -40,13 +40,14 @@ def _require_target(target: str | None, classes: tuple[str, ...]) -> None:
         )
 
 
-def one_thread_each() -> None:
-    """Let the libraries use one thread: decoding, search, net and encoding each run in one of their own already.
+def load_single_threaded(config: InferConfig) -> Predictor:
+    """Return the net, and let the libraries use one thread each.
 
-    With two in each they waited for each other: 26 ms instead of 17 to search and classify a frame on two cores.
+    Decoding, search, net and encoding each run in one of their own already. With two in each they waited for each
+    other: 26 ms instead of 17 to search and classify a frame on two cores.
     """
-    torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    return Predictor.load(config.weights, config.device, threads=1)
 
 
 def make_style(config: InferConfig) -> Style:

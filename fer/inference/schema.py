@@ -33,7 +33,7 @@ class InferConfig(Section):
     input: str | None
     output: PathField | None
     weights: PathField
-    device: Literal["auto", "cpu", "cuda", "mps"]
+    device: Literal["auto", "cpu", "cuda", "mps", "coreml", "openvino"]
     show: bool
     format: Literal["jsonl", "csv"]
     not_sure: Annotated[float, Field(ge=0, lt=1)]

@@ -24,9 +24,8 @@ from fer.inference.io.video_reader import VideoReader
 from fer.inference.io.video_writer import VideoWriter
 from fer.inference.modes.video import looked_at
 from fer.inference.pipeline import Pipeline
-from fer.inference.predictor import Predictor
 from fer.inference.results import Frame
-from fer.inference.run import make_style, one_thread_each
+from fer.inference.run import load_single_threaded, make_style
 from fer.inference.schema import InferConfig
 from fer.paths import CONF
 
@@ -58,9 +57,8 @@ class Work:
     """
 
     def __init__(self, config: InferConfig, frames: int) -> None:
-        one_thread_each()
         self.config, self.count = config, frames
-        self.predictor = Predictor.load(config.weights, config.device)
+        self.predictor = load_single_threaded(config)
         self.detector = make_detector(config.detector, print)
         self.style = make_style(config)
 

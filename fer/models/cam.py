@@ -23,12 +23,11 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-EPSILON = 1e-7  # the package's: a map of zeros stays one
+from fer.models.maps import finish
 
 
-def explain(explainer: str, net: nn.Module, features: Tensor, targets: Tensor) -> Tensor:
+def explain(explainer: str, net: nn.Module, features: Tensor, targets: Tensor) -> np.ndarray:
     """Return where each face speaks for its target class, at the resolution of the features, not scaled yet.
 
     Works inside `no_grad` and `inference_mode` and from several threads, and leaves the net as it was.
@@ -40,9 +39,9 @@ def explain(explainer: str, net: nn.Module, features: Tensor, targets: Tensor) -
         targets: (B,) int64; eigencam knows no classes and passes over them.
 
     Returns:
-        (B, h, w) on the features' device, for `finish`.
+        (B, h, w) float32, for `finish`.
     """
-    return EXPLAINERS[explainer](net, features, targets)
+    return EXPLAINERS[explainer](net, features, targets).float().cpu().numpy()
 
 
 def heatmaps(net: nn.Module, inputs: Tensor, targets: Tensor) -> np.ndarray:
@@ -67,21 +66,6 @@ def grad_cam(net: nn.Module, features: Tensor, targets: Tensor) -> Tensor:
     """Return Grad-CAM's maps (B, h, w) in closed form; the mathematics stand at the top of this file."""
     weights = net.head.weight[targets] / features[0, 0].numel()  # (B, C)
     return torch.einsum("bc,bchw->bhw", weights, features)
-
-
-def finish(maps: Tensor, size: int) -> np.ndarray:
-    """Bring maps (B, h, w) to (B, size, size) float32 in [0, 1], each scaled to its own range.
-
-    In the package's order: cut off what is negative, scale, enlarge, scale. A map without a positive value is all 0.
-    """
-    maps = _scaled(maps.relu())
-    maps = F.interpolate(maps[:, None], (size, size), mode="bilinear", align_corners=False)[:, 0]
-    return _scaled(maps).cpu().numpy()
-
-
-def _scaled(maps: Tensor) -> Tensor:
-    maps = maps - maps.amin((1, 2), keepdim=True)
-    return maps / (EPSILON + maps.amax((1, 2), keepdim=True))
 
 
 class _Head(nn.Module):

@@ -1,0 +1,132 @@
+"""A net's ONNX file in ONNX Runtime, without torch: Grad-CAM is in the file, as `maps`."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer.errors import UserError, printable
+from fer.header import Header
+from fer.inference.engines import Maps, require_name
+
+PROVIDERS = {  # of each device: what ONNX Runtime calls it, and the package that brings it
+    "cpu": ("CPUExecutionProvider", "onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu in the place of onnxruntime"),
+    "coreml": ("CoreMLExecutionProvider", "onnxruntime on a Mac"),
+    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino in the place of onnxruntime"),
+}
+DEVICES = ("auto", *PROVIDERS)
+FATAL = 4  # ONNX Runtime logs nothing less: what goes wrong is raised, too, and told in a sentence
+
+
+class OnnxEngine:
+    """An ONNX file of `python -m fer.export`; see `fer.inference.engines.Engine`. Other processes load it again.
+
+    Args:
+        path: the file.
+        header: its header.
+        device: one of `DEVICES`; "cuda:1" is the second GPU.
+        threads: on the CPU; None takes a thread a core.
+
+    Raises:
+        UserError: if the file is damaged or does not fit its header, or the device cannot be used.
+    """
+
+    def __init__(self, path: Path, header: Header, device: str, threads: int | None) -> None:
+        self.path, self.header, self.wanted, self.threads = path, header, device, threads
+        self.session = self._start(*_provider(device))
+        self.device = next(kind for kind, (name, _) in PROVIDERS.items() if name == self.session.get_providers()[0])
+        self.explainers = ("gradcam",) if self._has_maps() else ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OnnxEngine, (self.path, self.header, self.wanted, self.threads)
+
+    def probabilities(self, faces: np.ndarray) -> np.ndarray:
+        """See `Engine`."""
+        return self._run(["probabilities"], faces)[0]
+
+    def with_maps(self, faces: np.ndarray, explainer: str) -> tuple[np.ndarray, Maps]:
+        """See `Engine`; the mathematics stand at the top of `fer.models.cam`."""
+        probabilities, maps = self._run(["probabilities", "maps"], faces)  # (N, K), (N, K, h, w)
+        return probabilities, lambda labels: maps[np.arange(len(maps)), labels]
+
+    def why_not(self, explainer: str) -> str:
+        """See `Engine`."""
+        source = self.path.with_suffix(".safetensors")
+        file = f"weights={source}" if source.is_file() else "the .safetensors file that it was made from"
+        here = f"one of {', '.join(self.explainers)}, none" if self.explainers else "none"
+        return (
+            f"expected {here}, as {self.path.name} holds no others: take {file}, for which PyTorch is needed "
+            '(pip install -e ".[train]")'
+        )
+
+    def _run(self, names: list[str], faces: np.ndarray) -> list[np.ndarray]:
+        try:
+            return self.session.run(names, {"faces": faces[:, None].astype(np.float32)})
+        except Exception as error:  # its own have no base in common
+            raise self._cannot(error) from error
+
+    def _start(self, provider: str, options: dict[str, str]) -> Any:
+        import onnxruntime
+
+        settings = onnxruntime.SessionOptions()
+        settings.log_severity_level = FATAL
+        settings.intra_op_num_threads = self.threads or 0
+        providers = [(provider, options), "CPUExecutionProvider"] if options or "CPU" not in provider else [provider]
+        try:
+            session = onnxruntime.InferenceSession(str(self.path), settings, providers=providers)
+        except Exception as error:
+            raise self._cannot(error) from error
+        if self.wanted != "auto" and provider not in session.get_providers():
+            raise UserError(
+                f"device={self.wanted}: expected a device that ONNX Runtime can use here, but its {provider} does not "
+                "start, as something that it needs is missing: use device=auto"
+            )
+        return session
+
+    def _has_maps(self) -> bool:
+        """Tell whether the net explains itself, if its inputs and outputs are those that its header speaks of."""
+        size, classes = self.header.input_size, len(self.header.classes)
+        found = {place.name: place.shape[1:] for place in (*self.session.get_inputs(), *self.session.get_outputs())}
+        wanted = {"faces": [1, size, size], "probabilities": [classes]}
+        maps = found.pop("maps", None)
+        if found != wanted or (maps is not None and (len(maps) != 3 or maps[0] != classes)):
+            raise UserError(
+                f"weights={self.path}: expected faces of {size} pixels and {classes} classes, as the file's header says, "
+                f"but its net has other inputs and outputs ({printable(str(found))}): export it again"
+            )
+        return maps is not None
+
+    def _cannot(self, error: Exception) -> UserError:
+        reason = printable(str(error).strip().split("\n")[0])
+        return UserError(
+            f"weights={self.path}: expected a net that ONNX Runtime can run, but it cannot ({reason}): export it again"
+        )
+
+
+def _provider(device: str) -> tuple[str, dict[str, str]]:
+    """Return what ONNX Runtime calls a device, and the options with which it is taken.
+
+    Raises:
+        UserError: if there is no such device here.
+    """
+    import onnxruntime
+
+    there = onnxruntime.get_available_providers()
+    kind, _, number = device.partition(":")
+    require_name("device", kind, DEVICES, _why_no_device)
+    if kind == "auto":
+        kind = "cuda" if PROVIDERS["cuda"][0] in there else "cpu"
+    name, package = PROVIDERS[kind]
+    if name not in there:
+        raise UserError(
+            f"device={device}: expected an ONNX Runtime with {name}, but this one has {', '.join(there)}: install "
+            f"{package}, or use device=auto"
+        )
+    if number and (kind != "cuda" or not number.isdecimal()):
+        raise UserError(f"device={device}: expected {kind}{', or cuda:1 for the second GPU' * (kind == 'cuda')}")
+    return name, {"device_id": number} if number else {}
+
+
+def _why_no_device(kind: str) -> str:
+    return f"expected one of {', '.join(DEVICES)} for an .onnx file, but {kind} is PyTorch's: take the .safetensors file"
