@@ -14,7 +14,7 @@ def spread(values: np.ndarray) -> str:
 
 def machine() -> str:
     """Return the machine and the versions that a figure depends on."""
-    names = ("torch", "lightning", "albumentations", "opencv-python", "numpy")
+    names = ("torch", "lightning", "albumentations", "onnxruntime", "opencv-python", "numpy")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     where = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return f"{where}; Python {platform.python_version()}, {versions}"

@@ -7,7 +7,10 @@ from fer.errors import UserError
 EXTRAS = {  # by their name in pyproject.toml; libraries as they are imported
     "export": ("onnx", "onnxruntime"),
     "parquet": ("pyarrow",),
-    "train": ("torch", "torchvision", "lightning", "albumentations", "torchmetrics", "tensorboard", "pytorch_grad_cam"),
+    "train": (
+        *("torch", "torchvision", "lightning", "albumentations", "torchmetrics", "tensorboard", "pytorch_grad_cam"),
+        "optuna",
+    ),
 }
 
 

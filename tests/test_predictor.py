@@ -18,7 +18,7 @@ import fer
 from fer.data.image_files import read_image
 from fer.emotions import class_names
 from fer.errors import UserError
-from fer.inference import predictor as module
+from fer.inference.engines import pytorch as module
 from fer.inference.predictor import Predictor
 from fer.models.cam import EXPLAINERS, heatmaps
 from fer.models.se_resnet import SEResNet
@@ -230,7 +230,7 @@ def test_every_explainer_answers_alike_and_explains_in_its_own_way(predictor, ex
     with torch.inference_mode():
         probabilities, heatmaps = predictor.look(FACES, explainer)
     assert np.array_equal(probabilities, predictor.predict(FACES))
-    assert all(weight.grad is None for weight in predictor.net.parameters())
+    assert all(weight.grad is None for weight in predictor.engine.net.parameters())
     assert heatmaps.shape == FACES.shape
     assert heatmaps.min() >= 0 and heatmaps.max() <= 1
     assert heatmaps.std((1, 2)).min() > 0.05
@@ -257,8 +257,8 @@ def test_wrong_names_are_refused_with_the_nearest_even_without_faces(predictor):
 def test_many_faces_are_taken_in_batches(predictor, monkeypatch):
     expected = predictor.look(FACES, "gradcam")
     monkeypatch.setattr(module, "BATCH", 2)
-    sizes, features = [], predictor.net.forward_features
-    monkeypatch.setattr(predictor.net, "forward_features", lambda inputs: sizes.append(len(inputs)) or features(inputs))
+    sizes, features = [], predictor.engine.net.forward_features
+    monkeypatch.setattr(predictor.engine.net, "forward_features", lambda inputs: sizes.append(len(inputs)) or features(inputs))
     for found, whole in zip(predictor.look(FACES, "gradcam"), expected, strict=True):
         assert found == pytest.approx(whole, abs=1e-4)
     assert sizes == [2, 2, 1]
@@ -288,13 +288,13 @@ def test_the_best_device_is_taken(net, path, monkeypatch):
     for cuda, mps in ((True, True), (False, True), (False, False)):
         monkeypatch.setattr(torch.cuda, "is_available", lambda found=cuda: found)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda found=mps: found)
-        module._device("auto")
+        module.torch_device("auto")
     assert tried == ["cuda", "mps", "cpu"]
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:99", "cuda:x", "mps", "gpu", "cud"])
 def test_a_device_that_is_not_there_is_named(net, path, device):
-    if device == str(module._device("auto")):
+    if device == str(module.torch_device("auto")):
         pytest.skip("this machine has it")
     said = refusal(Predictor.load, path, device)
     assert said.startswith(f"device={device}: expected")
@@ -348,7 +348,7 @@ def test_nets_whose_numbers_overflow_are_told_instead_of_answering(net, path, mo
 
 
 def test_heatmaps_that_are_no_numbers_are_told(predictor, monkeypatch):
-    monkeypatch.setattr(module, "explain", lambda *arguments: torch.full((len(FACES), 3, 3), float("nan")))
+    monkeypatch.setattr(module, "explain", lambda *arguments: np.full((len(FACES), 3, 3), np.nan))
     assert "some of this one's are NaN" in refusal(predictor.explain, FACES)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer.errors import RunError, UserError
+from fer.extras import require
 from fer.paths import CONF
 
 if TYPE_CHECKING:  # they are imported late: --help needs none of it
@@ -106,6 +107,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("words", nargs="*", help="key=value and group=option, as for train.py")
     asked = parser.parse_intermixed_args(words)
     try:
+        require("train")
         inspect(asked.words, asked.output)
     except UserError as error:
         parser.error(str(error))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer.errors import RunError, UserError
+from fer.extras import require
 
 if TYPE_CHECKING:  # it is imported late, as all that is heavy: --help needs none of it
     from fer.evaluation.study.runs import Run
@@ -138,6 +139,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--crops", type=Path, metavar="FILE", help="what fer.evaluation.detector_cost wrote")
     asked = parser.parse_args(words)
     try:
+        require("train")
         write_card(asked.evaluation, asked.output, asked.seeds, asked.crops)
     except UserError as error:
         parser.error(str(error))

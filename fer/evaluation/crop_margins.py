@@ -20,6 +20,7 @@ from fer.data.fer2013 import read_fer2013
 from fer.data.official import SIDE
 from fer.data.table import Split, Table
 from fer.errors import UserError
+from fer.extras import require
 from fer.evaluation.detector_cost import (
     DETECTORS,
     ENLARGED,
@@ -108,6 +109,7 @@ def main(words: Sequence[str] | None = None) -> None:
     if asked.n < 1:
         parser.error(f"--n={asked.n}: expected at least one image")
     try:
+        require("train")
         config = detector_settings(asked.detector, asked.model)
         report(asked.folder, config, asked.n, asked.weights)
     except UserError as error:

@@ -24,6 +24,7 @@ from fer.data.official import SIDE
 from fer.data.table import Split, Table
 from fer.emotions import class_names
 from fer.errors import RunError, UserError
+from fer.extras import require
 from fer.faces.crops import cut, region
 from fer.faces.detection import Detection
 from fer.faces.detectors import Detector, make_detector
@@ -142,6 +143,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, metavar="FILE", help="a .json file for the figures")
     asked = parser.parse_args(words)
     try:
+        require("train")
         config = detector_settings(asked.detector, asked.model)
         if asked.output and not asked.output.parent.is_dir():
             raise UserError(f"--output={asked.output}: expected a file in a folder, but there is no such folder")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from fer.errors import RunError, UserError
+from fer.extras import require
 from fer.locks import locked
 from fer.run_folder import STUDY
 
@@ -173,6 +174,7 @@ def main(words: list[str] | None = None) -> None:
         asked = parser.parse_args(words)
         if asked.output is None and len(asked.folders) > 1:
             raise UserError("several DIR: expected --output, a folder for the report")
+        require("train")
         print(_report(asked.folders, asked.output, asked.baseline, asked.format))
     except UserError as error:
         sys.exit(_say(f"error: {error}", 2))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fer.errors import RunError, UserError
+from fer.extras import require
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -20,6 +21,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, metavar="FILE", required=True, help="the net, a .onnx file")
     asked = parser.parse_args(words)
     try:
+        require("train", "torch")
         from fer.export.onnx import export  # it imports torch
 
         print(export(asked.weights, asked.output))

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fer.errors import UserError
+from fer.extras import require
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -24,9 +25,10 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=5, help="turns, one epoch each, after one to warm up")
     parser.add_argument("words", nargs="*", help="key=value and group=option, as for train.py")
     asked = parser.parse_args(words)
-    from fer.training import timing  # late: --help needs none of it
-
     try:
+        require("train")
+        from fer.training import timing  # late: --help needs none of it
+
         config = timing.shortened(timing.configure(asked.words), asked.steps, asked.repeats + 1)
     except UserError as error:
         parser.error(str(error))

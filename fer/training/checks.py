@@ -29,6 +29,7 @@ def check_training(jobs: list[Job], multirun: bool) -> None:
     Raises:
         UserError: with everything that was found wrong, an argument each.
     """
+    require("train")
     errors: list[str] = []
     checks = (_check_files, _check_net, _check_strategy, _check_search, _check_export, _check_processes, _check_devices)
     for job in jobs:

@@ -34,7 +34,7 @@ class Engine(Protocol):
         """Return the probabilities (N, K) float32 of faces (N, S, S) uint8 gray, N at least 1."""
 
     def with_maps(self, faces: np.ndarray, explainer: str) -> tuple[np.ndarray, Maps]:
-        """Return the probabilities, and what explains them by one of `explainers`, class by class, from the same pass."""
+        """Return the probabilities, and what explains them by one of `explainers`, from the same pass."""
 
     def why_not(self, explainer: str) -> str:
         """Return why there is no such explainer here, from "expected" on, and what to do."""

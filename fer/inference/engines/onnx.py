@@ -92,8 +92,8 @@ class OnnxEngine:
         maps = found.pop("maps", None)
         if found != wanted or (maps is not None and (len(maps) != 3 or maps[0] != classes)):
             raise UserError(
-                f"weights={self.path}: expected faces of {size} pixels and {classes} classes, as the file's header says, "
-                f"but its net has other inputs and outputs ({printable(str(found))}): export it again"
+                f"weights={self.path}: expected a net of faces of {size} pixels and {classes} classes, as the file's header "
+                f"says, but it has others ({printable(str(found))}): export it again"
             )
         return maps is not None
 
@@ -129,4 +129,5 @@ def _provider(device: str) -> tuple[str, dict[str, str]]:
 
 
 def _why_no_device(kind: str) -> str:
-    return f"expected one of {', '.join(DEVICES)} for an .onnx file, but {kind} is PyTorch's: take the .safetensors file"
+    known = ", ".join(DEVICES)
+    return f"expected one of {known} for an .onnx file, but {kind} is PyTorch's: take the .safetensors file"

@@ -83,6 +83,5 @@ def torch_device(name: str | torch.device) -> torch.device:
 
 
 def _why_no_device(kind: str) -> str:
-    return (
-        f"expected one of {', '.join(DEVICES)} for a .safetensors file, but {kind} is ONNX Runtime's: take the .onnx file"
-    )
+    known = ", ".join(DEVICES)
+    return f"expected one of {known} for a .safetensors file, but {kind} is ONNX Runtime's: take the .onnx file"

@@ -128,10 +128,22 @@ def _match(tracks: list[_Track], centres: np.ndarray, sizes: np.ndarray, time: f
     ratio = np.maximum(sides[0] / sides[1], sides[1] / sides[0])
     allowed = (distance < REACH) & (ratio < RATIO)
     if allowed.sum(0).max() <= 1 and allowed.sum(1).max() <= 1:
-        rows, columns = np.nonzero(allowed)  # nothing to choose, which spares the import
+        rows, columns = np.nonzero(allowed)  # nothing to choose
     else:
-        from scipy.optimize import linear_sum_assignment  # 0.3 s
-
         # As bad as the worst pair that is allowed, so that a good pair is not given up for two poor ones.
-        rows, columns = linear_sum_assignment(np.where(allowed, distance - iou, REACH))
+        rows, columns = assign(np.where(allowed, distance - iou, REACH))
     return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True) if allowed[row, column]]
+
+
+def assign(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and columns of the cheapest way to pair them, as many pairs as there can be.
+
+    The earth mover's distance between two heaps of unit weights is this assignment problem: of the cheapest flows, the
+    simplex method finds one in whole units. So OpenCV, which is there, spares scipy's 140 MB and 0.3 seconds of import.
+
+    Args:
+        cost: (R, C) of any sign.
+    """
+    weights = [np.ones((count, 1), np.float32) for count in cost.shape]
+    _, _, flow = cv2.EMD(*weights, cv2.DIST_USER, cost=(cost - cost.min()).astype(np.float32))
+    return np.nonzero(flow > 0.5)
