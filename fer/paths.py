@@ -19,7 +19,7 @@ def resolve_weights(word: str | os.PathLike[str], suffix: str = ".safetensors") 
     Args:
         word: the name of a net that comes with the project, as "ferplus", whatever lies in the working folder; or a
             path. One where there is nothing is looked for below the project's folder too: weights/ferplus.safetensors.
-        suffix: which of a shipped net's files its name means: .safetensors for training and evaluation, .onnx to run it.
+        suffix: which of a shipped net's files its name means: .safetensors to train and evaluate, .onnx to run it.
     """
     if str(word) in shipped():
         return WEIGHTS / f"{word}{suffix}"

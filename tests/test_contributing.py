@@ -30,7 +30,7 @@ from tests.runs import ROOT
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 SECTIONS = {part.partition("\n")[0]: part for part in TEXT.split("\n## ")[1:]}
 PATCHES = {title: part.split("```diff\n")[1].split("```")[0] for title, part in SECTIONS.items() if "```diff" in part}
-COMMANDS = [found[1] for title in PATCHES if (found := re.search(r"Try `(.*?)`\.", SECTIONS[title]))]
+COMMANDS = [found[1] for title in PATCHES if (found := re.search(r"Try\s`(.*?)`\.", SECTIONS[title]))]
 TRAININGS = [line for line in COMMANDS if "train.py" in line]
 
 CHECKED = """

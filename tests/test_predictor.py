@@ -256,9 +256,11 @@ def test_wrong_names_are_refused_with_the_nearest_even_without_faces(predictor):
 
 def test_many_faces_are_taken_in_batches(predictor, monkeypatch):
     expected = predictor.look(FACES, "gradcam")
-    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr("fer.inference.predictor.BATCH", 2)
     sizes, features = [], predictor.engine.net.forward_features
-    monkeypatch.setattr(predictor.engine.net, "forward_features", lambda inputs: sizes.append(len(inputs)) or features(inputs))
+    monkeypatch.setattr(
+        predictor.engine.net, "forward_features", lambda inputs: sizes.append(len(inputs)) or features(inputs)
+    )
     for found, whole in zip(predictor.look(FACES, "gradcam"), expected, strict=True):
         assert found == pytest.approx(whole, abs=1e-4)
     assert sizes == [2, 2, 1]

@@ -8,11 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 from fer.faces.detection import Detection
 from fer.inference.tracking.optical_flow import FlowTracker
 from fer.inference.tracking.smoothing import Smoother
-from fer.inference.tracking.tracker import SceneCutDetector, Tracker
+from fer.inference.tracking.tracker import SceneCutDetector, Tracker, assign
 
 MEDIA, YUNET = Path(os.environ.get("FER_MEDIA", "none")), os.environ.get("FER_YUNET", "")
 CLIPS = ("test.mp4", "short_hamilton_clip.mp4")
@@ -303,7 +304,18 @@ def test_flicker_of_all_tracks_adds_up_and_their_memory_is_bounded():
     assert len(longest) > 700  # of 800: the long ones are kept
 
 
-def test_one_face_needs_no_scipy():
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (1, 5), (7, 3), (12, 12), (60, 80)])
+@pytest.mark.parametrize("kind", ["any", "many that are equal", "all equal"])
+def test_pairs_are_the_cheapest(shape, kind):
+    for seed in range(20):
+        cost = np.random.default_rng(seed).uniform(-1, 1, shape)
+        cost = {"any": cost, "many that are equal": cost.round(), "all equal": cost * 0}[kind]
+        rows, columns = assign(cost)
+        assert len(rows) == len(set(rows)) == len(set(columns)) == min(shape)
+        assert cost[rows, columns].sum() == pytest.approx(cost[linear_sum_assignment(cost)].sum(), abs=1e-4)
+
+
+def test_many_faces_are_followed_without_scipy():
     code = (
         "import sys; from fer.inference.tracking.tracker import Tracker; from fer.faces.detection import Detection\n"
         "import fer.inference.tracking.optical_flow, fer.inference.draw.timeline_plot\n"

@@ -5,7 +5,6 @@ To add one: a file beside this one with a class that does what `Engine` says, an
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol, get_args
 
 import numpy as np

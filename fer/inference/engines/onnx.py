@@ -8,6 +8,7 @@ import numpy as np
 from fer.errors import UserError, printable
 from fer.header import Header
 from fer.inference.engines import Maps, require_name
+from fer.paths import WEIGHTS
 
 PROVIDERS = {  # of each device: what ONNX Runtime calls it, and the package that brings it
     "cpu": ("CPUExecutionProvider", "onnxruntime"),
@@ -52,8 +53,9 @@ class OnnxEngine:
 
     def why_not(self, explainer: str) -> str:
         """See `Engine`."""
-        source = self.path.with_suffix(".safetensors")
-        file = f"weights={source}" if source.is_file() else "the .safetensors file that it was made from"
+        source, project = self.path.with_suffix(".safetensors"), WEIGHTS.parent
+        place = source.relative_to(project) if source.is_relative_to(project) else source
+        file = f"weights={place}" if source.is_file() else "the .safetensors file that it was made from"
         here = f"one of {', '.join(self.explainers)}, none" if self.explainers else "none"
         return (
             f"expected {here}, as {self.path.name} holds no others: take {file}, for which PyTorch is needed "
@@ -92,8 +94,8 @@ class OnnxEngine:
         maps = found.pop("maps", None)
         if found != wanted or (maps is not None and (len(maps) != 3 or maps[0] != classes)):
             raise UserError(
-                f"weights={self.path}: expected a net of faces of {size} pixels and {classes} classes, as the file's header "
-                f"says, but it has others ({printable(str(found))}): export it again"
+                f"weights={self.path}: expected a net of faces of {size} pixels and {classes} classes, as the file's "
+                f"header says, but it has others ({printable(str(found))}): export it again"
             )
         return maps is not None
 
