@@ -77,6 +77,7 @@ def test_equal_nets_do_not_differ():
     assert over_images(np.zeros(50), np.arange(50) % 2, "ab")["accuracy"] == (0, 0, 0, 1)
     always = over_images(np.ones(50), np.arange(50) % 2, "abc")  # no image of c
     assert always["balanced_accuracy"][:3] == (1, 1, 1)
+    assert "recall/b" in always and "recall/c" not in always
     assert always["accuracy"].p < 0.001
 
 

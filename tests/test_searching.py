@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fer.data.synthetic import draw_faces
+from fer.faces import detectors
 from fer.faces.crops import cut, region
 from fer.faces.detection import Detection
 from fer.faces.detectors import HaarDetector, WholeImage, YuNetDetector
@@ -81,15 +82,11 @@ def test_whole_image_is_one_face_of_whatever_size():
 
 
 class Net:
-    """Stands for cv2.FaceDetectorYN."""
+    """Stands for YuNet's net."""
 
     scores = (0.9, 0.8, 0.0, 0.0)  # by the corner: above left, below right, above right, below left
 
-    @classmethod
-    def create(cls, *_):
-        return cls()
-
-    def setInputSize(self, size):
+    def __init__(self, model, score):
         pass
 
     def detect(self, image):
@@ -99,17 +96,15 @@ class Net:
         for (x, y), score in zip(corners, self.scores, strict=True):
             if image[y : y + 60, x : x + 60].max() == 0 and score:
                 points = [(x + dx, y + dy) for dx, dy in ((20, 20), (40, 20), (30, 30), (22, 45), (38, 45))]
-                return 1, np.float32([[x + 10, y, 40, 60, *np.ravel(points), score]])
-        return 1, None
+                return np.float32([[x + 10, y, 40, 60, *np.ravel(points), score]])
+        return np.empty((0, 15), np.float32)
 
 
 @pytest.fixture
 def yunet(monkeypatch):
-    monkeypatch.setattr(cv2, "FaceDetectorYN", Net)
+    monkeypatch.setattr(detectors, "YuNetModel", Net)
     monkeypatch.setattr(Net, "searches", 0, raising=False)
-    detector = YuNetDetector(b"", "", score=0.7, min_size=20, width=640)
-    Net.searches = 0
-    return detector
+    return YuNetDetector(b"", "", score=0.7, min_size=20, width=640)
 
 
 @pytest.fixture

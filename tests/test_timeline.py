@@ -136,7 +136,10 @@ def test_time_in_sight_leaves_absences_out():
     assert record.shares(least=0.41) == [("happy", 0.6)]
 
 
-@pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03")])
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0:00"), (0.04, "0:00"), (0.44, "0:00.4"), (0.96, "0:01"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03")],
+)
 def test_clock(seconds, shown):
     assert clock(seconds) == shown
 

@@ -458,6 +458,28 @@ def test_a_monitor_of_a_class_that_only_the_data_could_tell_is_refused_before_tr
         run(config, tmp_path / "run")
 
 
+@pytest.mark.parametrize("metric", ["recall", "f1"])
+def test_the_metric_of_a_class_without_validation_faces_cannot_be_monitored(metric, tmp_path, quick):
+    write_class_folders(tmp_path / "data")
+    shutil.rmtree(tmp_path / "data/val/fear")
+    config = configure("dataset=folder", f"dataset.root={tmp_path / 'data'}", f"monitor=val/{metric}/fear")
+    with pytest.raises(UserError, match=rf"^monitor=val/{metric}/fear: expected validation faces of fear, but got no"):
+        run(config, tmp_path / "run")
+
+
+def test_a_class_without_test_faces_has_no_recall_and_that_is_said(tmp_path, finished, capsys):
+    write_class_folders(tmp_path / "data")
+    shutil.rmtree(tmp_path / "data/test/fear")
+    words = ("dataset=folder", f"dataset.root={tmp_path / 'data'}", f"weights={finished / 'weights.safetensors'}")
+    run(configure("fit=false", *words), tmp_path / "run")
+    found, said = results(tmp_path / "run"), capsys.readouterr().out
+    assert "val/recall/fear" in found and "test/recall/sad" in found
+    assert "test/recall/fear" not in found
+    assert "no test faces of fear, so no recall\n" in said
+    assert re.search(r"^ fear +│ +[\d.]+ │ +– │ +[\d.]+ *$", said, re.M)
+    assert (tmp_path / "run/figures/test_per_class.png").is_file()
+
+
 @pytest.mark.parametrize("words", [("ema=0",), ("ema=0.9", "scheduler=plateau")])
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_good_weights(words, tmp_path, quick):
     run(configure("trainer.max_epochs=1", *words), tmp_path)

@@ -1,5 +1,6 @@
 """The model card, line by line."""
 
+import math
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -73,7 +74,7 @@ def card_lines(run: Run, weights: Path, header: Header, runs: Sequence[Run], cro
     kinds = ("precision", "recall", "f1")
     counts = _counts(run)
     rows = [
-        (name, f"{n:,}", *(per_cent(metrics[f"test/{kind}/{name}"]) for kind in kinds))
+        (name, f"{n:,}", *(per_cent(metrics.get(f"test/{kind}/{name}", math.nan)) for kind in kinds))
         for name, n in zip(header.classes, counts.sum(1), strict=True)
     ]
     yield from table(("class", "n", "precision", "recall", "F1"), rows)

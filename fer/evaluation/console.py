@@ -1,5 +1,6 @@
 """What a run says on the console: the classes and faces that are evaluated, and its figures."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from torch import nn
 
 from fer.counting import counted
 from fer.data.table import Split, Table
-from fer.evaluation.markdown import listed
+from fer.evaluation.markdown import listed, per_cent
 from fer.evaluation.slices import SLICES
 from fer.provenance import read_words
 
@@ -113,10 +114,11 @@ def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[st
         console.print("Every test image is a copy of a training image: test says nothing about new ones.", style="bold")
     grid = new_grid(f"{final.capitalize()} by class", ["class", "precision", "recall", "F1"])
     for name in classes:
-        grid.add_row(
-            name, *(f"{100 * results[f'{final}/{kind}/{name}']:.1f}" for kind in ("precision", "recall", "f1"))
-        )
+        figures = (results.get(f"{final}/{kind}/{name}", math.nan) for kind in ("precision", "recall", "f1"))
+        grid.add_row(name, *map(per_cent, figures))
     console.print(grid)
+    if absent := [name for name in classes if f"{final}/recall/{name}" not in results]:
+        console.print(f"no {final} faces of {listed(absent)}, so no recall", markup=False, soft_wrap=True)
     console.print(f"[bold]done in {results['seconds']:.0f} s:[/bold] {escape(relative_path(folder))}", soft_wrap=True)
 
 

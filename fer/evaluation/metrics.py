@@ -54,11 +54,12 @@ def compute_metrics(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> 
 
     Returns:
         `loss` (mean negative log likelihood), `accuracy`, `balanced_accuracy`, `f1_macro`, `auroc`, `ece`, `n`, and for
-        each class `precision/NAME`, `recall/NAME`, `f1/NAME` (0 where undefined).
+        each class `precision/NAME`, `f1/NAME` (0 where undefined), and `recall/NAME` if it has faces.
     """
     logits = logits.detach().double()
     probabilities = logits.softmax(1)
-    values = rates(confusion(targets.numpy(), logits.argmax(1).numpy(), len(classes)))
+    matrix = confusion(targets.numpy(), logits.argmax(1).numpy(), len(classes))
+    values = rates(matrix)
     metrics = {
         "loss": F.cross_entropy(logits, targets).item(),
         **{name: float(values[name]) for name in ("accuracy", "balanced_accuracy", "f1_macro")},
@@ -68,4 +69,7 @@ def compute_metrics(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> 
     }
     for name in ("precision", "recall", "f1"):
         metrics |= {f"{name}/{emotion}": float(value) for emotion, value in zip(classes, values[name], strict=True)}
+    for emotion, faces in zip(classes, matrix.sum(1), strict=True):
+        if not faces:
+            del metrics[f"recall/{emotion}"]
     return metrics

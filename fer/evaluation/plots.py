@@ -78,7 +78,8 @@ def per_class(metrics: Mapping[str, float], classes: Sequence[str], title: str) 
     """Draw precision, recall and F1 of each class as bars, in percent.
 
     Args:
-        metrics: with `precision/NAME`, `recall/NAME`, `f1/NAME` for each class, as `compute_metrics` returns them.
+        metrics: with `precision/NAME`, `recall/NAME`, `f1/NAME` for each class, as `compute_metrics` returns them;
+            a recall that it lacks has no bar.
         classes: C names.
         title: heading.
     """
@@ -88,10 +89,11 @@ def per_class(metrics: Mapping[str, float], classes: Sequence[str], title: str) 
     for index, (key, label, colour) in enumerate(
         (("precision", "precision", AMBER), ("recall", "recall", TEAL), ("f1", "F1", BLUE))
     ):
-        values = [metrics[f"{key}/{name}"] for name in classes]
+        values = [metrics.get(f"{key}/{name}", np.nan) for name in classes]
         bars = axes.bar(places + (index - 1) * width, values, width * 0.92, color=colour, label=label)
         if len(classes) <= LEGIBLE:
-            axes.bar_label(bars, [f"{100 * value:.0f}" for value in values], padding=2, fontsize=9, color=INK)
+            labels = ["" if np.isnan(value) else f"{100 * value:.0f}" for value in values]
+            axes.bar_label(bars, labels, padding=2, fontsize=9, color=INK)
     axes.set_ylim(0, 1.04)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     style_axes(axes)

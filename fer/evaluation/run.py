@@ -4,6 +4,7 @@ The folder is that of a training but for what only a training has; metrics.json 
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -139,8 +140,8 @@ def writing() -> Iterator[None]:
 
 
 def monitored(results: dict[str, Any], config: TrainConfig) -> float:
-    """Return the monitored metric of validation, or of test where an evaluation has no other faces."""
-    return results.get(config.monitor, results.get(config.monitor.replace("val/", "test/")))
+    """Return the monitored metric of validation, or of test where an evaluation has no other faces; NaN without any."""
+    return results.get(config.monitor, results.get(config.monitor.replace("val/", "test/"), math.nan))
 
 
 def read_for(config: TrainConfig, header: Header) -> Table:

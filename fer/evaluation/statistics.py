@@ -111,7 +111,7 @@ def over_images(
         seed: same seed, same intervals.
 
     Returns:
-        `accuracy`, `balanced_accuracy` (of the classes that occur) and `recall/NAME`.
+        `accuracy`, `balanced_accuracy` and `recall/NAME`, of the classes that occur.
     """
     kinds, counts = np.unique(np.stack((targets, gains.round(12)), 1), axis=0, return_counts=True)
     draws = np.random.default_rng(seed).multinomial(len(gains), counts / len(gains), resamples)  # (R, K)
@@ -130,7 +130,8 @@ def over_images(
     p = np.minimum(2 * (tails + 1) / (resamples + 1), 1)
     names = ["accuracy", "balanced_accuracy", *(f"recall/{name}" for name in classes)]
     table = np.stack((observed, low, high, p), 1).tolist()
-    return {name: Difference(*row) for name, row in zip(names, table, strict=True)}
+    occur = [True, True, *np.isin(np.arange(len(classes)), targets)]
+    return {name: Difference(*row) for name, row, occurs in zip(names, table, occur, strict=True) if occurs}
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -1,13 +1,14 @@
 """Where the faces of a picture are: by YuNet, by Haar features, or the whole picture.
 
-YuNet (Wu et al. 2023, https://doi.org/10.1007/s11633-023-1423-y) is a small network; its model file is not part of this
-project: it is looked for, and fetched once if it is nowhere. Haar features (Viola and Jones 2001; Lienhart et al. 2003)
+YuNet is a small network, `fer.faces.yunet`; its model file is not part of this project: it is looked for, and fetched
+once if it is nowhere. Haar features (Viola and Jones 2001; Lienhart et al. 2003)
 come with OpenCV and find fewer faces. Boxes of both mean the same: chin to middle of the forehead, without the ears.
 
 To add one: a file in conf/detector, its section in `fer.faces.schema`, a class here and its line in `DETECTORS`.
 """
 
 import contextlib
+import errno
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from fer.download import read_url, why
 from fer.errors import UserError
 from fer.faces.detection import Detection
 from fer.faces.schema import DetectorConfig, Haar, NoDetector, Section, YuNet
+from fer.faces.yunet import YuNetModel
 from fer.paths import WEIGHTS
 
 MODEL = "face_detection_yunet_2026may.onnx"
@@ -30,12 +32,7 @@ SHA256 = "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0"
 TIMEOUT = 5  # seconds without an answer
 MOST_BYTES = 10_000_000  # the model has 229,738; whatever has more is not it
 
-SMALLEST = (
-    64  # pixels; YuNet on a side of 32 or less reads memory that was never written (OpenCV 4.14), and makes up faces
-)
 TALLEST = 4  # times the working width; bounds the memory for a picture that is a long strip
-OVERLAP = 0.3  # IoU above which YuNet's lesser box is dropped
-CANDIDATES = 5000  # boxes that YuNet looks at before that
 
 # Of 100 sure faces in clips and photos alt2 found 67 with 2 false ones, alt 65 with 2, default 66 with 15.
 CASCADE = "haarcascade_frontalface_alt2.xml"
@@ -82,7 +79,7 @@ class WholeImage:
 
 
 class YuNetDetector:
-    """YuNet, through OpenCV.
+    """YuNet, through ONNX Runtime.
 
     Args:
         model: content of the ONNX file.
@@ -92,31 +89,24 @@ class YuNetDetector:
         width: wider pictures are searched at this width.
 
     Raises:
-        UserError: if OpenCV cannot use the model.
+        UserError: if it is another model.
     """
 
     def __init__(self, model: bytes, source: str, score: float, min_size: int, width: int) -> None:
-        self.min_size, self.width, self.size = min_size, width, (SMALLEST, SMALLEST)
-        data, none = np.frombuffer(model, np.uint8), np.empty(0, np.uint8)  # bytes: OpenCV cannot open every path
+        self.min_size, self.width = min_size, width
         try:
-            self.net = cv2.FaceDetectorYN.create("onnx", data, none, self.size, score, OVERLAP, CANDIDATES)
-            self.net.detect(np.zeros((SMALLEST, SMALLEST, 3), np.uint8))  # another net fails only here
-        except cv2.error as error:
+            self.model = YuNetModel(model, score)
+        except ValueError as error:
             raise UserError(
-                f"{source}: expected the face detector YuNet as an ONNX file, but OpenCV cannot use it "
-                f"({' '.join(error.err.split())}); take the one from {URL}"
+                f"{source}: expected the face detector YuNet as an ONNX file, but ONNX Runtime cannot use it "
+                f"({' '.join(str(error).split())}); take the one from {URL}"
             ) from None
 
     def find(self, image: np.ndarray, share: float | None = None) -> list[Detection]:
         """Return the faces of an image (H, W, 3) uint8 by falling score, with landmarks."""
         small, scale = shrink(image, share or working_share(image, self.width))
-        padded = _at_least(small, SMALLEST)
-        if (size := padded.shape[1::-1]) != self.size:
-            self.net.setInputSize(size)
-            self.size = size
-        rows = self.net.detect(padded)[1]  # (N, 15): box, five points, score
         faces = []
-        for row in () if rows is None else rows:
+        for row in self.model.detect(small):
             x, y, width, height = (row[:4].reshape(2, 2) * scale).ravel().tolist()
             landmarks = row[4:14].reshape(5, 2) * scale
             faces.append(Detection((x, y, width, height), float(row[14]), landmarks.astype(np.float32)))
@@ -151,9 +141,9 @@ class HaarDetector:
         return [face for face in faces if max(face.box[2:]) >= self.min_size]
 
 
-def _yunet_or_haar(config: YuNet, say: Callable[[str], None]) -> YuNetDetector | HaarDetector:
+def _yunet_or_haar(config: YuNet, say: Callable[[str], None], download: bool) -> YuNetDetector | HaarDetector:
     try:
-        source, model = _given(config.model) if config.model else _found(say)
+        source, model = _given(config.model) if config.model else _found(say, download)
     except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home folder
         reason = f"its model could not be downloaded ({why(error)})"
         cure = f"download {URL} and add detector.model=FILE"
@@ -166,24 +156,25 @@ def _yunet_or_haar(config: YuNet, say: Callable[[str], None]) -> YuNetDetector |
     return YuNetDetector(model, source, config.score, config.min_size, config.width)
 
 
-DETECTORS: dict[type[Section], Callable[[Any, Callable[[str], None]], Detector]] = {
+DETECTORS: dict[type[Section], Callable[[Any, Callable[[str], None], bool], Detector]] = {
     YuNet: _yunet_or_haar,
-    Haar: lambda config, say: HaarDetector(config.min_size, config.width),
-    NoDetector: lambda config, say: WholeImage(),
+    Haar: lambda config, say, download: HaarDetector(config.min_size, config.width),
+    NoDetector: lambda config, say, download: WholeImage(),
 }
 
 
-def make_detector(config: DetectorConfig, say: Callable[[str], None]) -> Detector:
+def make_detector(config: DetectorConfig, say: Callable[[str], None], download: bool = True) -> Detector:
     """Return the detector that a configuration asks for.
 
     Args:
         config: one option of conf/detector.
         say: gets a sentence when the model is fetched, and when `auto` has to do with Haar.
+        download: fetch YuNet's model where it is nowhere; otherwise that is as if it could not be fetched.
 
     Raises:
         UserError: if the model file is missing or not YuNet's, or cannot be fetched for detector=yunet.
     """
-    return DETECTORS[type(config)](config, say)
+    return DETECTORS[type(config)](config, say, download)
 
 
 def working_share(image: np.ndarray, width: int) -> float:
@@ -202,14 +193,6 @@ def shrink(image: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
     size = np.array(image.shape[1::-1])
     wanted = np.maximum(np.rint(size * share), 1).astype(int)
     return cv2.resize(image, wanted.tolist(), interpolation=cv2.INTER_AREA), size / wanted
-
-
-def _at_least(image: np.ndarray, side: int) -> np.ndarray:
-    """Return an image with black to its right and below, where it is smaller than `side`."""
-    height, width = image.shape[:2]
-    if min(height, width) >= side:
-        return image
-    return cv2.copyMakeBorder(image, 0, max(side - height, 0), 0, max(side - width, 0), cv2.BORDER_CONSTANT)
 
 
 def _from_haar(square: np.ndarray, count: int, scale: np.ndarray) -> Detection:
@@ -233,7 +216,7 @@ def _given(path: Path) -> tuple[str, bytes]:
         ) from None
 
 
-def _found(say: Callable[[str], None]) -> tuple[str, bytes]:
+def _found(say: Callable[[str], None], download: bool) -> tuple[str, bytes]:
     """Read the model from the weights folder or the cache, or fetch it into the cache.
 
     Raises:
@@ -245,6 +228,8 @@ def _found(say: Callable[[str], None]) -> tuple[str, bytes]:
     with contextlib.suppress(OSError):
         if _is_genuine(model := target.read_bytes()):
             return str(target), model
+    if not download:
+        raise FileNotFoundError(errno.ENOENT, "downloads are off")
     say(f"Fetching the face detector YuNet (230 kB, licence MIT) from {URL} to {target}")
     model = _fetch()
     with contextlib.suppress(OSError):  # without it the next start fetches again

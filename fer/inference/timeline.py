@@ -131,7 +131,9 @@ class Timeline:
 
 
 def clock(seconds: float) -> str:
-    """Return a time as m:ss or h:mm:ss."""
+    """Return a time as m:ss or h:mm:ss; with a tenth below one second, where a clip may be over."""
+    if 0 < (tenths := round(10 * seconds)) < 10:
+        return f"0:00.{tenths}"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

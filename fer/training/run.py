@@ -62,6 +62,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
     table, net, header = prepare(config)
     if wrong := monitor_mistake(config.monitor, header.classes):
         raise UserError(f"monitor: {wrong}")
+    _require_faces(config.monitor, table)
     data = make_data(config, table)
     crowd = crowd_of(config, table)
     trainer = make_trainer(config, folder, [record, Dashboard(data), *watchers])
@@ -96,6 +97,17 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
         publish(folder, found, drawn, config, results, record.seconds)
     print_end(results, header.classes, list(found.outputs), folder)
     return monitored(results, config)
+
+
+def _require_faces(monitor: str, table: Table) -> None:
+    """Check that there are validation faces of the class whose metric is monitored ("val/recall/fear"), if it is one's.
+
+    Raises:
+        UserError: if there are none.
+    """
+    _, _, name = monitor.removeprefix("val/").partition("/")
+    if name and not table.counts()[Split.VAL][table.classes.index(name)]:
+        raise UserError(f"monitor={monitor}: expected validation faces of {name}, but got none: choose another metric")
 
 
 def prepare(config: TrainConfig) -> tuple[Table, nn.Module, Header]:

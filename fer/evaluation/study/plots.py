@@ -115,7 +115,8 @@ def recalls(ranking: Ranking) -> Figure:
     changes = np.array([[recall_change(row, ranking, label) for label in classes] for row in rows])
     figure, (axes,) = _by_setting(f"Recall on {PLACES[ranking.split]}, minus {name}, points", ranking, rows, 0.5)
     _changes(axes, changes, 12)
-    labels = [f"{label}\n{100 * ranking.baseline.mean(f'{ranking.split}/recall/{label}'):.0f} %" for label in classes]
+    own = {label: ranking.baseline.mean(f"{ranking.split}/recall/{label}") for label in classes}
+    labels = [label if math.isnan(recall) else f"{label}\n{100 * recall:.0f} %" for label, recall in own.items()]
     turned = (
         {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(classes) * max(map(len, classes)) > 60 else {}
     )

@@ -113,7 +113,16 @@ def _record(source: VideoReader | Live, path: Path, pipeline: Pipeline, style: S
 def looked_at(
     frames: Iterable[Frame], size: tuple[int, int], pipeline: Pipeline, style: Style
 ) -> Iterator[Iterator[tuple[Frame, list[FaceResult], np.ndarray | None]]]:
-    """Give, within a `with` block, every frame, what is seen in it, and as it is drawn.
+    """Give, within a `with` block, every frame, what is seen in it, and as it is drawn: see `searched`."""
+    with searched(frames, size, pipeline) as found:
+        yield (_looked_at(frame, faces, pipeline, style) for frame, faces in found)
+
+
+@contextmanager
+def searched(
+    frames: Iterable[Frame], size: tuple[int, int], pipeline: Pipeline
+) -> Iterator[Iterator[tuple[Frame, list[Detection]]]]:
+    """Give, within a `with` block, every frame and the faces in it, which are still to be looked at.
 
     Two threads work ahead: one makes the next frames, of (width, height) `size`, and one seeks the faces in them.
     """
@@ -122,7 +131,7 @@ def looked_at(
         ahead(frames, count) as decoded,
         ahead(((frame, pipeline.find(frame)) for frame in decoded), count) as found,
     ):
-        yield (_looked_at(frame, faces, pipeline, style) for frame, faces in found)
+        yield found
 
 
 def _looked_at(
