@@ -20,7 +20,6 @@ from fer.data.fer2013 import read_fer2013
 from fer.data.official import SIDE
 from fer.data.table import Split, Table
 from fer.errors import UserError
-from fer.extras import require
 from fer.evaluation.detector_cost import (
     DETECTORS,
     ENLARGED,
@@ -31,6 +30,7 @@ from fer.evaluation.detector_cost import (
     read_faces_of,
     recrop,
 )
+from fer.extras import require
 from fer.faces.detection import Detection
 from fer.faces.detectors import make_detector
 from fer.faces.schema import Crop, DetectorConfig

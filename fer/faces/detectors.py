@@ -12,6 +12,7 @@ import errno
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 import cv2
@@ -47,7 +48,7 @@ HAAR_WIDTH = 0.76
 
 
 class Detector(Protocol):
-    """Finds the faces of a picture.
+    """Finds the faces of a picture; threads may share it.
 
     Attributes:
         min_size: least longer side of a face's box, in pixels of the picture.
@@ -128,6 +129,7 @@ class HaarDetector:
         self.min_size, self.width = min_size, width
         text = Path(cv2.data.haarcascades, CASCADE).read_text()  # OpenCV cannot open every path itself
         storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
+        self.lock = Lock()  # a cascade keeps the sizes of the picture that it searches
         self.cascade = cv2.CascadeClassifier()
         self.cascade.read(storage.getFirstTopLevelNode())
 
@@ -136,7 +138,8 @@ class HaarDetector:
         small, scale = shrink(image, share or working_share(image, self.width))
         least = int(HAAR_SIDE * self.min_size / scale.max())
         gray = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
-        squares, counts = self.cascade.detectMultiScale2(gray, STEP, NEIGHBOURS, minSize=(least, least))
+        with self.lock:
+            squares, counts = self.cascade.detectMultiScale2(gray, STEP, NEIGHBOURS, minSize=(least, least))
         faces = [_from_haar(square, count, scale) for square, count in zip(squares, counts, strict=True)]
         return [face for face in faces if max(face.box[2:]) >= self.min_size]
 

@@ -3,10 +3,7 @@
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from collections import deque
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +14,13 @@ from fer.config.messages import sentences
 from fer.errors import UserError
 from fer.faces.crops import cut
 from fer.faces.detectors import Detector, make_detector
+from fer.inference.parallel import on_all_cores
 from fer.inference.pipeline import Pipeline
 from fer.inference.predictor import Predictor, pixels_of
 from fer.inference.recognition import Recognition, make_face
 from fer.inference.results import FaceResult, Frame
 from fer.inference.schema import PipelineConfig, default_options
+from fer.paths import is_onnx, resolve_weights
 
 LOG = logging.getLogger("fer")
 Source = Any  # a path, a Pillow image or an array; Recognizer.image says more
@@ -84,7 +83,9 @@ class Recognizer:
             config = PipelineConfig.model_validate(options)
         except ValidationError as error:
             raise UserError("; ".join(sentences(error, options))) from None
-        predictor = Predictor.load(weights, device)
+        # One: several photos, or steps of a clip, at once pay more. PyTorch's are the whole process's, and left alone.
+        threads = 1 if is_onnx(resolve_weights(weights, ".onnx")) else None
+        predictor = Predictor.load(weights, device, threads)
         if explainer != "none":
             predictor.require(explainer)
         return cls(predictor, make_detector(config.detector, LOG.warning, download=False), config, heatmaps)
@@ -123,18 +124,7 @@ class Recognizer:
             from fer.inference.io.images import find_photos
 
             sources = find_photos(os.fspath(sources)).photos
-        return self._images(iter(sources))
-
-    def _images(self, sources: Iterator[Source]) -> Iterator[Recognition]:
-        cores = os.cpu_count() or 1
-        with ThreadPoolExecutor(cores) as pool:
-            waiting: deque[Future[Recognition]] = deque(pool.submit(self._try, one) for one in islice(sources, cores + 1))
-            try:
-                while waiting:
-                    yield waiting.popleft().result()
-                    waiting += [pool.submit(self._try, one) for one in islice(sources, 1)]
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+        return on_all_cores(self._try, sources)
 
     def _try(self, source: Source) -> Recognition:
         try:
@@ -202,9 +192,7 @@ class Recognizer:
     ) -> Recognition:
         size = self.predictor.input_size
         ordered = sorted(seen, key=lambda one: one.face.box[0])
-        faces = tuple(
-            make_face(one, cut(picture, one.region, size), self.classes, self._explain) for one in ordered
-        )
+        faces = tuple(make_face(one, cut(picture, one.region, size), self.classes, self._explain) for one in ordered)
         height, width = (0, 0) if picture is None else picture.shape[:2]
         return Recognition(faces, width, height, classes=self.classes, _picture=picture, **place)
 
