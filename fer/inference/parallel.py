@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
+from fer.processes import cores
+
 END = object()  # after the last item; None may be one
 
 Item = TypeVar("Item")
