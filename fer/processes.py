@@ -1,6 +1,13 @@
-"""Who else has been started to train one net: what torchrun, srun and Lightning leave in the environment."""
+"""How many cores there are, and who else has been started to train one net: what torchrun, srun and Lightning leave."""
 
 import os
+from typing import Any
+
+
+def cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    affinity: Any = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def is_helper() -> bool:

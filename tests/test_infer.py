@@ -30,7 +30,8 @@ from fer.inference.io.output_paths import claimed, new_folder
 from fer.inference.io.records import Records
 from fer.inference.io.video_reader import VideoReader
 from fer.inference.io.video_writer import VideoWriter
-from fer.inference.modes.video import RecordingWriter, ahead
+from fer.inference.modes.video import RecordingWriter
+from fer.inference.parallel import ahead
 from fer.inference.pipeline import Pipeline
 from fer.weights import read_weights, save_weights
 from tests.clips import read_clip, write_clip

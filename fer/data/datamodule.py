@@ -1,9 +1,7 @@
 """The Lightning data module: training and validation faces as loaders, for however many processes there are."""
 
 import hashlib
-import os
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from lightning import LightningDataModule
@@ -12,6 +10,7 @@ from torch.utils.data import DataLoader
 from fer.data.batches import Batch, Batches, Faces, Transform, make_loader
 from fer.data.table import Split, Table
 from fer.errors import UserError
+from fer.processes import cores
 
 MOST_WORKERS = 8
 
@@ -107,7 +106,7 @@ class FaceData(LightningDataModule):
     def _workers(self, on_gpu: bool) -> int:
         if self.workers != "auto":
             return int(self.workers)
-        spare = _cores() - 1
+        spare = cores() - 1
         # One already hides the augmentation behind a CPU's training; more take cores away from it.
         return min(MOST_WORKERS, max(spare, 1)) if on_gpu else min(spare, 1)
 
@@ -119,8 +118,3 @@ def gray_statistics(table: Table) -> tuple[float, float]:
     mean = (counts * levels).sum() / counts.sum()
     variance = (counts * (levels - mean) ** 2).sum() / counts.sum()
     return float(mean), float(max(variance, 1e-6) ** 0.5)
-
-
-def _cores() -> int:
-    affinity: Any = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    return len(affinity(0)) if affinity else os.cpu_count() or 1

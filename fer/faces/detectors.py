@@ -8,9 +8,11 @@ To add one: a file in conf/detector, its section in `fer.faces.schema`, a class 
 """
 
 import contextlib
+import errno
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 import cv2
@@ -46,7 +48,7 @@ HAAR_WIDTH = 0.76
 
 
 class Detector(Protocol):
-    """Finds the faces of a picture.
+    """Finds the faces of a picture; threads may share it.
 
     Attributes:
         min_size: least longer side of a face's box, in pixels of the picture.
@@ -127,6 +129,7 @@ class HaarDetector:
         self.min_size, self.width = min_size, width
         text = Path(cv2.data.haarcascades, CASCADE).read_text()  # OpenCV cannot open every path itself
         storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
+        self.lock = Lock()  # a cascade keeps the sizes of the picture that it searches
         self.cascade = cv2.CascadeClassifier()
         self.cascade.read(storage.getFirstTopLevelNode())
 
@@ -135,14 +138,15 @@ class HaarDetector:
         small, scale = shrink(image, share or working_share(image, self.width))
         least = int(HAAR_SIDE * self.min_size / scale.max())
         gray = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
-        squares, counts = self.cascade.detectMultiScale2(gray, STEP, NEIGHBOURS, minSize=(least, least))
+        with self.lock:
+            squares, counts = self.cascade.detectMultiScale2(gray, STEP, NEIGHBOURS, minSize=(least, least))
         faces = [_from_haar(square, count, scale) for square, count in zip(squares, counts, strict=True)]
         return [face for face in faces if max(face.box[2:]) >= self.min_size]
 
 
-def _yunet_or_haar(config: YuNet, say: Callable[[str], None]) -> YuNetDetector | HaarDetector:
+def _yunet_or_haar(config: YuNet, say: Callable[[str], None], download: bool) -> YuNetDetector | HaarDetector:
     try:
-        source, model = _given(config.model) if config.model else _found(say)
+        source, model = _given(config.model) if config.model else _found(say, download)
     except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home folder
         reason = f"its model could not be downloaded ({why(error)})"
         cure = f"download {URL} and add detector.model=FILE"
@@ -155,24 +159,25 @@ def _yunet_or_haar(config: YuNet, say: Callable[[str], None]) -> YuNetDetector |
     return YuNetDetector(model, source, config.score, config.min_size, config.width)
 
 
-DETECTORS: dict[type[Section], Callable[[Any, Callable[[str], None]], Detector]] = {
+DETECTORS: dict[type[Section], Callable[[Any, Callable[[str], None], bool], Detector]] = {
     YuNet: _yunet_or_haar,
-    Haar: lambda config, say: HaarDetector(config.min_size, config.width),
-    NoDetector: lambda config, say: WholeImage(),
+    Haar: lambda config, say, download: HaarDetector(config.min_size, config.width),
+    NoDetector: lambda config, say, download: WholeImage(),
 }
 
 
-def make_detector(config: DetectorConfig, say: Callable[[str], None]) -> Detector:
+def make_detector(config: DetectorConfig, say: Callable[[str], None], download: bool = True) -> Detector:
     """Return the detector that a configuration asks for.
 
     Args:
         config: one option of conf/detector.
         say: gets a sentence when the model is fetched, and when `auto` has to do with Haar.
+        download: fetch YuNet's model where it is nowhere; otherwise that is as if it could not be fetched.
 
     Raises:
         UserError: if the model file is missing or not YuNet's, or cannot be fetched for detector=yunet.
     """
-    return DETECTORS[type(config)](config, say)
+    return DETECTORS[type(config)](config, say, download)
 
 
 def working_share(image: np.ndarray, width: int) -> float:
@@ -214,7 +219,7 @@ def _given(path: Path) -> tuple[str, bytes]:
         ) from None
 
 
-def _found(say: Callable[[str], None]) -> tuple[str, bytes]:
+def _found(say: Callable[[str], None], download: bool) -> tuple[str, bytes]:
     """Read the model from the weights folder or the cache, or fetch it into the cache.
 
     Raises:
@@ -226,6 +231,8 @@ def _found(say: Callable[[str], None]) -> tuple[str, bytes]:
     with contextlib.suppress(OSError):
         if _is_genuine(model := target.read_bytes()):
             return str(target), model
+    if not download:
+        raise FileNotFoundError(errno.ENOENT, "downloads are off")
     say(f"Fetching the face detector YuNet (230 kB, licence MIT) from {URL} to {target}")
     model = _fetch()
     with contextlib.suppress(OSError):  # without it the next start fetches again

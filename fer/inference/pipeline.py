@@ -13,7 +13,7 @@ from fer.faces.schema import NoDetector
 from fer.faces.search import search
 from fer.inference.predictor import Predictor
 from fer.inference.results import NOT_SURE, FaceResult, Frame
-from fer.inference.schema import InferConfig
+from fer.inference.schema import PipelineConfig
 from fer.inference.tracking.optical_flow import FlowTracker
 from fer.inference.tracking.smoothing import Smoother
 from fer.inference.tracking.tracker import Tracker
@@ -35,7 +35,7 @@ class Pipeline:
         heatmaps: whether faces are explained; may change from frame to frame.
     """
 
-    def __init__(self, config: InferConfig, predictor: Predictor, detector: Detector) -> None:
+    def __init__(self, config: PipelineConfig, predictor: Predictor, detector: Detector) -> None:
         self.config, self.predictor, self.detector = config, predictor, detector
         self.area = getattr(config.detector, "area", None)
         self.follower = FlowTracker(partial(search_in, self.area, detector.find), getattr(config.detector, "every", 1))

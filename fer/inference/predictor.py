@@ -172,7 +172,7 @@ class Predictor:
         faces, photos = [], []
         for number, image in enumerate(_one_by_one(images)):
             try:
-                pixels = _pixels(image)
+                pixels = pixels_of(image)
             except ValueError as error:
                 raise UserError(f"images[{number}]: {error}") from None
             faces.append(cut(pixels, centre_square(pixels), self.input_size))
@@ -212,7 +212,7 @@ def _one_by_one(images: Image | Iterable[Image]) -> Iterable[Image]:
     return images
 
 
-def _pixels(image: Image) -> np.ndarray:
+def pixels_of(image: Image) -> np.ndarray:
     """Return an image as (H, W) gray or (H, W, 3) blue-green-red, uint8.
 
     Raises:

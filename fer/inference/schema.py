@@ -4,8 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from fer.config.messages import nearest
+from fer.errors import UserError
 from fer.faces.schema import Crop, DetectorConfig, UnitInterval
 from fer.inference.io.input_kind import mode_of
+from fer.paths import CONF
 from fer.schema import NotNegative, PathField, Section
 
 
@@ -25,10 +28,38 @@ class Draw(Section):
     heatmap: Literal["auto"] | bool
 
 
-class InferConfig(Section):
-    """conf/infer.yaml."""
+class PipelineConfig(Section):
+    """How faces are found, cut out, answered and explained: a part of conf/infer.yaml."""
 
     detector: DetectorConfig
+    not_sure: Annotated[float, Field(ge=0, lt=1)]
+    smoothing: NotNegative
+    explainer: Literal["gradcam", "gradcam++", "layercam", "eigencam", "none"]
+    heatmap: Heatmap
+    crop: Crop
+
+
+def default_options(detector: str) -> dict[str, Any]:
+    """Return the values that conf/infer.yaml and a detector's file have for a `PipelineConfig`.
+
+    Raises:
+        UserError: if there is no such detector.
+    """
+    from omegaconf import OmegaConf
+
+    known = sorted(path.stem for path in (CONF / "detector").glob("*.yaml"))
+    if detector not in known:
+        raise UserError(
+            f"detector={detector}: expected one of {', '.join(known)}{nearest(str(detector), tuple(known))}"
+        )
+    options = OmegaConf.to_container(OmegaConf.load(CONF / "infer.yaml"))
+    found = OmegaConf.to_container(OmegaConf.load(CONF / "detector" / f"{detector}.yaml"))
+    return {key: options[key] for key in PipelineConfig.model_fields if key in options} | {"detector": found}
+
+
+class InferConfig(PipelineConfig):
+    """conf/infer.yaml."""
+
     mode: Literal["auto", "webcam", "video", "image", "crop"]  # checked, never auto: the input tells
     input: str | None
     output: PathField | None
@@ -36,12 +67,7 @@ class InferConfig(Section):
     device: Literal["auto", "cpu", "cuda", "mps", "coreml", "openvino"]
     show: bool
     format: Literal["jsonl", "csv"]
-    not_sure: Annotated[float, Field(ge=0, lt=1)]
-    smoothing: NotNegative
-    explainer: Literal["gradcam", "gradcam++", "layercam", "eigencam", "none"]
-    heatmap: Heatmap
     draw: Draw
-    crop: Crop
 
     @model_validator(mode="before")
     @classmethod

@@ -13,6 +13,7 @@ without faces has one row whose cells are empty.
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +24,50 @@ from fer.inference.results import FaceResult, Frame
 
 UNREADABLE = "could not be decoded"
 BOX, SHARE, TIME = 1, 4, 4  # decimals: tenths of a pixel, probabilities and scores, tenths of milliseconds
+
+
+def record(
+    place: dict[str, Any], seen: Sequence[FaceResult], classes: tuple[str, ...], error: str | None
+) -> dict[str, Any]:
+    """Return the record of a picture.
+
+    Args:
+        place: its frame and time, or its file.
+        seen: the faces in it.
+        classes: emotion names, in the order of the probabilities.
+        error: why there is nothing to be seen.
+    """
+    if "time" in place:
+        place = place | {"time": round(place["time"], TIME)}
+    faces = [_face(face, classes, tracked="frame" in place) for face in seen]
+    return place | {"faces": faces} | ({"error": error} if error else {})
+
+
+def _face(seen: FaceResult, classes: tuple[str, ...], tracked: bool) -> dict[str, Any]:
+    probabilities = [round(float(value), SHARE) for value in seen.probabilities]
+    return ({"track": seen.track} if tracked else {}) | {
+        "box": [round(float(value), BOX) for value in seen.face.box],
+        "score": round(float(seen.face.score), SHARE),
+        "emotion": seen.emotion,
+        "probabilities": dict(zip(classes, probabilities, strict=True)),
+    }
+
+
+def columns(of_clip: bool, classes: tuple[str, ...]) -> list[str]:
+    """Return the columns of a table of records, of a clip's frames or of photos."""
+    place = ["frame", "time", "track"] if of_clip else ["file"]
+    return [*place, *"xywh", "score", "emotion", *classes, "error"]
+
+
+def rows(made: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a record as rows of such a table: one for each face, or one without."""
+    place = {key: value for key, value in made.items() if key != "faces"}
+    found = []
+    for face in made["faces"] or [{}]:
+        corners = dict(zip("xywh", face.get("box", ()), strict=False))
+        rest = {key: value for key, value in face.items() if key not in ("box", "probabilities")}
+        found.append(place | corners | face.get("probabilities", {}) | rest)
+    return found
 
 
 class Records:
@@ -70,7 +115,7 @@ class Records:
 
     def frame(self, frame: Frame, seen: list[FaceResult]) -> None:
         """Record what is seen in a frame of a clip."""
-        place = {"frame": frame.index, "time": round(frame.time, TIME)}
+        place = {"frame": frame.index, "time": frame.time}
         self._record(place, seen, UNREADABLE if frame.image is None else None)
 
     def photo(self, name: str, seen: list[FaceResult]) -> None:
@@ -78,35 +123,21 @@ class Records:
         self._record({"file": name}, seen, None)
 
     def _record(self, place: dict[str, Any], seen: list[FaceResult], error: str | None) -> None:
-        record = place | {"faces": [self._face(face, tracked="frame" in place) for face in seen]}
         try:
-            self._write(record | ({"error": error} if error else {}))
+            self._write(record(place, seen, self.classes, error))
         except OSError as failure:
             raise self._write_error(failure) from failure
         self.count += 1
 
-    def _face(self, seen: FaceResult, tracked: bool) -> dict[str, Any]:
-        probabilities = [round(float(value), SHARE) for value in seen.probabilities]
-        return ({"track": seen.track} if tracked else {}) | {
-            "box": [round(float(value), BOX) for value in seen.face.box],
-            "score": round(float(seen.face.score), SHARE),
-            "emotion": seen.emotion,
-            "probabilities": dict(zip(self.classes, probabilities, strict=True)),
-        }
+    def _json(self, made: dict[str, Any]) -> None:
+        self._file.write(json.dumps(made, ensure_ascii=False, allow_nan=False) + "\n")
 
-    def _json(self, record: dict[str, Any]) -> None:
-        self._file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
-
-    def _rows(self, record: dict[str, Any]) -> None:
-        of_clip = "frame" in record
-        place = ["frame", "time"] if of_clip else ["file"]
-        columns = [*place, *["track"] * of_clip, *"xywh", "score", "emotion", *self.classes, "error"]
-        table = csv.DictWriter(self._file, columns, restval="", lineterminator="\n")
+    def _rows(self, made: dict[str, Any]) -> None:
+        names = columns("frame" in made, self.classes)
+        table = csv.DictWriter(self._file, names, restval="", lineterminator="\n")
         if not self.count:
             table.writeheader()
-        for face in record.pop("faces") or [{}]:
-            corners = dict(zip("xywh", face.pop("box", ()), strict=False))
-            table.writerow(record | corners | face.pop("probabilities", {}) | face)
+        table.writerows(rows(made))
 
     def _write_error(self, error: OSError) -> RunError:
         return RunError(

@@ -1,8 +1,10 @@
 """mode=image: what is seen in photos is drawn and recorded."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,11 +18,15 @@ from fer.inference.io.input_kind import CLIPS
 from fer.inference.io.output_paths import claimed, make_folder, new_folder, output_file, records_of
 from fer.inference.io.progress import progress
 from fer.inference.io.records import Records
+from fer.inference.parallel import on_all_cores
 from fer.inference.pipeline import Pipeline
+from fer.inference.results import FaceResult
 from fer.inference.schema import InferConfig
 
 SMALL = 256  # pixels: squares of less are often faces that somebody has cut out
 SQUARE = 1.25  # the longer side over the shorter one, at most
+
+Result = TypeVar("Result")
 
 
 def run(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
@@ -42,17 +48,20 @@ def run(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
         raise UserError(
             f"output={config.output}: expected another place than the input, which would be lost: choose a new name"
         )
+    places = {photo: path if photos.one else folder / names[photo] for photo in photos.paths}
+
+    def look(photo: Path, image: np.ndarray) -> tuple[list[FaceResult], list[Detection]]:
+        seen = pipeline.photo(image)
+        make_folder(places[photo].parent)
+        save_photo(places[photo], annotate(image, seen, pipeline.predictor.classes, style))
+        return seen, [one.face for one in seen]
+
     faces, png = 0, []
     with claimed(path), Records(records, pipeline.predictor.classes, config.format) as writer:
-        for photo, image in photos:
-            seen = pipeline.photo(image)
-            place = path if photos.one else folder / names[photo]
-            make_folder(place.parent)
-            save_photo(place, annotate(image, seen, pipeline.predictor.classes, style))
-            writer.photo(place.relative_to(folder).as_posix() if not photos.one else photo.name, seen)
+        for photo, seen in photos.each(look):
+            writer.photo(places[photo].relative_to(folder).as_posix() if not photos.one else photo.name, seen)
             faces += len(seen)
             png += [] if photo.suffix.lower() in WRITTEN else [photo]
-            photos.note(photo, image, [one.face for one in seen])
     photos.report(f"{counted(faces, 'face')}; pictures in {path}, records in {records}")
     if png and (path != config.output or not photos.one):
         print(f"written as PNG, since pictures of their kind are only read: {_some(png)}")
@@ -81,24 +90,38 @@ class Photos:
         self.small = 0
         self.turned: list[str] = []
 
-    def __iter__(self) -> Iterator[tuple[Path, np.ndarray]]:
-        for path in progress(self.paths, len(self.paths), "photos"):
+    def each(self, work: Callable[[Path, np.ndarray], tuple[Result, list[Detection]]]) -> Iterator[tuple[Path, Result]]:
+        """Yield each readable photo with what `work` makes of it, in order; several are worked on at once.
+
+        Args:
+            work: is given path and picture (H, W, 3) uint8 blue-green-red, and also returns the faces that it found.
+        """
+
+        def read(path: Path) -> tuple[tuple[int, int], Result, list[Detection]] | UserError:
             try:
                 image = read_photo(path)
             except UserError as error:
-                if self.one and _is_clip(path):
-                    raise UserError(f"input={path}: expected an image, but this is a clip: use mode=video") from None
-                if self.one:
-                    raise
-                self.skipped.append(str(error))
-                continue
-            yield path, image
+                return error
+            return image.shape[:2], *work(path, image)
 
-    def note(self, photo: Path, image: np.ndarray, faces: list[Detection]) -> None:
+        with closing(on_all_cores(read, self.paths)) as done:
+            for path, found in zip(self.paths, progress(done, len(self.paths), "photos"), strict=True):
+                if not isinstance(found, UserError):
+                    size, result, faces = found
+                    self._note(path, size, faces)
+                    yield path, result
+                elif not self.one:
+                    self.skipped.append(str(found))
+                elif _is_clip(path):
+                    raise UserError(f"input={path}: expected an image, but this is a clip: use mode=video")
+                else:
+                    raise found
+
+    def _note(self, photo: Path, size: tuple[int, int], faces: list[Detection]) -> None:
         """Take note of a photo in which nothing was found, or which lies turned."""
         if not faces:
             self.empty.append(photo)
-            short, long = sorted(image.shape[:2])
+            short, long = sorted(size)
             self.small += long < min(SMALL, SQUARE * short)
         elif turn := faces[0].turn:
             self.turned.append(f"{photo} ({turn} degrees clockwise)")

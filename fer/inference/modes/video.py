@@ -1,13 +1,11 @@
 """mode=video: clips, streams and cameras are recorded, with what is seen in them."""
 
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import numpy as np
 
@@ -23,6 +21,7 @@ from fer.inference.io.progress import progress
 from fer.inference.io.records import Records
 from fer.inference.io.video_reader import VideoReader
 from fer.inference.io.video_writer import VideoWriter
+from fer.inference.parallel import ahead
 from fer.inference.pipeline import Pipeline
 from fer.inference.results import FaceResult, Frame, room
 from fer.inference.schema import InferConfig
@@ -30,9 +29,6 @@ from fer.inference.timeline import Timeline, summary
 from fer.paths import is_live
 
 AHEAD = 4  # frames that are decoded, and as many that are searched, while an earlier one is looked at
-END = object()  # after the last item; None may be one
-
-Item = TypeVar("Item")
 
 
 def run(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
@@ -113,7 +109,16 @@ def _record(source: VideoReader | Live, path: Path, pipeline: Pipeline, style: S
 def looked_at(
     frames: Iterable[Frame], size: tuple[int, int], pipeline: Pipeline, style: Style
 ) -> Iterator[Iterator[tuple[Frame, list[FaceResult], np.ndarray | None]]]:
-    """Give, within a `with` block, every frame, what is seen in it, and as it is drawn.
+    """Give, within a `with` block, every frame, what is seen in it, and as it is drawn: see `searched`."""
+    with searched(frames, size, pipeline) as found:
+        yield (_looked_at(frame, faces, pipeline, style) for frame, faces in found)
+
+
+@contextmanager
+def searched(
+    frames: Iterable[Frame], size: tuple[int, int], pipeline: Pipeline
+) -> Iterator[Iterator[tuple[Frame, list[Detection]]]]:
+    """Give, within a `with` block, every frame and the faces in it, which are still to be looked at.
 
     Two threads work ahead: one makes the next frames, of (width, height) `size`, and one seeks the faces in them.
     """
@@ -122,7 +127,7 @@ def looked_at(
         ahead(frames, count) as decoded,
         ahead(((frame, pipeline.find(frame)) for frame in decoded), count) as found,
     ):
-        yield (_looked_at(frame, faces, pipeline, style) for frame, faces in found)
+        yield found
 
 
 def _looked_at(
@@ -186,27 +191,6 @@ class RecordingWriter:
 
         picture = timeline_picture(self.timeline, self.path.name)
         return save_photo(self.path.with_name(f"{self.path.stem}_timeline.png"), picture)
-
-
-@contextmanager
-def ahead(items: Iterable[Item], count: int) -> Iterator[Iterator[Item]]:
-    """Give items, the next `count` of which are made in a thread; it ends with the `with` block, even by an error.
-
-    After the block nobody works on `items` any more: whoever opened what they come from can close it.
-    """
-    source = iter(items)
-    with ThreadPoolExecutor(1) as thread:
-
-        def made() -> Iterator[Item]:
-            waiting = deque(thread.submit(next, source, END) for _ in range(count))
-            while (item := waiting.popleft().result()) is not END:
-                waiting.append(thread.submit(next, source, END))
-                yield item
-
-        try:
-            yield made()
-        finally:
-            thread.shutdown(wait=False, cancel_futures=True)
 
 
 def say(sentence: str) -> None:

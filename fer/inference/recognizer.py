@@ -1,0 +1,202 @@
+"""Whole photos, clips and cameras from Python: what infer.py does, as objects."""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from fer.config.messages import sentences
+from fer.errors import UserError
+from fer.faces.crops import cut
+from fer.faces.detectors import Detector, make_detector
+from fer.inference.parallel import on_all_cores
+from fer.inference.pipeline import Pipeline
+from fer.inference.predictor import Predictor, pixels_of
+from fer.inference.recognition import Recognition, make_face
+from fer.inference.results import FaceResult, Frame
+from fer.inference.schema import PipelineConfig, default_options
+from fer.paths import is_onnx, resolve_weights
+
+LOG = logging.getLogger("fer")
+Source = Any  # a path, a Pillow image or an array; Recognizer.image says more
+
+
+class Recognizer:
+    """Finds the faces of photos, clips and cameras, and says what each expresses.
+
+    Threads may share one. It prints nothing, opens no window and writes no file.
+
+    Args:
+        predictor: the net.
+        detector: finds the faces.
+        config: how faces are cut out, answered and explained.
+        heatmaps: make them in the same pass; otherwise each when it is first read.
+
+    Attributes:
+        classes: the emotions that the net knows, in the order of the probabilities.
+        predictor: the net, for faces that are cut out already.
+    """
+
+    def __init__(self, predictor: Predictor, detector: Detector, config: PipelineConfig, heatmaps: bool) -> None:
+        self.predictor, self.detector, self.config, self.heatmaps = predictor, detector, config, heatmaps
+        self.classes = predictor.classes
+
+    def __repr__(self) -> str:
+        return f"<Recognizer: {', '.join(self.classes)}; detector {self.config.detector.name}>"
+
+    @classmethod
+    def load(
+        cls,
+        weights: str | os.PathLike[str] = "ferplus",
+        *,
+        detector: str = "auto",
+        explainer: str = "gradcam",
+        not_sure: float = 0.0,
+        smoothing: float | None = None,
+        heatmaps: bool = False,
+        device: str = "auto",
+    ) -> "Recognizer":
+        """Load a net and a detector.
+
+        Args:
+            weights: the name of a net that comes with the project, "ferplus" or "fer2013", or a .onnx or .safetensors
+                file.
+            detector: "auto", "yunet", "haar", or "none": each picture is a face already. "auto" is YuNet if its model
+                file is in the cache or beside the weights, else Haar, which the log says: nothing is downloaded.
+            explainer: "gradcam"; of a .safetensors file also "gradcam++", "layercam", "eigencam"; or "none".
+            not_sure: least probability of an answer; faces below it have the emotion "not sure".
+            smoothing: seconds, time constant of each track's probabilities in a clip; None is infer.py's.
+            heatmaps: make them in the same pass; otherwise each when it is first read.
+            device: as for `Predictor.load`.
+
+        Raises:
+            UserError: if the file is missing, damaged or not one of ours, or a word is none of those.
+        """
+        options = default_options(detector) | {"explainer": explainer, "not_sure": not_sure}
+        options |= {} if smoothing is None else {"smoothing": smoothing}
+        try:
+            config = PipelineConfig.model_validate(options)
+        except ValidationError as error:
+            raise UserError("; ".join(sentences(error, options))) from None
+        # One: several photos, or steps of a clip, at once pay more. PyTorch's are the whole process's, and left alone.
+        threads = 1 if is_onnx(resolve_weights(weights, ".onnx")) else None
+        predictor = Predictor.load(weights, device, threads)
+        if explainer != "none":
+            predictor.require(explainer)
+        return cls(predictor, make_detector(config.detector, LOG.warning, download=False), config, heatmaps)
+
+    def image(self, source: Source) -> Recognition:
+        """Return what is seen in a photo.
+
+        Args:
+            source: a path, a Pillow image, or a uint8 array (H, W) gray or (H, W, 3) red-green-blue (OpenCV's
+                blue-green-red is `image[..., ::-1]`).
+
+        Raises:
+            UserError: if it cannot be read, or is an array of another kind.
+        """
+        try:
+            picture = pixels_of(source)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        if picture.ndim == 2:
+            picture = np.repeat(picture[..., None], 3, axis=2)
+        pipeline = self._pipeline()
+        file = str(source) if isinstance(source, str | os.PathLike) else None
+        return self._recognition(pipeline, picture, pipeline.photo(picture), file=file)
+
+    def images(self, sources: str | Iterable[Source]) -> Iterator[Recognition]:
+        """Yield what is seen in many photos, in their order, a few of which are looked at ahead on all cores.
+
+        Args:
+            sources: a folder or a pattern such as "album/*.jpg", or any sources of `image`. A file that cannot be read
+                comes with an `error`, and the others go on.
+
+        Raises:
+            UserError: if a folder or pattern holds no photo.
+        """
+        if isinstance(sources, str | os.PathLike):
+            from fer.inference.io.images import find_photos
+
+            sources = find_photos(os.fspath(sources)).photos
+        return on_all_cores(self._try, sources)
+
+    def _try(self, source: Source) -> Recognition:
+        try:
+            return self.image(source)
+        except UserError as error:
+            file = str(source) if isinstance(source, str | os.PathLike) else None
+            return Recognition((), 0, 0, file=file, error=str(error), classes=self.classes)
+
+    def video(self, source: str | os.PathLike[str]) -> Iterator[Recognition]:
+        """Yield what is seen in each frame of a clip, with or without faces, in constant memory.
+
+        Args:
+            source: the path of the file.
+
+        Raises:
+            UserError: at once, if it cannot be read.
+        """
+        from fer.inference.io.video_reader import VideoReader
+
+        clip = VideoReader(Path(source).expanduser())
+        return self._frames(clip, (clip.width, clip.height))
+
+    def _frames(self, source: Any, size: tuple[int, int]) -> Iterator[Recognition]:
+        from fer.inference.modes.video import searched
+
+        pipeline = self._pipeline()
+        with source, searched(source, size, pipeline) as found:
+            for frame, faces in found:
+                yield self._of_frame(pipeline, frame, pipeline.look(frame, faces))
+
+    @contextmanager
+    def camera(self, source: int | str = 0) -> Iterator[Iterator[Recognition]]:
+        """Give, within a `with` block, what a camera or a stream shows, frame by frame; the block's end lets it go.
+
+        Only the latest frame is looked at: what comes meanwhile is passed over, so that answers are never late.
+
+        Args:
+            source: the camera's number, or an address such as "rtsp://HOST/PATH".
+
+        Raises:
+            UserError: if there is no such camera or stream, or no picture comes.
+        """
+        from fer.inference.io.live import Live
+
+        pipeline = self._pipeline()
+        with Live(str(source), drop_stale=True, say=LOG.warning) as live:
+            frames = (self._of_frame(pipeline, frame, pipeline.look(frame, pipeline.find(frame))) for frame in live)
+            with closing(frames):
+                yield frames
+
+    def _pipeline(self) -> Pipeline:
+        """Return a pipeline that knows no face yet."""
+        pipeline = Pipeline(self.config, self.predictor, self.detector)
+        pipeline.heatmaps = self.heatmaps and self.config.explainer != "none"
+        return pipeline
+
+    def _of_frame(self, pipeline: Pipeline, frame: Frame, seen: list[FaceResult]) -> Recognition:
+        from fer.inference.io.records import UNREADABLE
+
+        error = UNREADABLE if frame.image is None else None
+        return self._recognition(pipeline, frame.image, seen, index=frame.index, time=frame.time, error=error)
+
+    def _recognition(
+        self, pipeline: Pipeline, picture: np.ndarray | None, seen: list[FaceResult], **place: Any
+    ) -> Recognition:
+        size = self.predictor.input_size
+        ordered = sorted(seen, key=lambda one: one.face.box[0])
+        faces = tuple(make_face(one, cut(picture, one.region, size), self.classes, self._explain) for one in ordered)
+        height, width = (0, 0) if picture is None else picture.shape[:2]
+        return Recognition(faces, width, height, classes=self.classes, _picture=picture, **place)
+
+    def _explain(self, crop: np.ndarray, emotion: str) -> np.ndarray:
+        if self.config.explainer == "none":
+            raise UserError("expected an explainer for heatmaps, but got none: Recognizer.load(explainer='gradcam')")
+        return self.predictor.explain(crop, emotion, self.config.explainer)[0]
