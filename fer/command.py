@@ -19,7 +19,7 @@ from fer.console import lost
 from fer.counting import counted
 from fer.errors import JobFailed, RunError, Terminated, UserError, is_full, printable
 from fer.hydra_job import DONE, FAILED, INTERRUPTED, MISTAKE, TERMINATED, HydraJob, prepare, refresh, say
-from fer.paths import is_address
+from fer.paths import CONF, is_address
 from fer.processes import is_helper
 
 
@@ -34,7 +34,7 @@ def main(
     """Run the command of a script and exit with its code.
 
     Args:
-        script: the script's path; its YAML is conf/NAME.yaml beside it, its help page starts with its docstring.
+        script: its path; fer/commands/NAME.py has conf/NAME.yaml, and its docstring begins the help page.
         schema: returns the pydantic model of the configuration.
         check: takes the jobs and whether they are a sweep; raises UserError with a sentence for each mistake.
         task: takes the checked configuration and the run's folder.
@@ -87,7 +87,7 @@ def _run(
     model, is_page = schema(), flags.cfg or flags.hydra_help or flags.info or flags.shell_completion
     jobs, names = _check(flags, script, model, check)
     job = HydraJob(model, task, report, flags.multirun)
-    start = hydra.main(config_path=str(script.parent / "conf"), config_name=script.stem, version_base="1.3")(job)
+    start = hydra.main(config_path=str(CONF), config_name=script.stem, version_base="1.3")(job)
     if is_page:
         sys.argv[1:] = words + names
         with _told_plainly():
@@ -214,7 +214,7 @@ def _check(flags: Any, script: Path, model: Any, check: Callable[..., None]) -> 
     from fer.config.messages import mistakes
 
     own = _require_options(flags.config_dir)
-    command = Command(script.parent / "conf", script.stem, flags.overrides, flags.multirun, own)
+    command = Command(CONF, script.stem, flags.overrides, flags.multirun, own)
     names = name_net(command)
     names += name_jobs(flags.overrides + names) if flags.multirun else []
     command = replace(command, overrides=flags.overrides + names)
