@@ -1,12 +1,19 @@
 """Facial-emotion classifiers: training on FER2013 and FER+, evaluation, and inference."""
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import fer.alone  # noqa: F401 (first: it says what is wrong)
+
 if TYPE_CHECKING:
+    from fer.api import Run, evaluate, load_dataset, train
     from fer.inference.predictor import Predictor
 
-__all__ = ["Predictor", "__version__"]
+__all__ = ["Predictor", "Run", "__version__", "evaluate", "load_dataset", "train"]
+PLACES = {"Predictor": "fer.inference.predictor"} | dict.fromkeys(
+    ("Run", "evaluate", "load_dataset", "train"), "fer.api"
+)
 
 # OpenMP's threads wait by spinning. On a machine that does anything else beside, they then mostly wait for each other:
 # with two busy cores a training step took 4 to 6 times as long. Must be set before torch is imported; yours wins.
@@ -27,9 +34,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """Import `Predictor` when it is first asked for: torch takes seconds, and not every command needs it."""
-    if name != "Predictor":
+    """Import a public name when it is first asked for: torch takes seconds, and not every command needs it."""
+    if name not in PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fer.inference.predictor import Predictor
-
-    return Predictor
+    return getattr(import_module(PLACES[name]), name)
