@@ -61,7 +61,7 @@ def state() -> dict[str, object]:
         "warnings": (warnings.filters[:], warnings.showwarning),
         "signals": [signal.getsignal(number) for number in signals],
         "hooks": (sys.excepthook, threading.excepthook, sys.stdout, sys.stderr),
-        "random": (random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()),  # noqa: NPY002
+        "random": (random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()),
         "deterministic": torch.get_deterministic_debug_mode(),
         "fill": torch.utils.deterministic.fill_uninitialized_memory,
         "grad": torch.is_grad_enabled(),
@@ -222,7 +222,7 @@ def test_a_program_that_trains_ends_when_it_is_terminated(tmp_path):
         pass
     process.terminate()
     assert process.wait(60) == -signal.SIGTERM
-    assert "to continue: the same command with resume=" in "".join(lines)
+    assert "the same command with resume=" in "".join(lines)
 
 
 # --- data sets ---
