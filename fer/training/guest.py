@@ -4,7 +4,6 @@ Lightning and our trainer set what a whole process shares: seeds, determinism, w
 does. A command ends with its training; a notebook goes on.
 """
 
-import gc
 import logging
 import os
 import random
@@ -28,14 +27,13 @@ ONE = threading.Lock()  # what a process has once, two trainings cannot set at t
 
 @contextmanager
 def as_guest() -> Iterator[None]:
-    """Train, one training at a time, and then put back what a process has once; end the loaders' workers."""
+    """Train, one training at a time, and then put back what a process has once."""
     with ONE, _own_draws(), warnings.catch_warnings(), _terminated_loudly():
         before = _settings()
         try:
             yield
         finally:
             _put_back(before)
-            gc.collect()  # the loaders, whose workers would live on
 
 
 @contextmanager
