@@ -1,12 +1,27 @@
 """Facial-emotion classifiers: training on FER2013 and FER+, evaluation, and inference."""
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from fer.inference.predictor import Predictor
+import fer.alone  # noqa: F401 (first: it says what is wrong)
 
-__all__ = ["Predictor", "__version__"]
+if TYPE_CHECKING:
+    from fer.api import Run, evaluate, load_dataset, train
+    from fer.inference.predictor import Predictor
+    from fer.inference.recognition import Face, Recognition, to_pandas
+    from fer.inference.recognizer import Recognizer
+
+PLACES = {
+    "Recognizer": "fer.inference.recognizer",
+    **dict.fromkeys(("Face", "Recognition", "to_pandas"), "fer.inference.recognition"),
+    "Predictor": "fer.inference.predictor",
+    **dict.fromkeys(("Run", "evaluate", "load_dataset", "train"), "fer.api"),
+}
+__all__ = [  # noqa: RUF022 (what most begin with comes first)
+    "Recognizer", "Recognition", "Face", "to_pandas", "Predictor", "train", "evaluate", "load_dataset", "Run",
+    "__version__",
+]  # fmt: skip
 
 # OpenMP's threads wait by spinning. On a machine that does anything else beside, they then mostly wait for each other:
 # with two busy cores a training step took 4 to 6 times as long. Must be set before torch is imported; yours wins.
@@ -27,9 +42,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """Import `Predictor` when it is first asked for: torch takes seconds, and not every command needs it."""
-    if name != "Predictor":
+    """Import a public name when it is first asked for: torch takes seconds, and not every command needs it."""
+    if name not in PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fer.inference.predictor import Predictor
-
-    return Predictor
+    return getattr(import_module(PLACES[name]), name)

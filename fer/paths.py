@@ -1,11 +1,21 @@
-"""What a word for a file means: weights by their name or path, an address or a camera in its place; imports nothing."""
+"""Where conf/ and weights/ lie, and what a word for a file means: weights by name or path, an address or a camera.
+
+Imports nothing.
+"""
 
 import os
 import re
 from pathlib import Path
 
-WEIGHTS = Path(__file__).parents[1] / "weights"  # those that come with the project
-CONF = WEIGHTS.with_name("conf")
+INSTALLED = Path(__file__).with_name("shipped")  # where a wheel has what lies at the top of a checkout: pyproject.toml
+HOME = INSTALLED if INSTALLED.is_dir() else Path(__file__).parents[1]
+WEIGHTS = HOME / "weights"  # those that come with the project
+CONF = HOME / "conf"
+
+
+def command(name: str) -> str:
+    """Return how `train` or `infer` is called from here: "python train.py", or "fer-train" where no train.py is."""
+    return f"fer-{name}" if HOME == INSTALLED else f"python {name}.py"
 
 
 def shipped() -> list[str]:
@@ -24,7 +34,7 @@ def resolve_weights(word: str | os.PathLike[str], suffix: str = ".safetensors") 
     if str(word) in shipped():
         return WEIGHTS / f"{word}{suffix}"
     path = Path(os.path.expanduser(word))  # noqa: PTH111 (pathlib's fails for ~nobody)
-    beside = WEIGHTS.parent / path
+    beside = HOME / path
     exists = os.path.exists  # Path's own fails in a folder where one may not look
     return beside if not exists(path) and exists(beside) else path
 

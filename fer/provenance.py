@@ -46,13 +46,13 @@ def read_words(folder: Path) -> tuple[list[str], list[str]]:
     try:
         hydra = yaml.safe_load((folder / HYDRA).read_text(encoding="utf-8"))["hydra"]
     except OSError:
-        return [], []  # a run from Python
+        return [], []  # a run without settings
     return hydra["overrides"]["task"], hydra["job"]["config"]["override_dirname"]["exclude_keys"]
 
 
-def as_typed(folder: Path) -> str:
-    """Return a run's command as anybody could type it, without the places of this machine; "" of a run from Python."""
-    if not (folder / HYDRA).is_file():
+def as_typed(folder: Path | None) -> str:
+    """Return a run's command as anybody could type it, without this machine's places; "" of one without a folder."""
+    if folder is None or not (folder / HYDRA).is_file():
         return ""
     words = read_words(folder)[0]
     if (folder.parent / STUDY).is_file():  # a search's trial
@@ -62,13 +62,13 @@ def as_typed(folder: Path) -> str:
     return shlex.join(("python", "train.py", *shown))
 
 
-def describe(config: TrainConfig, header: Header, folder: Path, device: str, precision: str) -> dict[str, Any]:
+def describe(config: TrainConfig, header: Header, folder: Path | None, device: str, precision: str) -> dict[str, Any]:
     """Return what a run was, for metrics.json and the weights file; of an evaluation, how its weights were trained.
 
     Args:
         config: of the run.
         header: of its net.
-        folder: of the run.
+        folder: of the run, if it has one.
         device: "cpu", "cuda" or "mps".
         precision: of the training, in Lightning's words.
     """

@@ -15,6 +15,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from fer.command import main
+from fer.commands import train as train_command
 from fer.emotions import class_names
 from fer.schema import TrainConfig
 from fer.training.checks import check_training
@@ -153,7 +154,7 @@ def train(task, tmp_path, monkeypatch, capsys) -> Iterator[Callable[..., Result]
         monkeypatch.setattr(sys, "argv", ["train.py", *words])
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
-            main(str(Path(__file__).parents[1] / "train.py"), lambda: TrainConfig, check, task)
+            main(train_command.__file__, lambda: TrainConfig, check, task)
         return Result(end.value.code, *capsys.readouterr())
 
     yield run

@@ -94,9 +94,8 @@ def _work(case: Case, folder: Path) -> None:
 
 
 def _command(case: Case) -> None:
-    import infer
-    import train
     from fer.command import main
+    from fer.commands import infer, train
 
     script = {"train": train, "infer": infer}[case.script]
 
@@ -170,8 +169,7 @@ def _import_all() -> None:
     import fer.training.checks
     import fer.training.run
     import fer.training.search  # noqa: F401
-    import infer  # noqa: F401
-    import train  # noqa: F401
+    from fer.commands import infer, train  # noqa: F401
 
     cv2.setNumThreads(1)
 

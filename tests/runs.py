@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from safetensors import safe_open
 
 import fer.config.resolvers  # noqa: F401 (for OmegaConf)
+from fer.commands.train import task as run  # noqa: F401 (trains or evaluates, as the command does)
 from fer.schema import TrainConfig
-from train import task as run  # noqa: F401 (trains or evaluates, as the command does)
 
 ROOT = Path(__file__).parents[1]
 DRAWN = ("dataset=synthetic", "dataset.train=48", "dataset.val=24", "dataset.test=24")

@@ -186,7 +186,9 @@ def test_the_schema_tells_how_many_classes_a_dataset_may_have():
 
 
 def test_the_version_is_one():
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"] == fer.__version__
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["hatch"]["version"]["path"] == "fer/__init__.py"
     assert f"\nversion: {fer.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 

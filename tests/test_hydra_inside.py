@@ -1,7 +1,8 @@
 """What we use of Hydra's inside is still there: each test's name says what a newer Hydra has changed."""
 
 import pytest
-from hydra import initialize_config_dir
+from hydra import initialize_config_dir, version
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 
 from fer.config import hydra_inside
@@ -45,3 +46,12 @@ def test_a_failed_job_tells_its_error():
     assert hydra_inside.error_of(hydra_inside.failed(["a=1"], error)) is error
     done = hydra_inside.JobReturn(_return_value=1, status=hydra_inside.JobStatus.COMPLETED)
     assert hydra_inside.error_of(done) is None
+
+
+def test_what_is_composed_apart_leaves_a_program_s_own_hydra_as_it_was():
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.2"):
+        own = GlobalHydra.instance()
+        with hydra_inside.apart(), initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            assert GlobalHydra.instance() is not own
+        assert GlobalHydra.instance() is own and own.is_initialized()
+        assert version.base_at_least("1.2") and not version.base_at_least("1.3")

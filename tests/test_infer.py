@@ -18,8 +18,8 @@ import pytest
 import torch
 from PIL import Image
 
-import infer
 from fer.command import main
+from fer.commands import infer
 from fer.data.image_folder import read_folder
 from fer.data.synthetic import draw_faces
 from fer.emotions import class_names

@@ -1,10 +1,12 @@
-"""The page that `--help` prints, made from the docstring of the script and the comments in conf/."""
+"""The page that `--help` prints, made from the docstring of the command and the comments in conf/."""
 
 import ast
 import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+
+from fer.paths import CONF, command
 
 FLAGS = """\
 FLAGS
@@ -24,21 +26,21 @@ KEY = re.compile(r"( *)(\w+):(?: (\S.*?))?(?:  # (.*))?")  # a line of YAML: ind
 
 
 def help_page(script: Path, own: Path | None = None) -> str:
-    """Return the page of a script: its docstring, the groups with their options and keys, and its commented YAML.
+    """Return the page of a command: its docstring, the groups with their options and keys, and its commented YAML.
 
     Args:
-        script: its path.
+        script: its file, fer/commands/NAME.py.
         own: a second folder with options, as `--config-dir` names it.
     """
-    conf = script.parent / "conf"
-    primary = (conf / f"{script.stem}.yaml").read_text(encoding="utf-8")
+    about = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or ""
+    primary = (CONF / f"{script.stem}.yaml").read_text(encoding="utf-8")
     defaults = re.findall(r"^  - (\w+): (\w+)", primary, re.MULTILINE)
     keys = primary[primary.index("\n\n", primary.index("defaults:")) :].partition("\nhydra:")[0]
     lines = [
-        ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or "",
+        about.replace(f"python {script.stem}.py", command(script.stem)),
         "",
         "GROUPS (group=option, * = default; each option is a commented file conf/GROUP/OPTION.yaml)",
-        *(line for group, option in defaults for line in _describe(conf, own, group, option)),
+        *(line for group, option in defaults for line in _describe(own, group, option)),
         "",
         f"KEYS (key=value; defaults and meanings, from conf/{script.stem}.yaml)",
         *(line for setting, meaning in _keys(keys) for line in _entry(setting, meaning)),
@@ -51,9 +53,9 @@ def help_page(script: Path, own: Path | None = None) -> str:
     return "\n".join(lines)
 
 
-def _describe(conf: Path, own: Path | None, group: str, default: str) -> Iterator[str]:
+def _describe(own: Path | None, group: str, default: str) -> Iterator[str]:
     """Yield lines for each option of a group, and for the keys that they bring: those of the default first."""
-    folders = [folder / group for folder in (conf, own) if folder]
+    folders = [folder / group for folder in (CONF, own) if folder]
     texts = {path: path.read_text(encoding="utf-8") for folder in folders for path in sorted(folder.glob("*.yaml"))}
     for path, text in texts.items():
         about = re.search(r"^# (?!@)(.*)", text, re.MULTILINE)

@@ -4,18 +4,22 @@ tests/test_hydra_inside.py says which of it has changed. Hydra is bounded below 
 """
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep
+from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
+from hydra.version import VersionBase
 
-__all__ = ["JobReturn", "JobStatus", "Override", "RangeSweep", "error_of", "failed", "flags_parser", "options_of"]
-__all__ += ["parse", "place_of_choice", "skip_check"]
+__all__ = ["JobReturn", "JobStatus", "Override", "RangeSweep", "apart", "error_of", "failed", "flags_parser"]
+__all__ += ["options_of", "parse", "place_of_choice", "skip_check"]
 
 
 def flags_parser() -> argparse.ArgumentParser:
@@ -59,3 +63,16 @@ def failed(overrides: Any, error: Exception) -> JobReturn:
 def error_of(returned: JobReturn) -> Exception | None:
     """Return why a job failed, None if it did not."""
     return returned._return_value if returned.status == JobStatus.FAILED else None
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Compose beside a program's own Hydra, as in a notebook that has initialised one: it is the same afterwards."""
+    kinds, known = (GlobalHydra, VersionBase), Singleton._instances
+    kept = {kind: known.pop(kind) for kind in kinds if kind in known}
+    try:
+        yield
+    finally:
+        for kind in kinds:
+            known.pop(kind, None)
+        known.update(kept)

@@ -103,6 +103,7 @@ class Job:
     schema: type[BaseModel]
     config: Any = None  # the checked model, if nothing is wrong
     folder: Path | None = None  # likewise; in a sweep, below the sweep's own, in which its name is unique
+    composed: DictConfig | None = None  # by Hydra, its own settings included; of a sweep's jobs not kept
     unresolved: dict[str, Any] = field(default_factory=dict)  # as plain, but for what stands in place of a value
     is_queued: bool = False  # on a Slurm cluster, and so not to run on this machine
     is_kept: bool = True  # its settings, in its folder, which is then its own
@@ -112,6 +113,14 @@ class Job:
     def joins(self) -> bool:
         """Whether it may work in its folder beside others: a search does that continues."""
         return bool(self.plain.get("sweep") and self.plain.get("resume"))
+
+    def texts(self) -> tuple[str, str, str]:
+        """Return the settings as `keep_settings` takes them: of the run, of Hydra, and the words."""
+        own, hydra = (
+            OmegaConf.masked_copy(self.composed, [key for key in self.composed if (key == "hydra") == is_hydras])
+            for is_hydras in (False, True)
+        )
+        return OmegaConf.to_yaml(own), OmegaConf.to_yaml(hydra), OmegaConf.to_yaml(hydra.hydra.overrides.task)
 
     def part(self, name: str) -> Any:
         """Return the checked value of one key or section; None if it is wrong, whatever the others are."""
@@ -194,6 +203,7 @@ def _read_job(command: Command, words: list[str], schema: type[BaseModel], error
             errors.append(str(error))
             composed = command.compose([word for word in words if word != NET])  # to check the rest
         job = Job(_without_hydra(composed, True), schema, unresolved=_without_hydra(composed, False))
+        job.composed = None if command.multirun else composed
         job.is_queued = "SlurmLauncher" in composed.hydra.launcher._target_
         job.is_kept = composed.hydra.output_subdir is not None
     except REFUSALS as error:

@@ -80,9 +80,8 @@ def locate(config: Dataset, fit: bool = True) -> None:
     _reader(config).locate(config, fit)
 
 
-@lru_cache(maxsize=1)  # for the jobs of a sweep
 @readable()
-def read(config: Dataset, size: int, fit: bool = True) -> Table:
+def load(config: Dataset, size: int, fit: bool = True) -> Table:
     """Read a dataset into a table of square faces with `size` pixels a side.
 
     Args:
@@ -95,6 +94,9 @@ def read(config: Dataset, size: int, fit: bool = True) -> Table:
     """
     table = _reader(config).read(config, size, fit)
     return require_splits(table, str(getattr(config, "root", config.name))) if fit else table
+
+
+read = lru_cache(maxsize=1)(load)  # for the jobs of a sweep
 
 
 def class_counts(config: Dataset) -> tuple[int, ...]:

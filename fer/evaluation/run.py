@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from pydantic import ValidationError
+from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -35,6 +37,7 @@ from fer.run_folder import EXPORTED, RESULTS, exclusive, make_folder
 from fer.schema import TrainConfig
 from fer.weights import Header, load_net
 
+Tell = Callable[[str], object]
 FINAL = ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "loss")  # columns of HPARAMS, for val and test
 
 
@@ -56,37 +59,78 @@ def run(config: TrainConfig, folder: Path) -> float:
     make_folder(folder)
     if (folder / RESULTS).is_file():
         return finished(folder, config)
-    net, header = load_net(config.weights)
-    table = read_for(config, header)
-    if wrong := monitor_mistake(config.monitor, header.classes):
-        raise UserError(f"monitor: {wrong}")
-    crowd = crowd_of(config, table)
+    net, header, table = prepare(config)
     device = evaluation_device(config.trainer.accelerator)
     print_faces(config.dataset.name, table)
     print_scope(table, folder)
     net_name = f"from {relative_path(config.weights)}: {config.model.name}, {size_of(net, table)}"
     print_facts({"net": net_name, "device": f"{device}, precision 32-true", "folder": relative_path(folder)})
     with exclusive(folder), writing():
-        found = evaluate(
-            net,
-            header,
-            table,
-            whose=f"weights={config.weights}",
-            test=config.test,
-            tta=config.tta,
-            crowd=crowd,
-            seed=config.seed,
-            device=device,
-            batch=config.batch_size,
-            tell=lambda words: print(words, flush=True),
-        )
-        results = found.results | describe(config, header, folder, device.type, "32-true") | scope(table) | table.facts
+        found, results = measure(config, net, header, table, device, folder, _say)
         if config.export:
             print(export(config.weights, folder / EXPORTED), flush=True)
         drawn = draw_evaluation(net, header, found)
         publish(folder, found, drawn, config, results, lambda: time.perf_counter() - began)
     print_end(results, header.classes, list(found.outputs), folder)
     return monitored(results, config)
+
+
+def _say(words: str) -> None:
+    print(words, flush=True)
+
+
+def prepare(config: TrainConfig, tell: Tell = _say) -> tuple[nn.Module, Header, Table]:
+    """Return the net of a weights file, the file's header, and the faces with its classes and input size.
+
+    Raises:
+        UserError: if the data or the weights cannot be used.
+    """
+    net, header = load_net(config.weights)
+    table = read_for(config, header, tell)
+    if wrong := monitor_mistake(config.monitor, header.classes):
+        raise UserError(f"monitor: {wrong}")
+    return net, header, table
+
+
+def measure(
+    config: TrainConfig,
+    net: nn.Module,
+    header: Header,
+    table: Table,
+    device: torch.device,
+    folder: Path | None,
+    tell: Tell,
+) -> tuple[Evaluation, dict[str, Any]]:
+    """Evaluate what `prepare` has returned; return what was found, and the facts for metrics.json.
+
+    Args:
+        config: of the evaluation.
+        net: which is evaluated.
+        header: of its file.
+        table: the faces.
+        device: where the net runs.
+        folder: of the evaluation, if it has one.
+        tell: is told what comes next.
+
+    Raises:
+        UserError: if the annotators' votes beside the data do not fit.
+        Diverged: if an answer is not finite.
+    """
+    found = evaluate(
+        net,
+        header,
+        table,
+        whose=f"weights={config.weights}",
+        test=config.test,
+        tta=config.tta,
+        crowd=crowd_of(config, table),
+        seed=config.seed,
+        device=device,
+        batch=config.batch_size,
+        tell=tell,
+    )
+    results = found.results | describe(config, header, folder, device.type, "32-true") | scope(table) | table.facts
+    return found, results | {"temperature": found.temperature}
 
 
 def publish(
@@ -144,7 +188,7 @@ def monitored(results: dict[str, Any], config: TrainConfig) -> float:
     return results.get(config.monitor, results.get(config.monitor.replace("val/", "test/"), math.nan))
 
 
-def read_for(config: TrainConfig, header: Header) -> Table:
+def read_for(config: TrainConfig, header: Header, tell: Tell = _say) -> Table:
     """Read the dataset with the classes and the input size of a weights file.
 
     The faces of the classes that both have are kept; the table says how many others there were.
@@ -156,7 +200,7 @@ def read_for(config: TrainConfig, header: Header) -> Table:
     if counts := class_counts(config.dataset):
         shared = _require_shared(config, header, class_names(counts[-1]))
         asked["classes"] = next(count for count in counts if shared <= set(class_names(count)))
-    print(f"reading {name}", flush=True)
+    tell(f"reading {name}")
     if name == "ferplus" and header.training.get("dataset") == name:
         asked["labels"] = header.training.get("labels")  # they choose the training faces, which test is compared with
     try:

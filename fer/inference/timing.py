@@ -174,7 +174,7 @@ def time_start(clip: str, words: Sequence[str], folder: Path, turns: int) -> np.
         row[0] = time.perf_counter() - began
         output = folder / f"start{turn}.mp4"
         records = output.with_name(f"{output.stem}.partial.jsonl")
-        command = [sys.executable, str(CONF.parent / "infer.py"), *given(clip, words), f"output={output}"]
+        command = [sys.executable, "-m", "fer.commands.infer", *given(clip, words), f"output={output}"]
         began = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             while process.poll() is None and not (records.exists() and records.stat().st_size):
