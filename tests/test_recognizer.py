@@ -4,6 +4,7 @@ import itertools
 import logging
 import subprocess
 import sys
+import textwrap
 import types
 from concurrent.futures import ThreadPoolExecutor
 
@@ -243,3 +244,21 @@ def test_nothing_is_downloaded_printed_or_changed(monkeypatch, tmp_path, capsys,
     assert len(recognizer.image(rgb()).faces) == 2 and len(recognizer.classes) == 6
     assert ("Haar" in caplog.text) == ("haar" in type(recognizer.detector).__name__.lower())
     assert capsys.readouterr() == ("", "") and cv2.getNumThreads() == threads and list(tmp_path.iterdir()) == []
+
+
+def test_the_readme_s_lines_do_what_they_say(server, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("pandas")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "album").mkdir()
+    for name in ("party.jpg", "album/a.jpg", "album/b.jpg"):
+        cv2.imwrite(name, scene())
+    write_clip(tmp_path / "clip.mp4", 3, picture=scene)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = text[text.index("    from fer import Recognizer") :].split("\n\nPhotos, frames")[0]
+    values: dict = {}
+    exec(textwrap.dedent(block).replace("camera(0)", f"camera('http://{server.place}/live')"), values)
+    assert len(values["table"]) == 4 and set(values["table"]["file"]) == {"album/a.jpg", "album/b.jpg"}
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 + 3 + 1 and lines[2].startswith("0 0.0 [(1, ")
+    assert Image.open(tmp_path / "out.png").size == (480, 320)
