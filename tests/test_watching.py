@@ -180,7 +180,7 @@ def test_keys_do_what_they_say(start, server, display, tmp_path):
 def test_no_key_is_lost_while_a_picture_is_made(start, display):
     with start(display, "mode=webcam", "detector=haar", change=SLOW) as command:
         command.until(lambda: colour(command.shown()) > 20)  # the heatmap
-        for colourful in (False, True) * 3:
+        for colourful in (False, True) * 2:
             command.press("--delay", "800", "g", "b")  # milliseconds apart, of a picture's 3000
             command.until(lambda colourful=colourful: (colour(command.shown()) > 20) is colourful)
         command.until(lambda: changed(command.shown()[BELOW], scene()[BELOW]) > 0.5)  # bars, after an even number
