@@ -67,8 +67,8 @@ def test_a_score_is_the_mean_of_both_answers_on_a_scale_of_ratios():
 
 
 def test_of_boxes_in_one_place_the_surest_stays():
-    boxes = np.float32([[0, 0, 20, 20], [3, 0, 20, 20], [60, 0, 20, 20], [14, 0, 20, 20]])
-    assert suppress(boxes, np.float32([0.7, 0.8, 0.9, 0.75]), 0.5).tolist() == [2, 1, 3]
+    boxes = np.float32([[0, 0, 20, 20], [3, 0, 20, 20], [60, 0, 20, 20], [14, 0, 20, 20], [70, 0, 20, 20]])
+    assert suppress(boxes, np.float32([0.7, 0.8, 0.9, 0.75, 0.6]), 0.5).tolist() == [2, 1, 3]
     assert suppress(boxes[:0], np.float32([]), 0.5).tolist() == []
 
 
