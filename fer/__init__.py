@@ -27,7 +27,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """Import `Predictor` when it is first asked for: torch takes seconds, and not every command needs it."""
+    """Import `Predictor` when it is first asked for: OpenCV takes time, and not every command needs it."""
     if name != "Predictor":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from fer.inference.predictor import Predictor
