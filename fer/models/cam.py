@@ -10,6 +10,7 @@ d logit_k / d A_c, sums, and cuts off what is negative. Our net ends in global a
 at every pixel, whatever the face. Their mean is the same, so the map is relu(sum_c W[k, c] A_c) / (h * w), without a
 backward pass. This holds if the features are those that are pooled (no earlier stage), if nothing but dropout, which is
 off, stands between them and the logits (`net.pools_linearly` says so), and if the explainer averages plain gradients.
+An ONNX file holds the sums of all classes, as `maps` (`fer.export.graph`), so that Grad-CAM needs no torch there.
 Other nets and explainers go through the grad-cam package, which is given the net's end alone: its backward pass stops
 at the features.
 
