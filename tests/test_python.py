@@ -199,6 +199,13 @@ def test_a_program_s_own_hydra_is_left_alone(here):
     assert not GlobalHydra.instance().is_initialized()
 
 
+def test_threads_may_read_data_sets_beside_each_other():
+    with ThreadPoolExecutor(8) as pool:
+        tables = list(pool.map(lambda seed: fer.load_dataset("synthetic", size=24, seed=seed, **FEW), range(12)))
+    assert len({table.images.tobytes() for table in tables}) == 12
+    assert not GlobalHydra.instance().is_initialized()
+
+
 def test_trainings_of_several_threads_come_one_after_another(here):
     with ThreadPoolExecutor(2) as pool:
         runs = list(pool.map(fer.train, [WORDS, WORDS]))

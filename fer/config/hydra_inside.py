@@ -6,6 +6,7 @@ tests/test_hydra_inside.py says which of it has changed. Hydra is bounded below 
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 from hydra._internal.utils import get_args_parser
@@ -20,6 +21,8 @@ from hydra.version import VersionBase
 
 __all__ = ["JobReturn", "JobStatus", "Override", "RangeSweep", "apart", "error_of", "failed", "flags_parser"]
 __all__ += ["options_of", "parse", "place_of_choice", "skip_check"]
+
+_ONE = Lock()
 
 
 def flags_parser() -> argparse.ArgumentParser:
@@ -67,12 +70,16 @@ def error_of(returned: JobReturn) -> Exception | None:
 
 @contextmanager
 def apart() -> Iterator[None]:
-    """Compose beside a program's own Hydra, as in a notebook that has initialised one: it is the same afterwards."""
+    """Compose beside a program's own Hydra, as in a notebook that has initialised one: it is the same afterwards.
+
+    Threads do so one after another, as a process has one Hydra.
+    """
     kinds, known = (GlobalHydra, VersionBase), Singleton._instances
-    kept = {kind: known.pop(kind) for kind in kinds if kind in known}
-    try:
-        yield
-    finally:
-        for kind in kinds:
-            known.pop(kind, None)
-        known.update(kept)
+    with _ONE:
+        kept = {kind: known.pop(kind) for kind in kinds if kind in known}
+        try:
+            yield
+        finally:
+            for kind in kinds:
+                known.pop(kind, None)
+            known.update(kept)
