@@ -106,9 +106,8 @@ class Recognizer:
             raise UserError(str(error)) from None
         if picture.ndim == 2:
             picture = np.repeat(picture[..., None], 3, axis=2)
-        pipeline = self._pipeline()
         file = str(source) if isinstance(source, str | os.PathLike) else None
-        return self._recognition(pipeline, picture, pipeline.photo(picture), file=file)
+        return self._recognition(picture, self._pipeline().photo(picture), file=file)
 
     def images(self, sources: str | Iterable[Source]) -> Iterator[Recognition]:
         """Yield what is seen in many photos, in their order, a few of which are looked at ahead on all cores.
@@ -148,12 +147,11 @@ class Recognizer:
         return self._frames(clip, (clip.width, clip.height))
 
     def _frames(self, source: Any, size: tuple[int, int]) -> Iterator[Recognition]:
-        from fer.inference.modes.video import searched
+        from fer.inference.modes.video import seen_in
 
-        pipeline = self._pipeline()
-        with source, searched(source, size, pipeline) as found:
-            for frame, faces in found:
-                yield self._of_frame(pipeline, frame, pipeline.look(frame, faces))
+        with source, seen_in(source, size, self._pipeline()) as frames:
+            for frame, seen in frames:
+                yield self._of_frame(frame, seen)
 
     @contextmanager
     def camera(self, source: int | str = 0) -> Iterator[Iterator[Recognition]]:
@@ -171,7 +169,7 @@ class Recognizer:
 
         pipeline = self._pipeline()
         with Live(str(source), drop_stale=True, say=LOG.warning) as live:
-            frames = (self._of_frame(pipeline, frame, pipeline.look(frame, pipeline.find(frame))) for frame in live)
+            frames = (self._of_frame(frame, pipeline.look(frame, pipeline.find(frame))) for frame in live)
             with closing(frames):
                 yield frames
 
@@ -181,15 +179,13 @@ class Recognizer:
         pipeline.heatmaps = self.heatmaps and self.config.explainer != "none"
         return pipeline
 
-    def _of_frame(self, pipeline: Pipeline, frame: Frame, seen: list[FaceResult]) -> Recognition:
+    def _of_frame(self, frame: Frame, seen: list[FaceResult]) -> Recognition:
         from fer.inference.io.records import UNREADABLE
 
         error = UNREADABLE if frame.image is None else None
-        return self._recognition(pipeline, frame.image, seen, index=frame.index, time=frame.time, error=error)
+        return self._recognition(frame.image, seen, index=frame.index, time=frame.time, error=error)
 
-    def _recognition(
-        self, pipeline: Pipeline, picture: np.ndarray | None, seen: list[FaceResult], **place: Any
-    ) -> Recognition:
+    def _recognition(self, picture: np.ndarray | None, seen: list[FaceResult], **place: Any) -> Recognition:
         size = self.predictor.input_size
         ordered = sorted(seen, key=lambda one: one.face.box[0])
         faces = tuple(make_face(one, cut(picture, one.region, size), self.classes, self._explain) for one in ordered)

@@ -11,7 +11,6 @@ import numpy as np
 
 from fer.counting import counted
 from fer.errors import UserError
-from fer.faces.detection import Detection
 from fer.inference.draw.annotate import Style, annotate
 from fer.inference.io.clips import is_many, keep_apart, list_clips, overview
 from fer.inference.io.images import save_photo
@@ -28,7 +27,7 @@ from fer.inference.schema import InferConfig
 from fer.inference.timeline import Timeline, summary
 from fer.paths import is_live
 
-AHEAD = 4  # frames that are decoded, and as many that are searched, while an earlier one is looked at
+AHEAD = 4  # frames that are decoded, and as many that are searched, and looked at, while an earlier one is drawn
 
 
 def run(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
@@ -109,33 +108,31 @@ def _record(source: VideoReader | Live, path: Path, pipeline: Pipeline, style: S
 def looked_at(
     frames: Iterable[Frame], size: tuple[int, int], pipeline: Pipeline, style: Style
 ) -> Iterator[Iterator[tuple[Frame, list[FaceResult], np.ndarray | None]]]:
-    """Give, within a `with` block, every frame, what is seen in it, and as it is drawn: see `searched`."""
-    with searched(frames, size, pipeline) as found:
-        yield (_looked_at(frame, faces, pipeline, style) for frame, faces in found)
+    """Give, within a `with` block, every frame, what is seen in it, and as it is drawn: see `seen_in`."""
+    with seen_in(frames, size, pipeline) as seen:
+        yield ((*one, _drawn(*one, pipeline, style)) for one in seen)
 
 
 @contextmanager
-def searched(
+def seen_in(
     frames: Iterable[Frame], size: tuple[int, int], pipeline: Pipeline
-) -> Iterator[Iterator[tuple[Frame, list[Detection]]]]:
-    """Give, within a `with` block, every frame and the faces in it, which are still to be looked at.
+) -> Iterator[Iterator[tuple[Frame, list[FaceResult]]]]:
+    """Give, within a `with` block, every frame and what is seen in it.
 
-    Two threads work ahead: one makes the next frames, of (width, height) `size`, and one seeks the faces in them.
+    Three threads work ahead: one makes the next frames, of (width, height) `size`, one seeks the faces in them, and one
+    looks at these.
     """
     count = room(*size, AHEAD)
     with (
         ahead(frames, count) as decoded,
         ahead(((frame, pipeline.find(frame)) for frame in decoded), count) as found,
+        ahead(((frame, pipeline.look(frame, faces)) for frame, faces in found), count) as seen,
     ):
-        yield found
+        yield seen
 
 
-def _looked_at(
-    frame: Frame, faces: list[Detection], pipeline: Pipeline, style: Style
-) -> tuple[Frame, list[FaceResult], np.ndarray | None]:
-    seen = pipeline.look(frame, faces)
-    image = None if frame.image is None else annotate(frame.image, seen, pipeline.predictor.classes, style)
-    return frame, seen, image
+def _drawn(frame: Frame, seen: list[FaceResult], pipeline: Pipeline, style: Style) -> np.ndarray | None:
+    return None if frame.image is None else annotate(frame.image, seen, pipeline.predictor.classes, style)
 
 
 class RecordingWriter:
