@@ -191,7 +191,7 @@ def test_workers_are_started_only_for_faces_that_are_augmented(monkeypatch):
     assert make_data(workers=2).val_dataloader()[0].num_workers == 0
     assert make_data(workers=2, name="none").train_dataloader().num_workers == 0
     for cores, chosen in ((1, 0), (2, 1), (16, 1)):  # on a CPU
-        monkeypatch.setattr("fer.data.datamodule._cores", lambda cores=cores: cores)
+        monkeypatch.setattr("fer.data.datamodule.cores", lambda cores=cores: cores)
         assert make_data(workers="auto").train_dataloader().num_workers == chosen
 
 

@@ -56,7 +56,7 @@ WRONG = {
         "epochs=3": "epochs: unknown key; did you mean trainer.max_epochs?",
         "Seed=3": "Seed: unknown key; did you mean seed?",
         "seed.x=3": "seed.x: unknown key; did you mean seed?",
-        "dataset.labels=soft": "dataset.labels: unknown key; dataset=fer2013 has root, classes, on_error",
+        "dataset.labels=soft": "dataset.labels: unknown key; dataset=fer2013 has root, classes, split, on_error",
         "hydra.run.dirr=x": "hydra.run.dirr: unknown key; did you mean hydra.run.dir?",
         "~seedd": "seedd: unknown key; did you mean seed?",
         "~augmentation.transforms.blur": "augmentation.transforms.blur: unknown key; augmentation.transforms has flip, "

@@ -171,7 +171,8 @@ def test_a_face_is_not_warned_of(predictor, shape):
 
 
 def test_notebooks_see_what_there_is(predictor):
-    assert dir(fer) == ["Predictor", "Run", "__version__", "evaluate", "load_dataset", "train"]
+    functions = ["evaluate", "load_dataset", "to_pandas", "train"]
+    assert dir(fer) == ["Face", "Predictor", "Recognition", "Recognizer", "Run", "__version__", *functions]
     assert repr(predictor) == "<Predictor: 4 emotions (angry, happy, sad, surprise) on faces of 24 pixels, cpu>"
 
 

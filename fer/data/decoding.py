@@ -75,7 +75,7 @@ def decode_photo(data: bytes, source: object) -> np.ndarray:
     """
     if problem := too_large(data):
         raise UserError(f"{source}: expected an image, but {problem}")
-    with _silence():
+    with silence():
         for decoded in (_by_pillow, _of_other_white, _eight_bits, _float):
             if (image := decoded(data)) is not None:
                 return image
@@ -203,7 +203,7 @@ class _Silence:
                     cv2.utils.logging.setLogLevel(self.level)
 
 
-_silence = _Silence()
+silence = _Silence()
 
 
 def _decode(data: bytes, flags: int) -> np.ndarray | None:

@@ -20,6 +20,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from fer.data.decoding import silence
 from fer.inference.io.deinterlace import deinterlaced
 from fer.inference.io.upright import Upright, size_of
 from fer.inference.results import BOUNDED, too_large
@@ -63,7 +64,8 @@ class Camera:
     finite, duration, skipped = False, None, 0
 
     def __init__(self, number: int) -> None:
-        self._capture = cv2.VideoCapture(number, BACKENDS.get(sys.platform, cv2.CAP_ANY))
+        with silence():
+            self._capture = cv2.VideoCapture(number, BACKENDS.get(sys.platform, cv2.CAP_ANY))
         if not self._capture.isOpened():
             raise StreamLost(_missing(number))
         self.rate = self._capture.get(cv2.CAP_PROP_FPS) or None
