@@ -1,4 +1,4 @@
-"""How fast `infer.py` is: the whole way of a clip's frames beside another program's, each stage, many faces, the start.
+"""How fast `infer.py` is: clips beside another program, each stage, many faces, photos, a camera, the start.
 
     python -m fer.inference.benchmark CLIP [--peer PYTHON] [words as for infer.py: explainer=none detector.every=3 ...]
 

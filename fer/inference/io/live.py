@@ -41,6 +41,7 @@ class Live:
         duration: seconds, of a file on a server; None if it has no end, or none that is known.
         rate: frames per second as the source claims; None if it does not. True are the frames' own times.
         skipped: frames that could not be decoded and were left out; counted when the source has ended.
+        start: when the first picture came, by the monotonic clock, from which a frame's time counts; None before.
 
     Raises:
         UserError: on entering, if there is no such camera or stream, or no picture comes.
@@ -66,7 +67,7 @@ class Live:
         self.skipped = 0
         self._finite = False
         self._numbers = count()
-        self._start: float | None = None  # by the monotonic clock, as all times here
+        self.start: float | None = None
         self._deadline: float | None = None  # of the outage, while there is one
         self._pause = wait
         self._failure: BaseException | None = None
@@ -159,18 +160,18 @@ class Live:
                     break
         finally:
             self.skipped += source.skipped
-        if self._start is None:
+        if self.start is None:
             raise StreamLost("there are no pictures in it")
 
     def _hand_over(self, raw: Raw, at: float | None) -> None:
         """Number a picture and give it its time: its own, `at`, in a file, else by the clock."""
         self._deadline = None
-        if self._start is None:
+        if self.start is None:
             self._begin(raw.width, raw.height)
         elif raw[:2] != (self.width, self.height):  # it came back with other settings
             small = cv2.resize(raw.image(), (self.width, self.height), interpolation=cv2.INTER_AREA)
             raw = Raw(self.width, self.height, lambda: small)
-        now = time.monotonic() - self._start
+        now = time.monotonic() - self.start
         if at is not None and self.drop_stale:
             self._closed.wait(at - now)  # a file that is watched plays at its own pace
         self._put((next(self._numbers), now if at is None else at, raw))
@@ -178,7 +179,7 @@ class Live:
 
     def _begin(self, width: int, height: int) -> None:
         """Note what the first picture tells, before anybody takes it."""
-        self._start, self.width, self.height = time.monotonic(), width, height
+        self.start, self.width, self.height = time.monotonic(), width, height
         if not self.drop_stale:
             self._queue = queue.Queue(room(width, height, ROOM))
 
@@ -188,7 +189,7 @@ class Live:
         Raises:
             UserError: if there never was a picture.
         """
-        if self._start is None:
+        if self.start is None:
             raise self._refusal(reason)
         now = time.monotonic()
         if self._finite:
