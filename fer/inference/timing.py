@@ -1,6 +1,7 @@
 """What `fer.inference.benchmark` times, and the figures that it prints."""
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -13,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from urllib.parse import quote
 
+import av
 import numpy as np
 
 from fer.benchmarks import machine, spread
@@ -33,7 +34,7 @@ from fer.inference.parallel import on_all_cores
 from fer.inference.peer import Peer
 from fer.inference.pipeline import Pipeline
 from fer.inference.results import Frame
-from fer.inference.run import load_single_threaded, make_style
+from fer.inference.run import load_predictor, make_style
 from fer.inference.schema import InferConfig
 from fer.paths import CONF
 
@@ -51,7 +52,7 @@ class Work:
 
     def __init__(self, config: InferConfig, frames: int) -> None:
         self.config, self.count = config, frames
-        self.predictor = load_single_threaded(config)
+        self.predictor = load_predictor(config)
         self.detector = make_detector(config.detector, print)
         self.style = make_style(config)
 
@@ -164,18 +165,20 @@ def time_photos(work: Work, folder: Path, turns: int) -> np.ndarray:
     return seconds[1:]
 
 
-def watch(work: Work) -> tuple[int, float, np.ndarray]:
+def watch(work: Work, folder: Path) -> tuple[int, float, np.ndarray]:
     """Watch the clip at its own pace, as a camera, without a window.
 
     Returns:
         How many frames were drawn, in how many seconds, and for each the seconds from its coming to its being drawn.
     """
-    clip = Path(work.config.input).resolve()
-    handler = partial(QuietHandler, directory=str(clip.parent))
-    pipeline, late = work.pipeline(), []
+    clip = streamable(Path(work.config.input), folder / "stream.mkv")
+    handler = partial(QuietHandler, directory=str(folder))
+    watched = load_predictor(work.config.model_copy(update={"mode": "webcam", "show": True}))
+    pipeline, late = Pipeline(work.config, watched, work.detector), []
+    os.environ["no_proxy"] = "127.0.0.1"  # or FFmpeg would ask a proxy for it
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}/{quote(clip.name)}"
+        address = f"http://127.0.0.1:{server.server_port}/{clip.name}"
         with Live(address, drop_stale=True, say=lambda sentence: None) as live:
             for frame in live:
                 annotate(frame.image, pipeline.look(frame, pipeline.find(frame)), work.predictor.classes, work.style)
@@ -183,6 +186,17 @@ def watch(work: Work) -> tuple[int, float, np.ndarray]:
             seconds = time.monotonic() - live.start
         server.shutdown()
     return len(late), seconds, np.array(late)
+
+
+def streamable(clip: Path, path: Path) -> Path:
+    """Write a clip's pictures, as they are, into a file that can be read from its beginning to its end."""
+    with av.open(str(clip)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    return path
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -250,7 +264,7 @@ def measure(asked: argparse.Namespace, folder: Path) -> None:
         f"\nthe frames as photos: {work.count / np.median(together):.1f} a second, {spread(alone / together).strip()} "
         "times as many as one after another"
     )
-    number, seconds, late = watch(work)
+    number, seconds, late = watch(work, folder)
     least, usual = np.median(late) * 1e3, np.quantile(late, 0.95) * 1e3
     print(
         f"\nwatched at its own pace: {number} frames in {seconds:.1f} s, {number / seconds:.1f} a second; drawn "
