@@ -149,7 +149,8 @@ def time_photos(work: Work, folder: Path, turns: int) -> np.ndarray:
     frames = [frame.image for frame in work.frames() if frame.image is not None]
     (folder / "photos").mkdir()
     paths = [save_photo(folder / "photos" / f"{number}.jpg", frame) for number, frame in enumerate(frames)]
-    pipeline = work.pipeline()
+    alone = load_predictor(work.config.model_copy(update={"mode": "image"}))  # the cores have a photo each
+    pipeline = Pipeline(work.config, alone, work.detector)
 
     def look(path: Path) -> None:
         image = read_photo(path)
@@ -173,8 +174,7 @@ def watch(work: Work, folder: Path) -> tuple[int, float, np.ndarray]:
     """
     clip = streamable(Path(work.config.input), folder / "stream.mkv")
     handler = partial(QuietHandler, directory=str(folder))
-    watched = load_predictor(work.config.model_copy(update={"mode": "webcam", "show": True}))
-    pipeline, late = Pipeline(work.config, watched, work.detector), []
+    pipeline, late = work.pipeline(), []
     os.environ["no_proxy"] = "127.0.0.1"  # or FFmpeg would ask a proxy for it
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
