@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer.errors import UserError
+from fer.extras import require
 
 if TYPE_CHECKING:
     from fer.config.jobs import Job
@@ -60,6 +61,7 @@ def train(overrides: Sequence[str] = ()) -> Run:
         RunError: if the training failed: the loss is not finite, the disk is full.
         KeyboardInterrupt: when interrupted, also by the stop button of a notebook; the console tells how to go on.
     """
+    require("train")
     from fer.command_line import owned
     from fer.run_folder import RESULTS, keep_settings
     from fer.training.guest import as_guest
@@ -107,6 +109,7 @@ def evaluate(
         UserError: if data, weights or options cannot be used.
         RunError: if an answer of the net is not finite.
     """
+    require("train")
     from fer.devices import evaluation_device
     from fer.evaluation.run import measure, prepare
 

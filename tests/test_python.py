@@ -284,3 +284,10 @@ def test_to_notice_it_costs_no_time(tmp_path):
     for _ in range(10):
         require_alone(tmp_path)
     assert (time.perf_counter() - began) / 10 < 0.02  # seconds; 2 ms on a machine at rest
+
+
+def test_without_the_libraries_of_training_one_sentence_names_the_extra(monkeypatch):
+    monkeypatch.setattr("fer.extras.find_spec", lambda name: None)
+    for call in (lambda: fer.train(["dataset=synthetic"]), lambda: fer.evaluate("fer2013", "synthetic")):
+        with pytest.raises(UserError, match=r"expected torch, .*: pip install -e \"\.\[train\]\""):
+            call()

@@ -262,3 +262,12 @@ def test_the_readme_s_lines_do_what_they_say(server, tmp_path, monkeypatch, caps
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 + 3 + 1 and lines[2].startswith("0 0.0 [(1, ")
     assert Image.open(tmp_path / "out.png").size == (480, 320)
+
+
+def test_yunet_s_model_file_may_lie_elsewhere(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path))
+    (tmp_path / "model.onnx").write_bytes(b"no net")
+    with pytest.raises(UserError, match=r"model\.onnx: expected the face detector YuNet"):
+        Recognizer.load("ferplus", detector_model=tmp_path / "model.onnx")
+    with pytest.raises(UserError, match=rf"neither in .* nor in {tmp_path}; put it there from .*detector_model="):
+        Recognizer.load("ferplus", detector="yunet")

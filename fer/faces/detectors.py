@@ -150,6 +150,9 @@ def _yunet_or_haar(config: YuNet, say: Callable[[str], None], download: bool) ->
     except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home folder
         reason = f"its model could not be downloaded ({why(error)})"
         cure = f"download {URL} and add detector.model=FILE"
+        if not download:
+            reason = f"its model file, {MODEL}, is neither in {WEIGHTS} nor in {cache.folder()}"
+            cure = f"put it there from {URL}, or name it by detector_model="
         if config.name == "yunet":
             raise UserError(
                 f"detector=yunet: expected the face detector YuNet, but {reason}; {cure}, or use detector=haar"

@@ -55,6 +55,7 @@ class Recognizer:
         weights: str | os.PathLike[str] = "ferplus",
         *,
         detector: str = "auto",
+        detector_model: str | os.PathLike[str] | None = None,
         explainer: str = "gradcam",
         not_sure: float = 0.0,
         smoothing: float | None = None,
@@ -68,6 +69,7 @@ class Recognizer:
                 file.
             detector: "auto", "yunet", "haar", or "none": each picture is a face already. "auto" is YuNet if its model
                 file is in the cache or beside the weights, else Haar, which the log says: nothing is downloaded.
+            detector_model: YuNet's model file, if it lies elsewhere.
             explainer: "gradcam"; of a .safetensors file also "gradcam++", "layercam", "eigencam"; or "none".
             not_sure: least probability of an answer; faces below it have the emotion "not sure".
             smoothing: seconds, time constant of each track's probabilities in a clip; None is infer.py's.
@@ -79,6 +81,8 @@ class Recognizer:
         """
         options = default_options(detector) | {"explainer": explainer, "not_sure": not_sure}
         options |= {} if smoothing is None else {"smoothing": smoothing}
+        if detector_model is not None:
+            options["detector"] = options["detector"] | {"model": os.fspath(detector_model)}
         try:
             config = PipelineConfig.model_validate(options)
         except ValidationError as error:
