@@ -87,8 +87,11 @@ def too_large(data: bytes) -> str | None:
     from PIL import Image
 
     try:
-        with open_lazily(data) as file:
-            pixels = file.width * file.height
+        if data.startswith(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR") and len(data) >= 24:  # a third of the time of a small face
+            pixels = int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
+        else:
+            with open_lazily(data) as file:
+                pixels = file.width * file.height
     except Image.DecompressionBombError:  # twice Pillow's own bound, which is above ours
         pixels = MOST_PIXELS + 1
     except (OSError, ValueError, SyntaxError):
