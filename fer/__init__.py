@@ -28,7 +28,8 @@ __all__ = [  # noqa: RUF022 (what most begin with comes first)
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # A picture's header can ask for gigabytes: 31 kB of PNG hold 256 million equal pixels. A photo takes 7.5 bytes a pixel
-# while it is drawn (1.4 GB in all for a phone's 108 megapixels; 2.0 GB for 200), 17 if it has transparency. Photos are
+# while it is drawn (1.4 GB in all for a phone's 108 megapixels; 2.0 GB for 200), 17 if it has transparency; large ones
+# are drawn one at a time. Photos are
 # asked one by one; OpenCV asks all pictures, at no cost, with the bound that is set when it is first imported.
 MOST_PIXELS = 2**27
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer.errors import UserError
-from fer.extras import require
 
 if TYPE_CHECKING:
     from fer.config.jobs import Job
@@ -61,15 +60,15 @@ def train(overrides: Sequence[str] = ()) -> Run:
         RunError: if the training failed: the loss is not finite, the disk is full.
         KeyboardInterrupt: when interrupted, also by the stop button of a notebook; the console tells how to go on.
     """
-    require("train")
     from fer.command_line import owned
-    from fer.run_folder import RESULTS, keep_settings
-    from fer.training.guest import as_guest
-    from fer.training.run import run
 
     job, flags = _read(overrides)
     if not job.config.fit:
         raise UserError("fit=false: expected a training; fer.evaluate(weights, dataset, root) evaluates")
+    from fer.run_folder import RESULTS, keep_settings  # what is heavy, once all is known to be there
+    from fer.training.guest import as_guest
+    from fer.training.run import run
+
     with as_guest(), owned([job], flags, _check_alone) as (folder, is_kept):
         folder = folder.absolute()
         if is_kept:
@@ -109,13 +108,12 @@ def evaluate(
         UserError: if data, weights or options cannot be used.
         RunError: if an answer of the net is not finite.
     """
-    require("train")
-    from fer.devices import evaluation_device
-    from fer.evaluation.run import measure, prepare
-
     asked = {"fit": False, "tta": tta, "test": not skip_test, "batch_size": batch_size, "trainer.accelerator": device}
     words = [f"weights={os.fspath(weights)}", *_words(dataset, root, options), *_settings(asked)]
     config = _read(words)[0].config
+    from fer.devices import evaluation_device  # torch, once it is known to be there
+    from fer.evaluation.run import measure, prepare
+
     net, header, table = prepare(config, _say_nothing)
     return measure(config, net, header, table, evaluation_device(device), None, _say_nothing)[1]
 
@@ -139,15 +137,12 @@ def load_dataset(dataset: str = "fer2013", root: Place | None = None, *, size: i
         UserError: if the files or the options cannot be used, or a split is empty.
     """
     from fer.config.hydra_inside import apart
-    from fer.config.jobs import Command, check_jobs
-    from fer.config.words import quote_path
+    from fer.config.jobs import one_config
     from fer.data.readers import load
-    from fer.paths import CONF
     from fer.schema import TrainConfig
 
-    words = [quote_path(word) for word in [*_words(dataset, root, options), f"model.input_size={size}"]]
     with apart():
-        config = check_jobs(Command(CONF, "train", words), TrainConfig)[0].config
+        config = one_config("train", [*_words(dataset, root, options), f"model.input_size={size}"], TrainConfig)
     return load(config.dataset, config.model.input_size)
 
 

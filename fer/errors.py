@@ -1,6 +1,12 @@
 """The ways in which a command ends early, and how its sentences are told; `fer.command` turns them into exit codes."""
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
 
 CALMER = "lower optimizer.lr, set gradient_clip=1 or trainer.precision=32-true"  # what helps against `Diverged`
 LONGEST = 200  # characters of a quotation
@@ -49,6 +55,17 @@ class JobFailed(RunError):
 
 class Terminated(BaseException):
     """SIGTERM arrived, or the terminal was closed. Exit code 143; like KeyboardInterrupt, not an Exception."""
+
+
+@contextmanager
+def ending(parser: "ArgumentParser") -> Iterator[None]:
+    """End a side command whose work in the block fails, in one sentence, with exit code 2 or 1."""
+    try:
+        yield
+    except UserError as error:
+        parser.error(str(error))
+    except RunError as error:
+        parser.exit(1, f"failed: {error}\n")
 
 
 def is_full(error: BaseException) -> bool:

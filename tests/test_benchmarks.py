@@ -7,9 +7,11 @@ import cv2
 import pytest
 import torch
 
+from fer.config.jobs import one_config
 from fer.data import benchmark as loading
 from fer.data.timing import in_turns
 from fer.inference import benchmark as inference
+from fer.schema import TrainConfig
 from fer.training import benchmark as training
 from fer.training import timing
 from tests.clips import write_clip
@@ -70,7 +72,7 @@ def test_training_prints_a_row_for_each_loop(capsys, monkeypatch):
 
 
 def test_an_epoch_has_as_many_steps_as_asked_for():
-    config = timing.shortened(timing.configure(["experiment=laptop"]), steps=5, epochs=3)
+    config = timing.shortened(one_config("train", ["experiment=laptop"], TrainConfig), steps=5, epochs=3)
     assert (config.dataset.train, config.trainer.max_epochs) == (5 * config.batch_size, 3)
 
 

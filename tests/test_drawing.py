@@ -22,6 +22,8 @@ from fer.inference.results import NOT_SURE, FaceResult
 CLASSES = EMOTIONS[:6]
 PLAIN, FULL = Style(heatmap=False, bars=False), Style()
 
+CROP = np.zeros((24, 24), np.uint8)
+
 
 def picture(width: int, height: int, level: int = 128) -> np.ndarray:
     return np.full((height, width, 3), level, np.uint8)
@@ -33,7 +35,7 @@ def seen(box, heatmap=None, emotion="happy", track=1, share=0.8, angle=0.0, clas
     probabilities = np.full(len(classes), (1 - share) / (len(classes) - 1), np.float32)
     probabilities[classes.index("happy" if emotion == NOT_SURE else emotion)] = share
     region = CropRegion((x + width / 2, y + height / 2), max(width, height), angle)
-    return FaceResult(Detection(tuple(map(float, box)), 0.9), region, track, probabilities, emotion, heatmap)
+    return FaceResult(Detection(tuple(map(float, box)), 0.9), region, track, probabilities, emotion, heatmap, CROP)
 
 
 def crowd(columns: int, rows: int, picture_width: int, picture_height: int, share: float = 0.4) -> list[tuple]:

@@ -14,8 +14,8 @@ from safetensors.numpy import save_file
 
 from fer.data import fetch, kaggle, official
 from fer.data.fer2013 import read_fer2013
-from fer.data.ferplus import VOTES
 from fer.data.readers import read
+from fer.data.votes_csv import VOTES
 from tests.data import USAGES, VOTE_HEADER, make_faces, write_fer2013_csv, write_image, write_kaggle_folders
 from tests.hosts import KAGGLE, Host
 

@@ -62,17 +62,20 @@ def multiset(images, labels, splits):
 
 
 @pytest.mark.parametrize("write", layouts.EXACT)
-def test_a_copy_is_read_as_the_official_data_set(tmp_path, known, write):
+def test_a_copy_is_read_as_the_official_data_set_and_decoded_once(tmp_path, known, write, monkeypatch):
     if "parquet" in write.__name__:
         pytest.importorskip("pyarrow")
     write(tmp_path, known)
-    for _ in range(2):  # the second time from the cache, where there is one
+    monkeypatch.setattr("fer.data.image_files.MANY", 1)
+    for _ in range(2):
         table = read_fer2013(tmp_path, 48, 7)
         assert multiset(table.images, table.labels, table.splits) == multiset(
             known.images, known.emotions, known.splits
         )
         assert table.rows.tolist() == list(range(len(known.images)))  # in the challenge's order, whatever the copy's
         assert table.facts == {"dataset_split": "official"}
+        monkeypatch.setattr("fer.data.image_files.square", lambda *_: pytest.fail("decoded again"))
+        monkeypatch.setattr("fer.data.fer2013_tables.square", lambda *_: pytest.fail("decoded again"))
     assert len(read_fer2013(tmp_path, 48, 6)) == (known.emotions < 6).sum()
 
 

@@ -1,10 +1,12 @@
 """Whole photos, clips and streams from Python, with the shipped net and drawn faces; as infer.py sees them."""
 
+import inspect
 import itertools
 import logging
 import subprocess
 import sys
 import textwrap
+import time
 import types
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,9 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fer.config.jobs import one_config
 from fer.errors import UserError
 from fer.inference.recognition import Recognition, to_pandas
 from fer.inference.recognizer import Recognizer
+from fer.inference.schema import InferConfig
 from fer.processes import cores
 from tests.clips import spoil, write_clip
 from tests.runs import ROOT
@@ -211,6 +215,33 @@ def test_threads_may_share_one(recognizer):
     alone = [boxes(recognizer.image(one)) for one in pictures]
     with ThreadPoolExecutor(4) as pool:
         assert [boxes(photo) for photo in pool.map(recognizer.image, pictures)] == alone
+
+
+def test_large_photos_are_looked_at_one_at_a_time(recognizer, monkeypatch):
+    at_work, most = [], []
+
+    def photo(pipeline, picture):
+        at_work.append(picture)
+        most.append(len(at_work))
+        time.sleep(0.05)
+        at_work.pop()
+        return []
+
+    monkeypatch.setattr("fer.inference.pipeline.Pipeline.photo", photo)
+    monkeypatch.setattr("fer.inference.parallel.cores", lambda: 4)
+    assert len(list(recognizer.images([rgb()] * 8))) == 8 and max(most) > 1
+    most.clear()
+    monkeypatch.setattr("fer.inference.parallel.LARGE", rgb().size // 3 - 1)
+    assert len(list(recognizer.images([rgb()] * 8))) == 8 and max(most) == 1
+
+
+def test_what_is_not_asked_for_is_as_the_command_has_it(recognizer):
+    command = one_config("infer", ["input=a.jpg", "detector=haar"], InferConfig)
+    assert recognizer.config.model_dump() == {
+        key: value for key, value in command.model_dump().items() if key in recognizer.config.model_dump()
+    }
+    assert inspect.signature(Recognizer.load).parameters["weights"].default == str(command.weights)
+    assert inspect.signature(Recognizer.load).parameters["device"].default == command.device
 
 
 def test_other_libraries_get_their_detections(recognizer, monkeypatch):

@@ -16,10 +16,14 @@ from fer.inference.results import FaceResult, Frame
 CLASSES = ("angry", "happy", "sad")
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 
+CROP = np.zeros((24, 24), np.uint8)
+
 
 def seen(track: int | None = 1, emotion: str = "happy") -> FaceResult:
     face = Detection((np.float32(10.04), -3.26, 20.0, 30.55), np.float32(0.97123456))
-    return FaceResult(face, CropRegion((20, 12), 30), track, np.float32([0.00004, 0.99993, 0.00003]), emotion, None)
+    return FaceResult(
+        face, CropRegion((20, 12), 30), track, np.float32([0.00004, 0.99993, 0.00003]), emotion, None, CROP
+    )
 
 
 def lines(path):

@@ -15,13 +15,17 @@ from fer.inference.tracking.smoothing import Flicker
 
 CLASSES = class_names(6)
 
+CROP = np.zeros((24, 24), np.uint8)
+
 
 def seen(track, emotion, sure=True):
     """A face of which the net says one emotion with 0.75."""
     probabilities = np.full(6, 0.05, np.float32)
     probabilities[CLASSES.index(emotion)] = 0.75
     face = Detection((0.0, 0.0, 9.0, 9.0), 1.0)
-    return FaceResult(face, CropRegion((4.5, 4.5), 9.0), track, probabilities, emotion if sure else NOT_SURE, None)
+    return FaceResult(
+        face, CropRegion((4.5, 4.5), 9.0), track, probabilities, emotion if sure else NOT_SURE, None, CROP
+    )
 
 
 def clip(seconds, tracks, fps=25, start=0.0):

@@ -6,11 +6,12 @@ Hydra composes, `fer.schema` checks. Every mistake of every job is collected, so
 import itertools
 import math
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
@@ -18,13 +19,16 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 import fer.config.resolvers  # noqa: F401 (for OmegaConf)
 from fer.config import hydra_inside
-from fer.config.bounds import JOBS
+from fer.config.bounds import JOBS, excesses
 from fer.config.dotted import leaves
 from fer.config.from_weights import take_net
 from fer.config.hydra_inside import Override
 from fer.config.messages import OPEN, find, format_value, mistakes, sentences, unknown_key
-from fer.config.words import PATHS, REFUSALS, first_line, parse_word, quoted, words_of
+from fer.config.words import PATHS, REFUSALS, first_line, parse_word, quote_path, quoted, words_of
 from fer.errors import UserError, printable
+from fer.paths import CONF
+
+Model = TypeVar("Model", bound=BaseModel)
 
 ENOUGH = 20  # jobs of a sweep that are looked at for mistakes once there is one
 NET = "model=weights"  # is added where weights are started from: a net that nothing else tells
@@ -140,6 +144,17 @@ def check_jobs(command: Command, schema: type[BaseModel]) -> list[Job]:
     if errors:
         raise UserError(mistakes(errors))
     return jobs
+
+
+def one_config(name: str, words: Sequence[str], schema: type[Model]) -> Model:
+    """Return the configuration that the words of one job make of conf/NAME.yaml; paths as typed.
+
+    Raises:
+        UserError: with all that is wrong.
+    """
+    if errors := list(excesses(words, PATHS)):
+        raise UserError(mistakes(errors))
+    return check_jobs(Command(CONF, name, list(map(quote_path, words))), schema)[0].config
 
 
 def read_jobs(command: Command, schema: type[BaseModel]) -> tuple[list[Job], list[str]]:

@@ -9,7 +9,7 @@ the turns, with the lowest and the highest in brackets.
 import argparse
 from collections.abc import Sequence
 
-from fer.errors import UserError
+from fer.errors import ending
 from fer.extras import require
 from fer.paths import CONF
 
@@ -28,10 +28,8 @@ def main(words: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(words)
     if asked.faces < asked.batch:
         parser.error(f"--faces: expected at least one batch of {asked.batch}, but got {asked.faces}")
-    try:
+    with ending(parser):
         require("train")
-    except UserError as error:
-        parser.error(str(error))
     from fer.data.timing import measure  # late: --help needs none of it
 
     measure(asked)

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from fer.data import cache
 from fer.data.bad_rows import Faults
 from fer.data.copies import Copy
 from fer.data.decoding import decode_photo
@@ -29,24 +28,22 @@ from fer.extras import require
 IMAGES = ("image", "img", "img_bytes", "image_bytes", "pixels")
 LABELS = ("label", "labels", "emotion", "emotions", "cls")
 CLASS_NAMES = "classnames.txt"
-DEEPEST = 2  # folders below the one that is given
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
 def find_parquet(root: Path) -> tuple[Path, ...]:
-    """Return the Parquet files in a folder, or below it."""
+    """Return the Parquet files in a folder, or in its folders."""
     return _files(root, ".parquet")
 
 
 def find_tars(root: Path) -> tuple[Path, ...]:
-    """Return the TAR files of a webdataset in a folder, or below it: those that are named after a split."""
+    """Return the TAR files of a webdataset in a folder, or in its folders: those that are named after a split."""
     return tuple(path for path in _files(root, ".tar") if _split_of(root, path) != UNKNOWN)
 
 
 def _files(root: Path, suffix: str) -> tuple[Path, ...]:
-    patterns = ("/".join(["*"] * depth + [f"*{suffix}"]) for depth in range(DEEPEST + 1))
-    found = (sorted(path for path in root.glob(pattern) if not is_clutter(path.name)) for pattern in patterns)
-    return tuple(path for paths in found for path in paths)
+    found = [*root.glob(f"*{suffix}"), *root.glob(f"*/*{suffix}")]
+    return tuple(sorted(path for path in found if not is_clutter(path.name)))
 
 
 def _split_of(root: Path, path: Path) -> int:
@@ -142,8 +139,8 @@ def read_tars(root: Path, paths: Sequence[Path], faults: Faults) -> Copy:
             loads.append(lambda data=data, place=f"{path}, {name}": square(decode_photo(data, place), SIDE))
             labels.append(int(label) if label.strip().isdigit() else label.strip())
             splits.append(_split_of(root, path))
-    beside = next((path.parent / CLASS_NAMES for path in paths if (path.parent / CLASS_NAMES).is_file()), None)
-    beside = beside or (root / CLASS_NAMES if (root / CLASS_NAMES).is_file() else None)
+    places = (folder / CLASS_NAMES for folder in (*dict.fromkeys(path.parent for path in paths), root))
+    beside = next((place for place in places if place.is_file()), None)
     names = beside.read_text(encoding="utf-8", errors="replace").split() if beside else None
     return _collect(root, paths, loads, labels, splits, names, faults)
 
@@ -173,15 +170,8 @@ def _collect(
     names: list[str] | None,
     faults: Faults,
 ) -> Copy:
-    """Decode the images, or take them from the cache, and turn labels into codes."""
-    state = cache.stamp_files(paths)
-    saved = cache.load(root, state)
-    if saved and saved["images"].dtype == np.uint8 and saved["images"].shape == (len(loads), SIDE, SIDE):
-        images, good = saved["images"], np.arange(len(loads))
-    else:
-        images, good = decode(len(loads), SIDE, lambda i: loads[i](), faults)
-        if len(good) == len(loads):
-            cache.save(root, state, {"images": images})
+    """Decode the images, and turn labels into codes."""
+    images, good = decode(root, paths, len(loads), SIDE, lambda i: loads[i](), faults)
     return Copy(
         images=images,
         emotions=_codes(root, [labels[i] for i in good], names, images),

@@ -4,10 +4,8 @@ Two forms: fer2013new.csv, whose rows are those of the challenge's CSV, beside a
 the FERPlus repository makes of both.
 """
 
-import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,24 +13,19 @@ import numpy as np
 
 from fer.data.bad_rows import Faults, readable
 from fer.data.copies import Copy, restore
-from fer.data.csv_lines import read_lines, require_text
-from fer.data.fer2013_csv import NAMES, SOURCE, USAGES
+from fer.data.csv_lines import require_text
+from fer.data.fer2013_csv import NAMES
 from fer.data.image_files import decode_files
 from fer.data.layouts import FOLDERS, Place, found_instead, look
 from fer.data.official import UNKNOWN, official
 from fer.data.table import Split, Table
 from fer.data.votes import targets_from
-from fer.emotions import EMOTIONS, canonical, class_names
-from fer.errors import UserError, printable
+from fer.data.votes_csv import HOW, VOTES, Voted, read_labels, read_votes, usage_of
+from fer.emotions import EMOTIONS, class_names
+from fer.errors import UserError
 
-VOTES = "fer2013new.csv"
-COLUMNS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
-ORDER = [*([canonical(name) for name in COLUMNS].index(emotion) for emotion in EMOTIONS), 8, 9]  # as votes.py has them
 PLACES = {Split.TRAIN: "FER2013Train", Split.VAL: "FER2013Valid", Split.TEST: "FER2013Test"}
 LABELS = "label.csv"
-NO_SPLIT = 255
-DIGITS = 6  # of a count of votes: ten people voted
-HOW = f"{VOTES} comes from the repository microsoft/FERPlus on GitHub; {SOURCE}"
 
 
 class Pair(NamedTuple):
@@ -40,23 +33,6 @@ class Pair(NamedTuple):
 
     pixels: Place
     votes: Path
-
-
-@dataclass(frozen=True)
-class Voted:
-    """One file of votes, row by row; a row that cannot be read has no votes, and so no rule keeps it.
-
-    Attributes:
-        votes: (N, 10) int64, in the column order of `fer.data.votes`.
-        names: N image names.
-        splits: (N,) uint8, values of `Split`, or `NO_SPLIT` in a row that cannot be read.
-        lines: (N,) int64, line numbers in the file, from 1.
-    """
-
-    votes: np.ndarray
-    names: tuple[str, ...]
-    splits: np.ndarray
-    lines: np.ndarray
 
 
 def locate_ferplus(root: Path) -> Pair | dict[Split, Path]:
@@ -101,12 +77,8 @@ def _found(root: Path, folder: Path) -> str:
     if votes := _find_votes(folder):
         return f"found only {votes}"
     if pixels := look(root):
-        found = f"found only {pixels.layout.words} in {pixels.root}"
-        return (
-            f"{found}: to train such labels as they are, take dataset=folder"
-            if pixels.layout.words == FOLDERS
-            else found
-        )
+        cure = ": to train such labels as they are, take dataset=folder" if pixels.layout.words == FOLDERS else ""
+        return f"found only {pixels.layout.words} in {pixels.root}{cure}"
     return found_instead(folder)
 
 
@@ -164,7 +136,7 @@ def read_crowd(root: Path, table: Table, on_error: str = "raise") -> np.ndarray 
     pair = _find_pair(root)
     if pair is None or table.origin is None or table.origin.split == "as_is":
         return None
-    voted = _read_votes(pair.votes, faults := Faults(on_error))
+    voted = read_votes(pair.votes, faults := Faults(on_error))
     if table.origin.split == "official":
         _require_official(pair, voted)
     elif (copy := pair.pixels.read(faults)).files is None:
@@ -179,7 +151,7 @@ def read_crowd(root: Path, table: Table, on_error: str = "raise") -> np.ndarray 
 
 
 def _read_pair(pair: Pair, classes: int, labels: str, faults: Faults, split: str) -> Table:
-    voted = _read_votes(pair.votes, faults)
+    voted = read_votes(pair.votes, faults)
     copy, origin = restore(pair.pixels.read(faults), split, str(pair.pixels.root))
     if origin.split == "named" or not (copy.rows >= 0).any():
         _require_same_rows(pair, copy, voted)
@@ -236,19 +208,15 @@ def _source(pair: Pair) -> str:
 
 
 def _require_usages(path: Path, splits: np.ndarray, lines: np.ndarray, wanted: np.ndarray, whose: str) -> None:
-    for i in np.flatnonzero((splits != wanted) & (splits != NO_SPLIT) & (wanted != UNKNOWN))[:1]:
+    for i in np.flatnonzero((splits != wanted) & (splits != UNKNOWN) & (wanted != UNKNOWN))[:1]:
         raise UserError(
-            f"{path}, line {lines[i]}: expected the Usage {_usage(wanted[i])}, as {whose} has it, but got "
-            f"{_usage(splits[i])}; take both files as published ({HOW})"
+            f"{path}, line {lines[i]}: expected the Usage {usage_of(wanted[i])}, as {whose} has it, but got "
+            f"{usage_of(splits[i])}; take both files as published ({HOW})"
         )
 
 
-def _usage(split: int) -> str:
-    return next(name for name, value in USAGES.items() if value == split)
-
-
 def _read_folders(folders: dict[Split, Path], size: int, classes: int, labels: str, faults: Faults) -> Table:
-    parts = {split: _read_labels(folder / LABELS, split, faults) for split, folder in folders.items()}
+    parts = {split: read_labels(folder / LABELS, split, faults) for split, folder in folders.items()}
     paths = [folders[split] / name for split, part in parts.items() for name in part.names]
     splits = np.concatenate([part.splits for part in parts.values()])
     targets, others = _targets(np.concatenate([part.votes for part in parts.values()]), splits, classes, labels)
@@ -284,70 +252,3 @@ def _targets(
     targets = targets[:, :classes]
     total = targets.sum(1, keepdims=True)
     return np.divide(targets, total, out=np.zeros_like(targets), where=total > 0), others
-
-
-def _read_votes(path: Path, faults: Faults) -> Voted:
-    """Read fer2013new.csv.
-
-    Raises:
-        UserError: for a wrong header.
-    """
-    rows = _csv_rows(path)
-    names = [name.strip() for name in next(rows, (1, []))[1]]
-    wanted = ("Usage", "Image name", *COLUMNS)
-    if not set(wanted) <= set(names):
-        found = ",".join(names)[:60]
-        raise UserError(f"{path}, line 1: expected the columns {','.join(wanted)}, but got {found!r} ({HOW})")
-    order = [names.index(name) for name in wanted]
-    ordered = ((line, [fields[i] if i < len(fields) else "" for i in order]) for line, fields in rows)
-    return _collect(path, ordered, faults)
-
-
-def _read_labels(path: Path, split: Split, faults: Faults) -> Voted:
-    """Read a folder's label.csv: image name, the box of the face (always the whole image), and the votes."""
-    return _collect(
-        path, ((line, [_usage(split), *fields[:1], *fields[2:]]) for line, fields in _csv_rows(path)), faults
-    )
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(read_lines(path))
-    try:
-        yield from ((reader.line_num, fields) for fields in reader if fields)
-    except csv.Error as error:
-        raise UserError(
-            f"{path}, line {reader.line_num}: expected a row of CSV, but got one that cannot be read ({error}): is a "
-            "quotation mark left open?"
-        ) from None
-
-
-def _collect(path: Path, rows: Iterable[tuple[int, list[str]]], faults: Faults) -> Voted:
-    """Make arrays of rows of line number and usage, image name and the votes as text."""
-    votes, names, splits, lines = [], [], [], []
-    for line, fields in rows:
-        try:
-            split, counts = _parse_votes(fields)
-        except ValueError as error:
-            faults.add(f"{path}, line {line}: {error}")
-            split, counts = NO_SPLIT, [0] * len(COLUMNS)
-        votes.append(counts)
-        names.append(fields[1] if len(fields) > 1 else "")
-        splits.append(split)
-        lines.append(line)
-    counts = np.array(votes, np.int64).reshape(-1, len(COLUMNS))[:, ORDER]
-    return Voted(counts, tuple(names), np.array(splits, np.uint8), np.array(lines, np.int64))
-
-
-def _parse_votes(fields: list[str]) -> tuple[Split, list[int]]:
-    """Return the split and the votes of one row.
-
-    Raises:
-        ValueError: saying what was expected and what was found.
-    """
-    usage, votes = fields[0], fields[2:]
-    if usage not in USAGES:
-        raise ValueError(f'expected a Usage among {", ".join(USAGES)}, but got "{printable(usage)}"')
-    if len(votes) != len(COLUMNS) or not all(vote.isdecimal() and len(vote) <= DIGITS for vote in votes):
-        found = printable(",".join(votes))
-        raise ValueError(f'expected {len(COLUMNS)} vote counts of at most {DIGITS} digits, but got "{found}"')
-    return USAGES[usage], [int(vote) for vote in votes]

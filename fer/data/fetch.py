@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fer.data.bad_rows import readable
-from fer.errors import RunError, UserError, is_full, reason
+from fer.errors import RunError, UserError, ending, is_full, reason
 
 REPOSITORY = "https://github.com/microsoft/FERPlus"
 VOTES_URL = f"{REPOSITORY}/raw/master/fer2013new.csv"
@@ -69,9 +69,10 @@ def _lacking(dataset: str, folder: Path) -> set[str]:
     Raises:
         UserError: if it has images that are none of FER2013's layouts.
     """
-    from fer.data.ferplus import VOTES, locate_ferplus
+    from fer.data.ferplus import locate_ferplus
     from fer.data.kaggle import is_half_taken
     from fer.data.layouts import look
+    from fer.data.votes_csv import VOTES
 
     lacking = {"images"} if is_half_taken(folder) or look(folder) is None else set()
     if dataset == "fer2013":
@@ -104,7 +105,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _fetch_votes(folder: Path) -> None:
-    from fer.data.ferplus import VOTES
+    from fer.data.votes_csv import VOTES
     from fer.download import download, why
 
     print(f"Fetching {VOTES} from {VOTES_URL}", flush=True)
@@ -164,13 +165,10 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="what dataset.root is to be")
     asked = parser.parse_args(words)
     try:
-        if not fetch(asked.dataset, asked.folder):
-            print(f"{asked.folder}: {asked.dataset} is there already, and nothing is fetched", flush=True)
-        fault = check(asked.dataset, asked.folder)
-    except UserError as error:
-        parser.error(str(error))
-    except RunError as error:
-        parser.exit(1, f"failed: {error}\n")
+        with ending(parser):
+            if not fetch(asked.dataset, asked.folder):
+                print(f"{asked.folder}: {asked.dataset} is there already, and nothing is fetched", flush=True)
+            fault = check(asked.dataset, asked.folder)
     except KeyboardInterrupt:
         parser.exit(INTERRUPTED, f"interrupted: {AGAIN}\n")
     if fault:

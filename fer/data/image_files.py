@@ -19,7 +19,7 @@ from fer.errors import UserError, printable
 
 CLUTTER = {"@eadir", "#recycle", "$recycle.bin", "__macosx", "lost+found", "system volume information"}
 MAX_QUOTED, NEAR = 6, 0.75  # names in a sentence; likeness of a name to an emotion that may be meant, of 1
-MANY = 1000  # files that are worth a cache: fewer are read in a moment
+MANY = 1000  # images that are worth a cache: fewer are read in a moment
 AT_ONCE = 200  # images a thread reads before it asks for more: handing them out one by one costs more than decoding
 
 
@@ -196,21 +196,17 @@ def decode_files(root: Path, paths: Sequence[Path], size: int, faults: Faults) -
     Returns:
         images (M, size, size) uint8, and for each its place in `paths`, (M,) int64.
     """
-    many = len(paths) >= MANY
-    state = cache.stamp_files(paths, size=size) if many else {}
-    saved = cache.load(root, state) if many else None
-    if saved and saved["images"].dtype == np.uint8 and saved["images"].shape == (len(paths), size, size):
-        return saved["images"], np.arange(len(paths))
-    images, good = decode(len(paths), size, lambda i: read_image(paths[i], size), faults)
-    if many and len(good) == len(paths):  # else a second start would not know which are bad
-        cache.save(root, state, {"images": images})
-    return images, good
+    return decode(root, paths, len(paths), size, lambda i: read_image(paths[i], size), faults)
 
 
-def decode(count: int, size: int, read: Callable[[int], np.ndarray], faults: Faults) -> tuple[np.ndarray, np.ndarray]:
-    """Decode images on all cores; those that cannot be read go to `faults`.
+def decode(
+    root: Path, paths: Sequence[Path], count: int, size: int, read: Callable[[int], np.ndarray], faults: Faults
+) -> tuple[np.ndarray, np.ndarray]:
+    """Decode images on all cores, or take them from the cache; those that cannot be read go to `faults`.
 
     Args:
+        root: the folder for which the cache keeps them.
+        paths: of the files that hold them.
         count: number of images.
         size: of the images, in pixels.
         read: returns the image of a number, (size, size) uint8, or raises a UserError.
@@ -219,6 +215,10 @@ def decode(count: int, size: int, read: Callable[[int], np.ndarray], faults: Fau
     Returns:
         images (M, size, size) uint8, and for each its number, (M,) int64.
     """
+    state = cache.stamp_files(paths, size=size) if count >= MANY else {}
+    saved = cache.load(root, state) if state else None
+    if saved and saved["images"].dtype == np.uint8 and saved["images"].shape == (count, size, size):
+        return saved["images"], np.arange(count)
     images = np.empty((count, size, size), np.uint8)
     good = np.ones(count, bool)
 
@@ -236,6 +236,8 @@ def decode(count: int, size: int, read: Callable[[int], np.ndarray], faults: Fau
             for i, sentence in faulty:
                 good[i] = False
                 faults.add(sentence)
+    if state and good.all():  # else a second start would not know which are bad
+        cache.save(root, state, {"images": images})
     index = np.flatnonzero(good)
     return (images if good.all() else images[index]), index
 

@@ -16,9 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer.errors import RunError, UserError
+from fer.errors import UserError, ending
 from fer.extras import require
-from fer.paths import CONF
 
 if TYPE_CHECKING:  # they are imported late: --help needs none of it
     from fer.data.table import Table
@@ -64,17 +63,12 @@ def configure(words: Sequence[str]) -> "TrainConfig":
     Raises:
         UserError: with all that is wrong with them.
     """
-    from fer.config.bounds import excesses
-    from fer.config.jobs import Command, check_jobs
-    from fer.config.messages import mistakes
-    from fer.config.words import PATHS, quote_path
+    from fer.config.jobs import one_config
     from fer.schema import TrainConfig
 
-    if errors := list(excesses(words, PATHS)):
-        raise UserError(mistakes(errors))
     if places := [word for word in words if word.lstrip("+").startswith("hydra")]:
         raise UserError(f"{places[0]}: expected the folder of the report as --output DIR")
-    return check_jobs(Command(CONF, "train", list(map(quote_path, words))), TrainConfig)[0].config
+    return one_config("train", words, TrainConfig)
 
 
 def read_all(config: "TrainConfig") -> "Table":
@@ -106,13 +100,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the report; left out: a new one in runs/")
     parser.add_argument("words", nargs="*", help="key=value and group=option, as for train.py")
     asked = parser.parse_intermixed_args(words)
-    try:
+    with ending(parser):
         require("train")
         inspect(asked.words, asked.output)
-    except UserError as error:
-        parser.error(str(error))
-    except RunError as error:
-        parser.exit(1, f"failed: {error}\n")
 
 
 if __name__ == "__main__":

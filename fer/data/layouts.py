@@ -21,18 +21,8 @@ from fer.data.fer2013_tables import find_parquet, find_tars, read_parquet, read_
 from fer.data.image_files import is_clutter, subfolders
 from fer.errors import UserError, printable
 
-AROUND = {
-    "fer2013",
-    "fer-2013",
-    "fer_2013",
-    "fer2013plus",
-    "ferplus",
-    "data",
-    "dataset",
-    "images",
-    "archive",
-    "default",
-}
+AROUND = {"fer2013", "fer-2013", "fer_2013", "fer2013plus", "ferplus"}
+AROUND |= {"data", "dataset", "images", "archive", "default"}
 DEEPEST = 3  # folders below the one that is given
 FOLDERS = "train/ and test/ (or val/) with class folders"
 LISTED = 8  # names of a level that are quoted

@@ -2,7 +2,7 @@
 
 People have the data set in dozens of copies: folders, numbers, tables, other splits. `official.safetensors` beside this
 file has, for each of the 35,887 rows of the challenge's CSV, a hash of its 2,304 pixels, a signature that survives
-compression and enlarging, its emotion and its split; no image can be made of it. It was written by
+compression and enlarging, its emotion and its split: no images. It was written by
 
     python -m fer.data.official DIR
 
@@ -25,7 +25,7 @@ from safetensors.numpy import save
 
 from fer.atomic import whole_file
 from fer.data.table import Split
-from fer.errors import RunError, UserError
+from fer.errors import UserError, ending
 
 PATH = Path(__file__).with_suffix(".safetensors")
 SIDE = 48  # pixels
@@ -221,12 +221,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m fer.data.official", description=main.__doc__)
     parser.add_argument("folder", type=Path, metavar="DIR", help="with fer2013.csv as published")
     asked = parser.parse_args(words)
-    try:
+    with ending(parser):
         print(write(asked.folder))
-    except UserError as error:
-        parser.error(str(error))
-    except RunError as error:
-        parser.exit(1, f"{error}\n")
 
 
 if __name__ == "__main__":

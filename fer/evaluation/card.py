@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer.errors import RunError, UserError
+from fer.errors import UserError, ending
 from fer.extras import require
 
 if TYPE_CHECKING:  # it is imported late, as all that is heavy: --help needs none of it
@@ -138,13 +138,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=Path, metavar="DIR", nargs="+", default=(), help="all trainings of the recipe")
     parser.add_argument("--crops", type=Path, metavar="FILE", help="what fer.evaluation.detector_cost wrote")
     asked = parser.parse_args(words)
-    try:
+    with ending(parser):
         require("train")
         write_card(asked.evaluation, asked.output, asked.seeds, asked.crops)
-    except UserError as error:
-        parser.error(str(error))
-    except RunError as error:
-        parser.exit(1, f"{error}\n")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import numpy as np
 from fer.data.fer2013 import read_fer2013
 from fer.data.official import SIDE
 from fer.data.table import Split, Table
-from fer.errors import UserError
+from fer.errors import UserError, ending
 from fer.evaluation.detector_cost import (
     DETECTORS,
     ENLARGED,
@@ -108,12 +108,10 @@ def main(words: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(words)
     if asked.n < 1:
         parser.error(f"--n={asked.n}: expected at least one image")
-    try:
+    with ending(parser):
         require("train")
         config = detector_settings(asked.detector, asked.model)
         report(asked.folder, config, asked.n, asked.weights)
-    except UserError as error:
-        parser.error(str(error))
 
 
 if __name__ == "__main__":

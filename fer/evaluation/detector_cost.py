@@ -23,7 +23,7 @@ from fer.data.ferplus import read_ferplus
 from fer.data.official import SIDE
 from fer.data.table import Split, Table
 from fer.emotions import class_names
-from fer.errors import RunError, UserError
+from fer.errors import UserError, ending
 from fer.extras import require
 from fer.faces.crops import cut, region
 from fer.faces.detection import Detection
@@ -142,7 +142,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, metavar="FILE", help="YuNet's; left out: looked for, and fetched once")
     parser.add_argument("--output", type=Path, metavar="FILE", help="a .json file for the figures")
     asked = parser.parse_args(words)
-    try:
+    with ending(parser):
         require("train")
         config = detector_settings(asked.detector, asked.model)
         if asked.output and not asked.output.parent.is_dir():
@@ -154,10 +154,6 @@ def main(words: Sequence[str] | None = None) -> None:
             from fer.evaluation.results import write_json
 
             write_json(asked.output, figures)
-    except UserError as error:
-        parser.error(str(error))
-    except RunError as error:
-        parser.exit(1, f"{error}\n")
 
 
 if __name__ == "__main__":

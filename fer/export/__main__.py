@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer.errors import RunError, UserError
+from fer.errors import ending
 from fer.extras import require
 
 
@@ -20,15 +20,11 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("weights", type=Path, metavar="WEIGHTS", help="a .safetensors file, or ferplus or fer2013")
     parser.add_argument("--output", type=Path, metavar="FILE", required=True, help="the net, a .onnx file")
     asked = parser.parse_args(words)
-    try:
+    with ending(parser):
         require("train", "torch")
         from fer.export.onnx import export  # it imports torch
 
         print(export(asked.weights, asked.output))
-    except UserError as error:
-        parser.error(str(error))
-    except RunError as error:
-        parser.exit(1, f"{error}\n")
 
 
 if __name__ == "__main__":

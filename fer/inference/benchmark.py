@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer.errors import UserError
+from fer.errors import ending
 from fer.extras import require
 
 
@@ -27,14 +27,11 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--turns", type=int, default=5, help="after one to warm up")
     parser.add_argument("words", nargs="*", help="key=value and group=option, as for infer.py")
     asked = parser.parse_intermixed_args(words)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            require("train", "torch")  # whose import is what the start is compared with
-            from fer.inference.timing import measure  # late: --help needs none of it
+    with ending(parser), tempfile.TemporaryDirectory() as folder:
+        require("train", "torch")  # whose import is what the start is compared with
+        from fer.inference.timing import measure  # late: --help needs none of it
 
-            measure(asked, Path(folder))
-        except UserError as error:
-            parser.error(str(error))
+        measure(asked, Path(folder))
 
 
 if __name__ == "__main__":

@@ -3,16 +3,27 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
-from typing import TypeVar
+from threading import Lock
+from typing import Any, TypeVar
+
+import numpy as np
 
 from fer.processes import cores
 
+MOST = 4  # at once: a photo of 134 megapixels has 400 MB when it is decoded; more were not tried
+LARGE = 25_000_000  # pixels of a picture that is searched and drawn alone, which takes 5 bytes more for each
+_LARGE = Lock()
 END = object()  # after the last item; None may be one
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def one_large_at_a_time(image: np.ndarray) -> AbstractContextManager[Any]:
+    """Return what a thread holds while it works on a picture (H, W, ...), so that memory is that of one large one."""
+    return _LARGE if image.shape[0] * image.shape[1] > LARGE else nullcontext()
 
 
 @contextmanager
@@ -37,11 +48,11 @@ def ahead(items: Iterable[Item], count: int) -> Iterator[Iterator[Item]]:
 
 
 def on_all_cores(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield the result of each item, in order; as many are worked on as there are cores, and one waits.
+    """Yield the result of each item, in order; up to `MOST` are worked on, one a core, and one waits.
 
     An exception of the work comes in its place. When the iterator is closed, what was not begun is left.
     """
-    source, most = iter(items), cores()
+    source, most = iter(items), min(cores(), MOST)
     pool = ThreadPoolExecutor(most)
     try:
         waiting: deque[Future[Result]] = deque()

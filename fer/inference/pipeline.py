@@ -91,5 +91,5 @@ class Pipeline:
             sure = values.max() >= self.config.not_sure
             emotion = self.predictor.classes[int(values.argmax())] if sure else NOT_SURE
             heatmap = None if heatmaps is None else heatmaps[index]
-            seen.append(FaceResult(faces[index], regions[index], tracks[index], values, emotion, heatmap))
+            seen.append(FaceResult(faces[index], regions[index], tracks[index], values, emotion, heatmap, crops[index]))
         return seen

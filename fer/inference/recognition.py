@@ -29,7 +29,6 @@ class Face:
         landmarks: (5, 2) float32, x and y in pixels of right eye, left eye, nose, right and left corner of the mouth,
             right being the person's own; None if the detector gives none.
         track: its number in the clip, from 1, the same while it is in sight; None in a photo.
-        crop: (S, S) uint8 gray, what the net looked at.
     """
 
     emotion: str
@@ -38,7 +37,6 @@ class Face:
     score: float
     landmarks: np.ndarray | None
     track: int | None
-    crop: np.ndarray
     _seen: FaceResult
     _explain: Callable[[np.ndarray, str], np.ndarray]
 
@@ -47,6 +45,11 @@ class Face:
         number = "" if self.track is None else f"#{self.track} "
         best = max(self.probabilities.values())
         return f"<Face {number}{self.emotion} {best:.0%} at {x}, {y}, {width}x{height} pixels>"
+
+    @property
+    def crop(self) -> np.ndarray:
+        """(S, S) uint8 gray: what the net looked at."""
+        return self._seen.crop
 
     @cached_property
     def heatmap(self) -> np.ndarray:
@@ -153,14 +156,11 @@ class Recognition:
         )
 
 
-def make_face(
-    seen: FaceResult, crop: np.ndarray, classes: tuple[str, ...], explain: Callable[[np.ndarray, str], np.ndarray]
-) -> Face:
+def make_face(seen: FaceResult, classes: tuple[str, ...], explain: Callable[[np.ndarray, str], np.ndarray]) -> Face:
     """Return a face as Python's users get it.
 
     Args:
         seen: what the pipeline knows of it.
-        crop: what the net looked at.
         classes: of the net.
         explain: makes the heatmap of a crop for an emotion.
     """
@@ -172,7 +172,6 @@ def make_face(
         score=float(seen.face.score),
         landmarks=seen.face.landmarks,
         track=seen.track,
-        crop=crop,
         _seen=seen,
         _explain=explain,
     )

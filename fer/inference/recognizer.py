@@ -12,9 +12,8 @@ from pydantic import ValidationError
 
 from fer.config.messages import sentences
 from fer.errors import UserError
-from fer.faces.crops import cut
 from fer.faces.detectors import Detector, make_detector
-from fer.inference.parallel import on_all_cores
+from fer.inference.parallel import on_all_cores, one_large_at_a_time
 from fer.inference.pipeline import Pipeline
 from fer.inference.predictor import Predictor, pixels_of
 from fer.inference.recognition import Recognition, make_face
@@ -56,13 +55,13 @@ class Recognizer:
         *,
         detector: str = "auto",
         detector_model: str | os.PathLike[str] | None = None,
-        explainer: str = "gradcam",
-        not_sure: float = 0.0,
+        explainer: str | None = None,
+        not_sure: float | None = None,
         smoothing: float | None = None,
         heatmaps: bool = False,
         device: str = "auto",
     ) -> "Recognizer":
-        """Load a net and a detector.
+        """Load a net and a detector. What is None is as conf/infer.yaml has it.
 
         Args:
             weights: the name of a net that comes with the project, "ferplus" or "fer2013", or a .onnx or .safetensors
@@ -72,15 +71,18 @@ class Recognizer:
             detector_model: YuNet's model file, if it lies elsewhere.
             explainer: "gradcam"; of a .safetensors file also "gradcam++", "layercam", "eigencam"; or "none".
             not_sure: least probability of an answer; faces below it have the emotion "not sure".
-            smoothing: seconds, time constant of each track's probabilities in a clip; None is infer.py's.
+            smoothing: seconds, time constant of each track's probabilities in a clip; 0 for none.
             heatmaps: make them in the same pass; otherwise each when it is first read.
             device: as for `Predictor.load`.
 
         Raises:
             UserError: if the file is missing, damaged or not one of ours, or a word is none of those.
         """
-        options = default_options(detector) | {"explainer": explainer, "not_sure": not_sure}
-        options |= {} if smoothing is None else {"smoothing": smoothing}
+        options, asked = (
+            default_options(detector),
+            {"explainer": explainer, "not_sure": not_sure, "smoothing": smoothing},
+        )
+        options |= {key: value for key, value in asked.items() if value is not None}
         if detector_model is not None:
             options["detector"] = options["detector"] | {"model": os.fspath(detector_model)}
         try:
@@ -90,8 +92,8 @@ class Recognizer:
         # One: several photos, or steps of a clip, at once pay more. PyTorch's are the whole process's, and left alone.
         threads = 1 if is_onnx(resolve_weights(weights, ".onnx")) else None
         predictor = Predictor.load(weights, device, threads)
-        if explainer != "none":
-            predictor.require(explainer)
+        if config.explainer != "none":
+            predictor.require(config.explainer)
         return cls(predictor, make_detector(config.detector, LOG.warning, download=False), config, heatmaps)
 
     def image(self, source: Source) -> Recognition:
@@ -111,7 +113,8 @@ class Recognizer:
         if picture.ndim == 2:
             picture = np.repeat(picture[..., None], 3, axis=2)
         file = str(source) if isinstance(source, str | os.PathLike) else None
-        return self._recognition(picture, self._pipeline().photo(picture), file=file)
+        with one_large_at_a_time(picture):
+            return self._recognition(picture, self._pipeline().photo(picture), file=file)
 
     def images(self, sources: str | Iterable[Source]) -> Iterator[Recognition]:
         """Yield what is seen in many photos, in their order, a few of which are looked at ahead on all cores.
@@ -190,9 +193,8 @@ class Recognizer:
         return self._recognition(frame.image, seen, index=frame.index, time=frame.time, error=error)
 
     def _recognition(self, picture: np.ndarray | None, seen: list[FaceResult], **place: Any) -> Recognition:
-        size = self.predictor.input_size
         ordered = sorted(seen, key=lambda one: one.face.box[0])
-        faces = tuple(make_face(one, cut(picture, one.region, size), self.classes, self._explain) for one in ordered)
+        faces = tuple(make_face(one, self.classes, self._explain) for one in ordered)
         height, width = (0, 0) if picture is None else picture.shape[:2]
         return Recognition(faces, width, height, classes=self.classes, _picture=picture, **place)
 

@@ -48,6 +48,7 @@ class FaceResult(NamedTuple):
         probabilities: (C,) float32, in the order of the weights' classes; smoothed over time in a track.
         emotion: the answer, a class name or `NOT_SURE`.
         heatmap: (S, S) float32 in [0, 1] over `region`; None without an explainer.
+        crop: (S, S) uint8 gray, what the net looked at.
     """
 
     face: Detection
@@ -56,3 +57,4 @@ class FaceResult(NamedTuple):
     probabilities: np.ndarray
     emotion: str
     heatmap: np.ndarray | None
+    crop: np.ndarray

@@ -19,7 +19,7 @@ import av
 import numpy as np
 
 from fer.benchmarks import machine, spread
-from fer.config.jobs import Command, check_jobs
+from fer.config.jobs import one_config
 from fer.data.decoding import read_photo
 from fer.faces.crops import cut
 from fer.faces.detectors import make_detector
@@ -36,7 +36,6 @@ from fer.inference.pipeline import Pipeline
 from fer.inference.results import Frame
 from fer.inference.run import load_predictor, make_style
 from fer.inference.schema import InferConfig
-from fer.paths import CONF
 
 UNAVOIDABLE = "decode", "detect", "forward"
 CROWDS = 1, 4, 16  # faces in a frame
@@ -243,7 +242,7 @@ def measure(asked: argparse.Namespace, folder: Path) -> None:
     Raises:
         UserError: with what is wrong with the words, the clip or the peer.
     """
-    config = check_jobs(Command(CONF, "infer", given(asked.clip, asked.words)), InferConfig)[0].config
+    config = one_config("infer", given(asked.clip, asked.words), InferConfig)
     work = Work(config, asked.frames)
     with ExitStack() as stack:
         peer = Peer(asked.peer, Path(asked.clip), asked.frames) if asked.peer else None

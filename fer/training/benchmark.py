@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer.errors import UserError
+from fer.errors import ending
 from fer.extras import require
 
 
@@ -25,13 +25,13 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=5, help="turns, one epoch each, after one to warm up")
     parser.add_argument("words", nargs="*", help="key=value and group=option, as for train.py")
     asked = parser.parse_args(words)
-    try:
+    with ending(parser):
         require("train")
-        from fer.training import timing  # late: --help needs none of it
+        from fer.config.jobs import one_config  # late: --help needs none of it
+        from fer.schema import TrainConfig
+        from fer.training import timing
 
-        config = timing.shortened(timing.configure(asked.words), asked.steps, asked.repeats + 1)
-    except UserError as error:
-        parser.error(str(error))
+        config = timing.shortened(one_config("train", asked.words, TrainConfig), asked.steps, asked.repeats + 1)
     with tempfile.TemporaryDirectory() as folder:
         turns, trainer = timing.measure(config, Path(folder))
     timing.report(config, turns, trainer, asked.steps)

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from pathlib import Path
 
@@ -15,10 +15,9 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fer.benchmarks import machine, spread
-from fer.config.jobs import Command, check_jobs
+from fer.config.jobs import one_config
 from fer.data.datamodule import FaceData
 from fer.data.table import Split
-from fer.paths import CONF
 from fer.schema import TrainConfig
 from fer.training.callbacks import Record
 from fer.training.dashboard import Dashboard
@@ -183,18 +182,9 @@ def memory(turns: Turns) -> str:
     return ", ".join(parts) or "unknown"
 
 
-def configure(words: Sequence[str]) -> TrainConfig:
-    """Return the configuration that `train.py` makes of these words.
-
-    Raises:
-        UserError: with all that is wrong with them.
-    """
-    return check_jobs(Command(CONF, "train", list(words)), TrainConfig)[0].config
-
-
 def shortened(config: TrainConfig, steps: int, epochs: int) -> TrainConfig:
     """Return the configuration on drawn faces, with epochs of so many steps."""
-    drawn = configure(["dataset=synthetic"]).dataset
+    drawn = one_config("train", ["dataset=synthetic"], TrainConfig).dataset
     dataset = drawn.model_copy(update={"train": steps * config.batch_size, "val": FER2013[1]})
     trainer = config.trainer.model_copy(update={"max_epochs": epochs, "devices": 1})
     return config.model_copy(update={"dataset": dataset, "trainer": trainer})

@@ -18,7 +18,7 @@ from fer.inference.io.input_kind import CLIPS
 from fer.inference.io.output_paths import claimed, make_folder, new_folder, output_file, records_of
 from fer.inference.io.progress import progress
 from fer.inference.io.records import Records
-from fer.inference.parallel import on_all_cores
+from fer.inference.parallel import on_all_cores, one_large_at_a_time
 from fer.inference.pipeline import Pipeline
 from fer.inference.results import FaceResult
 from fer.inference.schema import InferConfig
@@ -102,7 +102,8 @@ class Photos:
                 image = read_photo(path)
             except UserError as error:
                 return error
-            return image.shape[:2], *work(path, image)
+            with one_large_at_a_time(image):
+                return image.shape[:2], *work(path, image)
 
         with closing(on_all_cores(read, self.paths)) as done:
             for path, found in zip(self.paths, progress(done, len(self.paths), "photos"), strict=True):
