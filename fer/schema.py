@@ -231,6 +231,7 @@ class TrainConfig(Section):
     monitor: Annotated[str, AfterValidator(_metric)]
     ema: Fraction
     early_stopping: Count
+    whole_faces: Count = 0
     gradient_clip: NotNegative
     mixup: NotNegative
     cutmix: NotNegative

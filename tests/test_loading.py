@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from fer.data.augmentation import build_strategy
-from fer.data.batches import Batches, BatchKey, Faces, draw_one_hot, make_loader
+from fer.data.batches import Batches, BatchKey, Closing, Faces, draw_one_hot, make_loader
 from fer.data.datamodule import FaceData, gray_statistics
 from fer.data.table import Split, Table
 from fer.emotions import class_names
@@ -58,6 +58,23 @@ def test_a_crop_makes_training_s_faces_smaller_and_only_those():
         assert (windows == face).all((1, 2)).any()
     validation = data.val_dataloader()[0]
     assert {batch.images.shape[1:] for batch in validation} == {(SIZE, SIZE)}
+
+
+def test_the_last_epochs_may_be_of_whole_faces():
+    crop = {"_target_": "albumentations.RandomCrop", "height": 20, "width": 20, "p": 1}
+    light = {"_target_": "albumentations.RandomBrightnessContrast", "brightness_limit": [0.2, 0.3], "p": 1}
+    closing = Closing(2, build_strategy({"crop": crop, "light": light}, SIZE, whole=True))
+    data = FaceData(make_table(), build_strategy({"crop": crop, "light": light}, SIZE), 8, 1, 1, closing=closing)
+    loader = data.train_dataloader()
+    sides = {}
+    for epoch in range(4):
+        loader.sampler.set_epoch(epoch)
+        batches = list(loader)
+        sides[epoch] = {batch.images.shape[1] for batch in batches}
+    assert sides == {0: {20}, 1: {20}, 2: {SIZE}, 3: {SIZE}}
+    seen = make_table().images[batches[0].rows - 1000]
+    assert (batches[0].images.numpy() > seen).mean() > 0.9  # the rest of the strategy goes on
+    assert build_strategy({"crop": crop}, SIZE, whole=True) is None
 
 
 def test_a_later_epoch_does_not_depend_on_the_earlier_ones():

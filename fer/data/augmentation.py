@@ -18,25 +18,30 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import asks the ne
 TRIES = 100  # faces that a strategy is tried on: a crop of one face in ten is missed once in 40,000 times
 
 
-def build_strategy(transforms: Mapping[str, Mapping[str, Any]], size: int) -> Callable[..., dict[str, Any]] | None:
+def build_strategy(
+    transforms: Mapping[str, Mapping[str, Any]], size: int, whole: bool = False
+) -> Callable[..., dict[str, Any]] | None:
     """Return the Albumentations pipeline of a strategy, or None if it has no transforms.
 
     Args:
         transforms: name -> {_target_: albumentations.Class, argument: value}, in the order they are applied.
         size: side of the faces it will see, in pixels.
+        whole: leave out what makes other sizes of faces, such as a crop.
 
     Raises:
         UserError: naming the first transform that cannot be built, or returns no square of uint8; or if the strategy
             makes faces of several sizes, which do not fit into one batch.
     """
-    if not transforms:
-        return None
     import albumentations
 
     face, built = np.zeros((size, size), np.uint8), []
     for name, arguments in transforms.items():
-        transform, face = _build(name, arguments, face)
-        built.append(transform)
+        transform, made = _build(name, arguments, face)
+        if not (whole and made.shape != face.shape):
+            built.append(transform)
+            face = made
+    if not built:
+        return None
     strategy = albumentations.Compose(built)
     blank = np.zeros((size, size), np.uint8)
     sides = {len(face), *(len(strategy(image=blank)["image"]) for _ in range(TRIES))}

@@ -89,6 +89,13 @@ class Batches(Sampler[BatchKey]):
             yield BatchKey(self.epoch, index * self.world + self.rank, part)
 
 
+class Closing(NamedTuple):
+    """A training's last epochs, from `epoch` (from 0) on, and what faces go through in them."""
+
+    epoch: int
+    transform: Transform | None
+
+
 class Faces(Dataset[Batch]):
     """Make batches of a table's faces.
 
@@ -97,14 +104,22 @@ class Faces(Dataset[Batch]):
         transform: an Albumentations pipeline, or None.
         draw_labels: draw one emotion from each target whenever a face is seen (Barsoum et al., 2016).
         seed: of the augmentation and of the drawing.
+        closing: what is done instead of `transform` from an epoch on.
     """
 
-    def __init__(self, table: Table, transform: Transform | None, draw_labels: bool, seed: int) -> None:
+    def __init__(
+        self,
+        table: Table,
+        transform: Transform | None,
+        draw_labels: bool,
+        seed: int,
+        closing: Closing | None = None,
+    ) -> None:
         # Tensors travel to spawned workers as handles to shared memory, arrays as copies.
         self.images = torch.from_numpy(np.ascontiguousarray(table.images))
         self.targets = torch.from_numpy(table.targets)
         self.rows = torch.from_numpy(table.rows)
-        self.transform, self.draw_labels, self.seed = transform, draw_labels, seed
+        self.transform, self.draw_labels, self.seed, self.closing = transform, draw_labels, seed, closing
 
     def __len__(self) -> int:
         return len(self.images)
@@ -116,11 +131,12 @@ class Faces(Dataset[Batch]):
         if self.draw_labels:
             targets = draw_one_hot(targets, generator)
         images = self.images.index_select(0, index)  # 4 times faster here than images[index]
-        if self.transform is not None:
+        transform = self.closing.transform if self.closing and key.epoch >= self.closing.epoch else self.transform
+        if transform is not None:
             # One stream for all: set_random_seed would start each transform's own at the same number, so that in a
             # batch's first face, and for flips in every face, either all transforms act or none.
-            self.transform.set_random_state(generator, random.Random(int(generator.integers(2**32))))
-            images = torch.from_numpy(np.stack([self.transform(image=face)["image"] for face in images.numpy()]))
+            transform.set_random_state(generator, random.Random(int(generator.integers(2**32))))
+            images = torch.from_numpy(np.stack([transform(image=face)["image"] for face in images.numpy()]))
         return Batch(images, targets, rows)
 
 

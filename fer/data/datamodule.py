@@ -7,7 +7,7 @@ import numpy as np
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from fer.data.batches import Batch, Batches, Faces, Transform, make_loader
+from fer.data.batches import Batch, Batches, Closing, Faces, Transform, make_loader
 from fer.data.table import Split, Table
 from fer.errors import UserError
 from fer.processes import cores
@@ -25,6 +25,7 @@ class FaceData(LightningDataModule):
         workers: loader processes, or "auto": one beside a CPU of several cores, up to `MOST_WORKERS` beside a GPU.
         seed: of shuffling and augmentation.
         draw_labels: draw a label from each training target whenever it is seen.
+        closing: what training faces go through in the last epochs.
     """
 
     def __init__(
@@ -35,11 +36,12 @@ class FaceData(LightningDataModule):
         workers: int | str,
         seed: int,
         draw_labels: bool = False,
+        closing: Closing | None = None,
     ) -> None:
         super().__init__()
         self.parts = {split: table.part(split) for split in Split}
         self.transform, self.batch_size, self.workers = transform, batch_size, workers
-        self.seed, self.draw_labels = seed, draw_labels
+        self.seed, self.draw_labels, self.closing = seed, draw_labels, closing
 
     @cached_property
     def digest(self) -> str:
@@ -88,7 +90,7 @@ class FaceData(LightningDataModule):
         return [self._plain(part) for part in (self.parts[Split.VAL], self.parts[Split.TRAIN].sample(self.seed))]
 
     def _train_faces(self) -> Faces:
-        return Faces(self.parts[Split.TRAIN], self.transform, self.draw_labels, self.seed)
+        return Faces(self.parts[Split.TRAIN], self.transform, self.draw_labels, self.seed, self.closing)
 
     def _plain(self, table: Table) -> DataLoader[Batch]:
         return self._loader(Faces(table, None, False, self.seed), shuffle=False)

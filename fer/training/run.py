@@ -16,6 +16,7 @@ from torch import nn
 
 from fer.architectures import typed
 from fer.data.augmentation import build_strategy
+from fer.data.batches import Closing
 from fer.data.datamodule import FaceData, gray_statistics
 from fer.data.readers import read
 from fer.data.table import Split, Table
@@ -149,9 +150,11 @@ def _require_known(architecture: dict[str, Any]) -> None:
 
 def make_data(config: TrainConfig, table: Table) -> FaceData:
     """Return the loaders of a table, with the configured augmentation."""
-    transform = build_strategy(config.augmentation.transforms, table.images.shape[1])
+    transforms, size = config.augmentation.transforms, table.images.shape[1]
+    closing = Closing(config.trainer.max_epochs - config.whole_faces, build_strategy(transforms, size, whole=True))
     draws = config.dataset.labels == "probability"
-    return FaceData(table, transform, config.batch_size, config.workers, config.seed, draws)
+    strategy = build_strategy(transforms, size)
+    return FaceData(table, strategy, config.batch_size, config.workers, config.seed, draws, closing)
 
 
 def fit(trainer: Trainer, module: EmotionModule, data: FaceData, folder: Path) -> None:
