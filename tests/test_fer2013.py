@@ -296,11 +296,34 @@ def test_many_bad_rows_are_counted_and_stop_the_reading(tmp_path):
         read(fer2013(tmp_path, on_error="skip"), 48)
 
 
-@pytest.mark.parametrize("content", ["", "emotion,pixels\n0,1 2 3\n", "0,1 2 3,Training\n"])
-def test_wrong_header_is_named(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("emotion,pixels\n0,1 2 3\n", "no usage;"),
+        ("pixels,Usage\n1 2 3,Training\n", "no emotion;"),
+        ("0,1 2 3,Training\n", "a row of data: write these names"),
+        ("face;label\n", "'face;label'"),
+    ],
+)
+def test_wrong_header_is_named(tmp_path, content, found):
     (tmp_path / "fer2013.csv").write_text(content)
-    with pytest.raises(UserError, match=r"fer2013\.csv, line 1: expected the columns emotion, pixels and Usage"):
+    expected = rf"fer2013\.csv, line 1: expected the columns emotion, pixels and Usage, but got {found}"
+    with pytest.raises(UserError, match=expected):
         read_fer2013(tmp_path, 48, on_error="skip")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", "empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "a pointer of Git LFS"),
+        (b"\x89PNG\r\n", "a picture"),
+    ],
+)
+def test_what_is_no_csv_file_is_named(tmp_path, content, kind):
+    (tmp_path / "fer2013.csv").write_bytes(content)
+    with pytest.raises(UserError, match=rf"fer2013\.csv: expected a CSV file, but this is {kind}"):
+        read_fer2013(tmp_path, 48)
 
 
 @pytest.mark.parametrize("start", ["", "emotion,pixels,Usage\n"])
@@ -422,7 +445,7 @@ def test_the_challenge_s_own_two_files_are_named(tmp_path):
     (tmp_path / "test.csv").unlink()
     with pytest.raises(UserError, match=r"found train\.csv, which has no Usage: .* take fer2013"):
         locate_copy(tmp_path)
-    with pytest.raises(UserError, match=r"expected the columns emotion, pixels and Usage, but got 'emotion,pixels'"):
+    with pytest.raises(UserError, match=r"expected the columns emotion, pixels and Usage, but got no usage;"):
         read_fer2013(tmp_path / "train.csv", 48)
 
 
@@ -438,7 +461,9 @@ def test_folder_copies_without_test_are_told_the_cure(tmp_path, below):
 def test_what_was_found_instead_is_said(tmp_path):
     (tmp_path / "faces").mkdir()
     (tmp_path / "FER.csv").touch()
-    with pytest.raises(UserError, match=r"but none of them is there \(found: FER\.csv, faces/\)"):
+    with pytest.raises(
+        UserError, match=r"but found FER\.csv, faces/, nearest to .* meant for fer2013\.csv\?; what is read: "
+    ):
         locate_copy(tmp_path)
 
 

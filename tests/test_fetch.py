@@ -306,6 +306,7 @@ def test_kagglehub_without_a_network_is_one_sentence(host, kagglehub, run, tmp_p
     assert (code, is_one_sentence(err)) == (1, True)
     assert "from Kaggle: connection refused; " in err
     assert f"open {kaggle.PAGE}" in err
+    assert not (tmp_path / "data" / kaggle.STAGING).exists()
 
 
 def test_a_damaged_archive_is_fetched_anew(host, kagglehub, run, tmp_path):

@@ -183,10 +183,11 @@ def test_class_folders_that_somebody_made_of_votes_are_no_official_ferplus(tmp_p
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["faces/a/x.png", "notes.txt"], r"found: faces/, notes\.txt; within these a/; within these x\.png"),
-        (["Train_images/happy/a.png", "Test_images/happy/a.png"], r"nearest is \"train/ and test/"),
+        (["faces/a/x.png", "notes.txt"], r"but found faces/, notes\.txt; within these a/; within these x\.png"),
+        (["Train_images/happy/a.png", "Test_images/happy/a.png"], r"nearest to \"train/ and test/"),
         (["fer2013_data.csv"], r"is fer2013_data\.csv meant for fer2013\.csv\?"),
         (["a/b/fer2013.tar.gz"], "an archive: unpack it"),
+        (["fer2013new.csv"], "found only fer2013new.csv, the votes of FER\\+: the images have to lie beside it"),
     ],
 )
 def test_another_layout_is_told_level_by_level_with_the_nearest_one(tmp_path, names, message):

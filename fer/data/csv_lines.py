@@ -14,6 +14,10 @@ KINDS = {  # what people have under a CSV's name, and what to do
     b"Rar!": "an archive (RAR): unpack it",
     b"BZh": "an archive (bzip2): unpack it",
     b"\xfd7zXZ": "an archive (xz): unpack it",
+    b"version https://git-lfs": "a pointer of Git LFS, in place of the file: git lfs pull fetches it",
+    b"\x89PNG": "a picture (PNG)",
+    b"\xff\xd8\xff": "a picture (JPEG)",
+    b"PAR1": "a Parquet file: name it .parquet, and give the folder",
     b"<": "a web page, perhaps one that asks for a login: download the file itself",
 }
 TAR = slice(257, 262)
@@ -28,7 +32,7 @@ def require_text(path: Path) -> Path:
     """
     with path.open("rb") as file:
         start = file.read(START)
-    kind = next((kind for sign, kind in KINDS.items() if start.startswith(sign)), None)
+    kind = next((kind for sign, kind in KINDS.items() if start.startswith(sign)), None if start else "empty")
     if start[TAR] == b"ustar":
         kind = "an archive (TAR): unpack it"
     if kind:

@@ -157,8 +157,13 @@ def _columns(path: Path, header: str, wanted: tuple[str, ...]) -> tuple[str, lis
         names = [name.strip(' "').lower() for name in header.split(sign)]
         if set(wanted) <= set(names):
             return sign, names
+    named = [name.strip(' "').lower() for name in header.split(SEPARATORS[0])]
+    lacking = [name for name in wanted if name not in named]
+    found = f"no {' and no '.join(lacking)}" if len(lacking) < len(wanted) else f"{header[:60]!r}"
+    if header[:1].isdigit():
+        found = "a row of data: write these names, in the columns' order, above it"
     raise UserError(
-        f"{path}, line 1: expected the columns emotion, pixels and Usage, but got {header[:60]!r}; "
+        f"{path}, line 1: expected the columns emotion, pixels and Usage, but got {found}; "
         f"take the file that holds both training and test images ({SOURCE})"
     )
 

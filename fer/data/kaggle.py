@@ -37,7 +37,7 @@ def import_kagglehub() -> Any:
         from kagglehub import dataset_download  # noqa: F401 (a folder of that name imports, too)
     except ImportError as error:
         raise UserError(
-            'expected the library kagglehub, but it is not installed: pip install -e ".[fetch]", or download '
+            'expected the library kagglehub, by which the images of FER2013 are fetched, but it is not installed: pip install -e ".[fetch]", or download '
             f"{PAGE} by hand"
         ) from error
     return kagglehub
@@ -59,12 +59,20 @@ def fetch_images(folder: Path) -> None:
         with _cache_in(staging):
             fetched = Path(kagglehub.dataset_download(HANDLE))
     except OSError as error:  # those of the library's HTTP are of this kind, too
-        raise _failure(error, folder, "the same command goes on with what has come") from error
+        failure = _failure(error, folder, "the same command goes on with what has come")
+        _remove_empty(staging)
+        raise failure from error
     except Exception as error:  # a damaged archive, or whatever else the library does not expect
         shutil.rmtree(staging, ignore_errors=True)
         raise _failure(error, folder, "the same command starts anew") from error
     _take(fetched, staging, folder)
     clear(folder)
+
+
+def _remove_empty(staging: Path) -> None:
+    """Remove what an attempt that fetched nothing has left."""
+    if not any(path.is_file() for path in staging.rglob("*")):
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def is_half_taken(folder: Path) -> bool:

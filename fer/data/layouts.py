@@ -19,6 +19,7 @@ from fer.data.fer2013_csv import NAMES, SOURCE, find_csv, find_parts, read_parts
 from fer.data.fer2013_folders import find_folders, lacking_split, read_folders
 from fer.data.fer2013_tables import find_parquet, find_tars, read_parquet, read_tars
 from fer.data.image_files import is_clutter, subfolders
+from fer.data.votes_csv import VOTES
 from fer.errors import UserError, printable
 
 AROUND = {"fer2013", "fer-2013", "fer_2013", "fer2013plus", "ferplus"}
@@ -88,7 +89,9 @@ def locate(root: Path) -> Place:
             if lacking := lacking_split(base):
                 raise lacking
     wanted = "; ".join(layout.words for layout in LAYOUTS)
-    raise UserError(f"dataset.root={root}: expected one of: {wanted}; but {found_instead(root)}; {SOURCE}")
+    raise UserError(
+        f"dataset.root={root}: expected a copy of FER2013, but {found_instead(root)}; what is read: {wanted}; {SOURCE}"
+    )
 
 
 def look(root: Path) -> Place | None:
@@ -127,10 +130,12 @@ def found_instead(root: Path) -> str:
             "found train.csv, which has no Usage: it does not say what is for validation and test, and test.csv beside "
             f"it has no emotions: take {NAMES[0]} or {NAMES[1]}, which the challenge offers, too"
         )
+    if names == [VOTES]:
+        return f"found only {VOTES}, the votes of FER+: the images have to lie beside it"
     if not names:
         return "the folder is empty"
     shown = "; within these ".join(_listed(level) for level in levels if level)
-    return f"none of them is there (found: {shown}){_nearest(names)}"
+    return f"found {shown}{_nearest(names)}"
 
 
 def _levels(root: Path) -> Iterator[list[str]]:
@@ -153,5 +158,5 @@ def _nearest(names: list[str]) -> str:
     for layout, name in product(LAYOUTS, names):
         for word in words[name]:
             if near := difflib.get_close_matches(word, layout.names, n=1, cutoff=0.75):
-                return f'; nearest is "{layout.words}": is {printable(name)} meant for {near[0]}?'
+                return f', nearest to "{layout.words}": is {printable(name)} meant for {near[0]}?'
     return ""

@@ -94,7 +94,7 @@ def evaluate(
     faces = {split: part.by_rows() for split, part in faces.items() if len(part)}
     raw: dict[str, Outputs] = {}
     for split, part in faces.items():
-        tell(f"evaluating {split}: {counted(len(part), 'face')}")
+        tell(f"evaluating {split}{', a sample' if split == 'train' else ''}: {counted(len(part), 'face')}")
         raw[split] = predict(classifier(net, header), part, device, batch)
         for view in VIEWS[tta] if split != "train" else ():
             tell(f"evaluating {split}, {view}: {counted(len(part), 'face')}")
