@@ -94,7 +94,7 @@ def test_inference_prints_frames_stages_faces_and_start(clip, capsys):
     inference.main([str(clip), "--frames", "6", "--turns", "1", "detector=haar"])
     text = capsys.readouterr().out
     assert "6 frames; HaarDetector, explainer gradcam; 1 turns" in text
-    rate, stages, whole, crowd, photos, watched, start = (
+    rate, stages, whole, crowd, photos, python, watched, start = (
         re.search(pattern, text)
         for pattern in (
             r"frames a second +([\d.]+)",
@@ -102,6 +102,7 @@ def test_inference_prints_frames_stages_faces_and_start(clip, capsys):
             r"the whole, .*: ([\d.]+), [\d.]+ times decode \+ detect \+ forward \(([\d.]+)\)",
             r"faces in the frame: 1: ([\d.]+), 4: ([\d.]+), 16: ([\d.]+)",
             r"the frames as photos: ([\d.]+) a second, ([\d.]+) \(",
+            r"Recognizer\.image: ([\d.]+) ms a photo, ([\d.]+) \(.* times what infer\.py takes",
             r"watched at its own pace: (\d+) frames in ([\d.]+) s, .* drawn (\d+) ms after",
             r"to its first frame: ([\d.]+) s",
         )
@@ -109,6 +110,7 @@ def test_inference_prints_frames_stages_faces_and_start(clip, capsys):
     assert float(rate[1]) == pytest.approx(1e3 / float(whole[1]), rel=0.05)
     assert sum(map(float, stages.groups())) == pytest.approx(float(whole[2]), abs=0.2)
     assert float(crowd[1]) > 0 < float(start[1])
+    assert float(python[1]) > 0 < float(python[2])
     assert float(photos[1]) > 0 and 0 < int(watched[1]) <= 8
 
 

@@ -33,7 +33,8 @@ from fer.inference.modes.video import looked_at
 from fer.inference.parallel import on_all_cores
 from fer.inference.peer import Peer
 from fer.inference.pipeline import Pipeline
-from fer.inference.results import Frame
+from fer.inference.recognizer import Recognizer
+from fer.inference.results import FaceResult, Frame
 from fer.inference.run import load_predictor, make_style
 from fer.inference.schema import InferConfig
 
@@ -144,23 +145,31 @@ def time_start(clip: str, words: Sequence[str], folder: Path, turns: int) -> np.
 
 
 def time_photos(work: Work, folder: Path, turns: int) -> np.ndarray:
-    """Return seconds, (turns, 2), for the clip's frames as a folder of photos: one after another, and on all cores."""
+    """Return seconds, (turns, 4), for the clip's frames as a folder of photos.
+
+    They are read, looked at, drawn and written, one after another and on all cores; and only read and looked at, one
+    after another, as infer.py does it and from Python.
+    """
     frames = [frame.image for frame in work.frames() if frame.image is not None]
     (folder / "photos").mkdir()
     paths = [save_photo(folder / "photos" / f"{number}.jpg", frame) for number, frame in enumerate(frames)]
     alone = load_predictor(work.config.model_copy(update={"mode": "image"}))  # the cores have a photo each
     pipeline = Pipeline(work.config, alone, work.detector)
+    recognizer = Recognizer(alone, work.detector, work.config, heatmaps=pipeline.heatmaps)
 
-    def look(path: Path) -> None:
+    def look(path: Path) -> tuple[np.ndarray, list[FaceResult]]:
         image = read_photo(path)
-        drawn = annotate(image, pipeline.photo(image), work.predictor.classes, work.style)
-        save_photo(folder / f"drawn{path.name}", drawn)
+        return image, pipeline.photo(image)
 
-    seconds = np.empty((turns + 1, 2))
+    def draw(path: Path) -> None:
+        save_photo(folder / f"drawn{path.name}", annotate(*look(path), work.predictor.classes, work.style))
+
+    ways = (map, draw), (on_all_cores, draw), (map, look), (map, recognizer.image)
+    seconds = np.empty((turns + 1, len(ways)))
     for row in seconds:
-        for place, each in enumerate((map, on_all_cores)):
+        for place, (each, step) in enumerate(ways):
             began = time.perf_counter()
-            deque(each(look, paths), maxlen=0)
+            deque(each(step, paths), maxlen=0)
             row[place] = time.perf_counter() - began
     return seconds[1:]
 
@@ -258,10 +267,14 @@ def measure(asked: argparse.Namespace, folder: Path) -> None:
     report_speed(seconds, work.stages(folder))
     costs = ", ".join(f"{faces}: {work.crowd(faces):.1f}" for faces in CROWDS)
     print(f"\nmilliseconds a face, classified and explained, by faces in the frame: {costs}")
-    alone, together = time_photos(work, folder, asked.turns).T
+    alone, together, looked, python = time_photos(work, folder, asked.turns).T
     print(
         f"\nthe frames as photos: {work.count / np.median(together):.1f} a second, {spread(alone / together).strip()} "
         "times as many as one after another"
+    )
+    print(
+        f"Recognizer.image: {np.median(python) / work.count * 1e3:.1f} ms a photo, {spread(python / looked).strip()} "
+        "times what infer.py takes to read and look at it"
     )
     number, seconds, late = watch(work, folder)
     least, usual = np.median(late) * 1e3, np.quantile(late, 0.95) * 1e3
