@@ -263,6 +263,7 @@ def test_other_words_are_left_alone():
         assert quote_path(word) == word
 
 
+@pytest.mark.slow
 def test_one_command_makes_the_whole_table_with_one_recipe():
     jobs = jobs_of("experiment=glob(fer*)", "seed=1,2,3", multirun=True)
     rows = {(job.config.dataset.name, job.config.augmentation.name) for job in jobs}

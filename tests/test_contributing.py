@@ -138,6 +138,7 @@ def test_trainings_run_and_their_nets_look(copy, line, tmp_path):
     assert (tmp_path / "b.jsonl").read_text().count("probabilities") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in COMMANDS if "output=b.png" in line])
 def test_detectors_and_explainers_are_drawn(copy, line):
     for name in ("b.png", "b.jsonl"):
@@ -153,6 +154,7 @@ def test_a_mode_is_found_by_its_name(copy):
     assert "a.jpg: 1 face\n" in python(copy, *words_of(line, copy))
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_a_command(copy):
     [line] = [line for line in COMMANDS if "fer.evaluation" in line]
     found = python(copy, *words_of(line, copy)).splitlines()

@@ -91,12 +91,14 @@ def test_a_photo_with_its_heatmap_needs_no_torch(tmp_path):
     assert (cv2.imread(str(tmp_path / "b.png")) != scene()).any(2).mean() > 0.05
 
 
+@pytest.mark.slow
 def test_a_clip_needs_no_torch_and_matplotlib_for_its_timeline_alone(tmp_path):
     write_clip(tmp_path / "a.mp4", frames=4, picture=scene)
     assert loaded(tmp_path, "input=a.mp4", "output=b.mp4") == ["matplotlib"]
     assert len(records(tmp_path / "b.jsonl")) == 4
 
 
+@pytest.mark.slow
 def test_a_stream_needs_no_torch(tmp_path, server):
     server.file = write_clip(tmp_path / "a.mp4", frames=4, picture=scene).read_bytes()
     words = ("mode=webcam", "show=false", f"input=http://{server.place}/a.mp4", "output=b.mp4")

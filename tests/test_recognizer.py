@@ -87,6 +87,7 @@ def test_what_cannot_be_looked_at_is_said(recognizer, tmp_path):
         Recognizer.load(detector="haar", explainer="gradcan")
 
 
+@pytest.mark.slow
 def test_records_and_tables_are_those_of_the_command(recognizer, tmp_path):
     pandas = pytest.importorskip("pandas")
     (album := tmp_path / "album").mkdir()

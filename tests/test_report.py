@@ -96,7 +96,7 @@ def test_a_whole_report(tmp_path, make):
     assert not [*tmp_path.rglob("*.partial"), *tmp_path.rglob("*.lock")]
 
 
-@pytest.mark.parametrize(("kind", "begins"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
+@pytest.mark.parametrize(("kind", "begins"), [pytest.param("svg", b"<?xml", marks=pytest.mark.slow), ("pdf", b"%PDF")])
 def test_figures_can_be_drawn_for_print(tmp_path, make, kind, begins):
     sweep(tmp_path, {"none": 0.6, "mid": 0.8}, seeds=(1, 2, 3), spread=0.01)
     code, text, _, err = make(tmp_path, "--output", tmp_path / "print", "--format", kind)

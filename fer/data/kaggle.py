@@ -37,8 +37,8 @@ def import_kagglehub() -> Any:
         from kagglehub import dataset_download  # noqa: F401 (a folder of that name imports, too)
     except ImportError as error:
         raise UserError(
-            'expected the library kagglehub, by which the images of FER2013 are fetched, but it is not installed: pip install -e ".[fetch]", or download '
-            f"{PAGE} by hand"
+            "expected the library kagglehub, which fetches the images of FER2013, but it is not installed: pip install "
+            f'-e ".[fetch]", or download {PAGE} by hand'
         ) from error
     return kagglehub
 
