@@ -9,6 +9,7 @@ import textwrap
 import time
 import types
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -258,6 +259,27 @@ def test_other_libraries_get_their_detections(recognizer, monkeypatch):
     assert found.tracker_id is None and found.data["class_name"][0] == photo.faces[0].emotion
     assert found.class_id[0] == recognizer.classes.index(photo.faces[0].emotion)
     assert recognizer.image(np.zeros((99, 99, 3), np.uint8)).to_supervision().xyxy.shape == (0, 4)
+
+
+def test_a_column_of_a_table_is_of_one_kind_whatever_is_seen(recognizer):
+    pandas = pytest.importorskip("pandas")
+    faces, nothing = recognizer.image(rgb()), np.full((99, 99, 3), 90, np.uint8)
+    seen = replace(faces.faces[0], track=1, _seen=faces.faces[0]._seen._replace(track=1))
+    frames = [
+        replace(faces, index=0, time=0.0, faces=(seen,)),
+        replace(recognizer.image(nothing), index=1, time=0.04),
+        Recognition((), 0, 0, index=2, time=0.08, error="could not be decoded", classes=faces.classes),
+    ]
+    kinds = {"frame": "Int64", "track": "Int64", "emotion": "string", "error": "string"}
+    for some in (frames, frames[:1], frames[1:], frames[2:]):
+        table = to_pandas(some)
+        assert {name: str(kind) for name, kind in table.dtypes.items()} == dict.fromkeys(table, "float64") | kinds
+    table = to_pandas(frames)
+    assert table["track"].tolist() == [1, pandas.NA, pandas.NA] and table["x"].isna().tolist() == [False, True, True]
+    assert table["error"].tolist() == [pandas.NA, pandas.NA, "could not be decoded"]
+    assert table["emotion"].tolist() == [faces.faces[0].emotion, pandas.NA, pandas.NA]
+    assert to_pandas([faces, *frames])["frame"].tolist() == [pandas.NA, pandas.NA, 0, 1, 2]
+    assert to_pandas(faces)["file"].tolist() == [pandas.NA, pandas.NA] and to_pandas([]).empty
 
 
 @pytest.mark.parametrize(("name", "call"), [("pandas", to_pandas), ("supervision", Recognition.to_supervision)])

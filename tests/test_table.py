@@ -1,4 +1,4 @@
-"""The table: its faces resized, and restricted to some classes."""
+"""The table: its faces resized, and restricted to some classes; what it says about itself."""
 
 import numpy as np
 import pytest
@@ -33,3 +33,11 @@ def test_fewer_classes_are_those_asked_for_in_their_order():
         "VAL": [1, 0],
         "TEST": [1, 0],
     }
+
+
+def test_a_table_shows_itself_in_a_line():
+    table = make_table()
+    assert repr(table) == "<Table: 4 faces of 4x4 pixels; train 2, val 1, test 1; angry, happy, sad>"
+    many = Table(np.zeros((1200, 3, 5), np.uint8), *(np.zeros(1200, np.uint8),) * 3, ("happy",))
+    assert repr(many) == "<Table: 1,200 faces of 5x3 pixels; train 1,200, val 0, test 0; happy>"
+    assert "<Table: 1 face of " in repr(table.part(Split.VAL))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fer.counting import counted
 from fer.data.decoding import resize
 from fer.errors import UserError
 
@@ -119,6 +120,12 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __repr__(self) -> str:
+        height, width = self.images.shape[1:]
+        splits = ", ".join(f"{name} {count:,}" for name, count in _sizes(self).items())
+        classes = ", ".join(self.classes)
+        return f"<Table: {counted(len(self), 'face')} of {width}x{height} pixels; {splits}; {classes}>"
 
     @property
     def facts(self) -> dict[str, Any]:

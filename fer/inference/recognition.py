@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import supervision
     from PIL.Image import Image
 
+# Of a table's columns that are no float64; pandas' own, which can be missing: by itself it would take float or object
+# for them, whichever fits the cells that it happens to see.
+KINDS = {"frame": "Int64", "track": "Int64", "file": "string", "emotion": "string", "error": "string"}
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Face:
@@ -180,8 +184,9 @@ def make_face(seen: FaceResult, classes: tuple[str, ...], explain: Callable[[np.
 def to_pandas(recognized: "Recognition | Iterable[Recognition]") -> "pandas.DataFrame":
     """Return a table with a row for each face, and one for each picture without faces.
 
-    Its columns are those of infer.py's CSV: frame, time and track, or file; x, y, w, h, score, emotion, the
-    probabilities, error.
+    Its columns are those of infer.py's CSV: `frame` (Int64), `time` (seconds) and `track` (Int64), or `file`; `x`, `y`,
+    `w`, `h` (pixels), `score`, `emotion`, each emotion's probability, `error`. Numbers are float64 and words pandas'
+    string where nothing else is said; a cell without a value is `pandas.NA`, or NaN among floats.
 
     Args:
         recognized: one picture or several, as `Recognizer.video("clip.mp4")`; they are taken one after another, and
@@ -194,7 +199,8 @@ def to_pandas(recognized: "Recognition | Iterable[Recognition]") -> "pandas.Data
         import pandas
     except ImportError:
         raise UserError("expected the library pandas, but found nothing: pip install pandas") from None
-    return pandas.DataFrame(_rows([recognized] if isinstance(recognized, Recognition) else recognized))
+    table = pandas.DataFrame(_rows([recognized] if isinstance(recognized, Recognition) else recognized))
+    return table.astype({name: KINDS.get(name, "float64") for name in table})
 
 
 def _rows(recognized: Iterable[Recognition]) -> Iterator[dict[str, Any]]:
