@@ -28,6 +28,7 @@ class Run:
     Attributes:
         folder: of all that it left, as that of `train.py`: figures, predictions, checkpoints; an absolute path.
         metrics: what its metrics.json holds: flat keys, `test/accuracy` (0 to 1), `test/recall/fear`, `epochs`, ...
+            See `train` for an example.
     """
 
     folder: Path
@@ -59,6 +60,16 @@ def train(overrides: Sequence[str] = ()) -> Run:
         UserError: with all that is wrong with the words, data and weights, before any work.
         RunError: if the training failed: the loss is not finite, the disk is full.
         KeyboardInterrupt: when interrupted, also by the stop button of a notebook; the console tells how to go on.
+
+    Examples:
+        >>> import fer
+        >>> run = fer.train(["experiment=debug", "dataset.train=60", "dataset.val=24", "dataset.test=24"])
+        reading synthetic
+        ...
+        >>> run.metrics["epochs"], run.metrics["test/n"], run.weights.name
+        (2, 24, 'weights.safetensors')
+        >>> fer.Predictor.load(run.weights).classes
+        ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise')
     """
     from fer.command_line import owned
 
@@ -107,6 +118,12 @@ def evaluate(
     Raises:
         UserError: if data, weights or options cannot be used.
         RunError: if an answer of the net is not finite.
+
+    Examples:
+        >>> import fer
+        >>> figures = fer.evaluate("fer2013", "synthetic", train=12, val=12, test=24)
+        >>> figures["test/n"], 0 <= figures["test/accuracy_low"] <= figures["test/accuracy"] <= 1
+        (24, True)
     """
     asked = {"fit": False, "tta": tta, "test": not skip_test, "batch_size": batch_size, "trainer.accelerator": device}
     words = [f"weights={os.fspath(weights)}", *_words(dataset, root, options), *_settings(asked)]
@@ -135,6 +152,17 @@ def load_dataset(dataset: str = "fer2013", root: Place | None = None, *, size: i
 
     Raises:
         UserError: if the files or the options cannot be used, or a split is empty.
+
+    Examples:
+        >>> import fer
+        >>> from fer.data.table import Split
+        >>> table = fer.load_dataset("synthetic", train=60, val=12, test=12)
+        >>> table
+        <Table: 84 faces of 48x48 pixels; train 60, val 12, test 12; angry, disgust, fear, happy, sad, surprise>
+        >>> table.images.shape, table.images.dtype, table.targets.shape
+        ((84, 48, 48), dtype('uint8'), (84, 6))
+        >>> table.counts()[Split.TRAIN]
+        array([10, 10, 10, 10, 10, 10])
     """
     from fer.config.hydra_inside import apart
     from fer.config.jobs import one_config

@@ -38,11 +38,23 @@ class Told(Exception):
 
 
 class UserError(Told):
-    """The user's mistake, as one sentence: what was expected, what was found, what to do. Exit code 2."""
+    """The user's mistake, as one sentence: what was expected, what was found, what to do. Exit code 2 of a command.
+
+    Several mistakes are one error, with a line for each.
+
+    Examples:
+        >>> from fer import Recognizer
+        >>> from fer.errors import UserError
+        >>> try:
+        ...     Recognizer.load(detector="har")
+        ... except UserError as error:
+        ...     print(error)
+        detector=har: expected one of auto, haar, none, yunet; did you mean haar?
+    """
 
 
 class RunError(Told):
-    """The run failed although its input was good (NaN loss, a full disk). Exit code 1."""
+    """The run failed although its input was good (NaN loss, a full disk). Exit code 1 of a command."""
 
 
 class Diverged(RunError):

@@ -16,7 +16,7 @@ SAMPLE = 1000  # faces that stand for a split where all of them would take long
 
 
 class Split(IntEnum):
-    """What a face is for: fitting, choosing, or the one reading at the end."""
+    """What a face is for: `TRAIN` (0) for fitting, `VAL` (1) for choosing, `TEST` (2) for one reading at the end."""
 
     TRAIN = 0
     VAL = 1
@@ -106,6 +106,17 @@ class Table:
         skipped: one sentence for each row or image that could not be read, and for each folder of no split.
         others: how many faces of each split and class were left out because `classes` has no such class.
         origin: of FER2013 and FER+, where the split comes from.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fer.data.table import Split, Table
+        >>> images, targets = np.zeros((3, 48, 48), np.uint8), np.eye(3, dtype=np.float32)
+        >>> splits = np.array([Split.TRAIN, Split.TRAIN, Split.TEST], np.uint8)
+        >>> table = Table(images, targets, splits, rows=np.arange(3), classes=("angry", "happy", "sad"))
+        >>> table.labels
+        array([0, 1, 2])
+        >>> table.part(Split.TRAIN)
+        <Table: 2 faces of 48x48 pixels; train 2, val 0, test 0; angry, happy, sad>
     """
 
     images: np.ndarray
@@ -138,7 +149,7 @@ class Table:
         return self.targets.argmax(1)
 
     def select(self, chosen: np.ndarray) -> "Table":
-        """Return the faces that a boolean mask or an index array chooses."""
+        """Return the faces that a mask, (N,) bool, or indices, (M,) int, choose, in the order of the indices."""
         index = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
         files = None if self.files is None else tuple(self.files[i] for i in index)
         arrays = {name: getattr(self, name)[index] for name in ("images", "targets", "splits", "rows")}
@@ -149,7 +160,7 @@ class Table:
         return self.select(self.splits == split)
 
     def sample(self, seed: int, count: int = SAMPLE) -> "Table":
-        """Return some of the faces, always the same ones for a seed."""
+        """Return some of the faces in random order, always the same for a seed; all, if there are not that many."""
         return self.select(np.random.default_rng(seed).permutation(len(self))[:count])
 
     def by_rows(self) -> "Table":

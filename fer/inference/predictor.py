@@ -39,6 +39,21 @@ class Predictor:
         classes: emotion names, in the order of the probabilities.
         input_size: side of the faces that the net looks at and of the heatmaps, in pixels.
         header: training data, metrics, normalisation and more, from the weights file.
+
+    Examples:
+        >>> from fer import Predictor
+        >>> from fer.data.synthetic import draw_faces
+        >>> predictor = Predictor.load("ferplus")
+        >>> predictor.input_size, len(predictor.classes)
+        (48, 8)
+        >>> faces, _ = draw_faces(6, size=160, seed=18)  # (6, 160, 160) uint8
+        >>> probabilities = predictor.predict(faces)  # paths, such as ["face.jpg"], do as well
+        >>> probabilities.shape
+        (6, 8)
+        >>> [predictor.classes[best] for best in probabilities.argmax(1)[3:]]
+        ['sad', 'surprise', 'happy']
+        >>> predictor.explain(faces, "happy").shape
+        (6, 48, 48)
     """
 
     def __init__(self, engine: Engine, header: Header) -> None:
@@ -114,7 +129,11 @@ class Predictor:
         return heatmaps
 
     def require(self, explainer: str) -> None:
-        """Raise a UserError unless the net can be explained by this."""
+        """Check that the net can be explained by this.
+
+        Raises:
+            UserError: if it cannot, saying what can.
+        """
         require_name("explainer", explainer, self.engine.explainers, self.engine.why_not)
 
     def look(

@@ -33,6 +33,16 @@ class Face:
         landmarks: (5, 2) float32, x and y in pixels of right eye, left eye, nose, right and left corner of the mouth,
             right being the person's own; None if the detector gives none.
         track: its number in the clip, from 1, the same while it is in sight; None in a photo.
+
+    Examples:
+        >>> from fer import Recognizer
+        >>> from fer.data.synthetic import draw_faces
+        >>> drawn = draw_faces(6, size=160, seed=18)[0][5]
+        >>> face = Recognizer.load("ferplus", detector="none").image(drawn).faces[0]
+        >>> face.emotion, face.box, face.probabilities["happy"] > 0.9
+        ('happy', (0.0, 0.0, 160.0, 160.0), True)
+        >>> face.crop.shape, face.heatmap.shape
+        ((48, 48), (48, 48))
     """
 
     emotion: str
@@ -79,6 +89,18 @@ class Recognition:
         error: why there is nothing to be seen: a file that cannot be read, a frame that cannot be decoded; None if
             all went well.
         classes: the emotions that the net knows, in its order.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fer import Recognizer
+        >>> from fer.data.synthetic import draw_faces
+        >>> picture = np.hstack(draw_faces(6, size=160, seed=18)[0][3:])
+        >>> photo = Recognizer.load("ferplus", detector="haar").image(picture)
+        >>> photo.width, photo.height, len(photo.faces)
+        (480, 160, 3)
+        >>> photo.draw(heatmap=True).save("drawn.png")
+        >>> sorted(photo.to_dict()["faces"][0])
+        ['box', 'emotion', 'probabilities', 'score']
     """
 
     faces: tuple[Face, ...]
@@ -194,6 +216,17 @@ def to_pandas(recognized: "Recognition | Iterable[Recognition]") -> "pandas.Data
 
     Raises:
         UserError: if the library pandas is missing.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fer import Recognizer, to_pandas
+        >>> from fer.data.synthetic import draw_faces
+        >>> picture = np.hstack(draw_faces(6, size=160, seed=18)[0][3:])
+        >>> table = to_pandas(Recognizer.load("ferplus", detector="haar").image(picture))
+        >>> table["emotion"].tolist()
+        ['sad', 'surprise', 'happy']
+        >>> (table[["angry", "happy", "sad"]] > 0.5).sum().to_dict()
+        {'angry': 0, 'happy': 1, 'sad': 1}
     """
     try:
         import pandas

@@ -39,6 +39,22 @@ class Recognizer:
     Attributes:
         classes: the emotions that the net knows, in the order of the probabilities.
         predictor: the net, for faces that are cut out already.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fer import Recognizer
+        >>> from fer.data.synthetic import draw_faces
+        >>> recognizer = Recognizer.load("ferplus", detector="haar")
+        >>> recognizer
+        <Recognizer: angry, disgust, fear, happy, sad, surprise, neutral, contempt; detector haar>
+        >>> faces, _ = draw_faces(6, size=160, seed=18)  # (6, 160, 160) uint8
+        >>> photo = recognizer.image(np.hstack(faces[3:]))  # a path such as "party.jpg" does as well
+        >>> photo
+        <Recognition of photo: sad, surprise, happy>
+        >>> [face.emotion for face in photo.faces]
+        ['sad', 'surprise', 'happy']
+        >>> [one.width for one in recognizer.images(faces)]
+        [160, 160, 160, 160, 160, 160]
     """
 
     def __init__(self, predictor: Predictor, detector: Detector, config: PipelineConfig, heatmaps: bool) -> None:
@@ -103,6 +119,9 @@ class Recognizer:
             source: a path, a Pillow image, or a uint8 array (H, W) gray or (H, W, 3) red-green-blue (OpenCV's
                 blue-green-red is `image[..., ::-1]`).
 
+        Returns:
+            The picture, upright, with its faces from left to right.
+
         Raises:
             UserError: if it cannot be read, or is an array of another kind.
         """
@@ -122,6 +141,9 @@ class Recognizer:
         Args:
             sources: a folder or a pattern such as "album/*.jpg", or any sources of `image`. A file that cannot be read
                 comes with an `error`, and the others go on.
+
+        Returns:
+            A `Recognition` for each, made as it is asked for.
 
         Raises:
             UserError: if a folder or pattern holds no photo.
@@ -144,6 +166,10 @@ class Recognizer:
 
         Args:
             source: the path of the file.
+
+        Returns:
+            A `Recognition` for each frame, with its `index`, its `time` in seconds and a `track` for each face; with an
+            `error` if it cannot be decoded.
 
         Raises:
             UserError: at once, if it cannot be read.
