@@ -32,7 +32,7 @@ WRONG = {
     },
     "options": {
         "dataset=": "dataset=: expected one of fer2013, ferplus, ferplus_votes, folder, synthetic",
-        "augmentation=hflp": "augmentation=hflp: expected one of full, hflip, mid, none, soft, strong, vflip; "
+        "augmentation=hflp": "augmentation=hflp: expected one of full, hflip, mid, none, soft, strong, vflip, wild; "
         "did you mean hflip?",
         "model=null": "model=null: expected one of base, laptop, large, native, small, timm, tiny, vgg, weights",
         "experiment=lap": "experiment=lap: expected one of cpu, debug, fer2013_full, fer2013_hflip, fer2013_mid, "
@@ -261,7 +261,7 @@ def test_parts_of_a_wrong_configuration_can_be_checked_on():
 def test_mistakes_of_all_jobs_are_told_once():
     words = ("augmentation=none,hflp", "seed=1,-2", "optimizer=sgd,adamw", "optimizer.momentum=0.8")
     assert errors_of(*words, multirun=True) == [
-        "augmentation=hflp: expected one of full, hflip, mid, none, soft, strong, vflip; did you mean hflip?",
+        "augmentation=hflp: expected one of full, hflip, mid, none, soft, strong, vflip, wild; did you mean hflip?",
         "optimizer.momentum: unknown key; optimizer=adamw has lr, betas, weight_decay",
         "seed: expected at least 0, but got -2",
     ]
