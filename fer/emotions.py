@@ -21,10 +21,11 @@ ALIASES = {
     "contemptuous": "contempt",
 }
 
+NOT_SURE = "not sure"  # the answer for a face whose best probability is too low
 MAX_CLASSES, LONGEST = 100, 40  # classes of a net; letters of a name, which has to fit beside a face
 SIGNS = " -_.'+&()"  # besides letters and digits; others mean something in tables, figures, paths or keys of metrics
 # Answers of infer.py that are no class, and columns of its records.
-RESERVED = {"not sure", "frame", "time", "track", "file", "x", "y", "w", "h", "score", "emotion", "error"}
+RESERVED = {NOT_SURE, "frame", "time", "track", "file", "x", "y", "w", "h", "score", "emotion", "error"}
 NAME = f"a name with letters, of at most {LONGEST} letters, digits, blanks and {' '.join(SIGNS.strip())}"
 
 

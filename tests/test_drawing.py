@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer.emotions import EMOTIONS
+from fer.emotions import EMOTIONS, NOT_SURE
 from fer.faces.crops import matrix
 from fer.faces.detection import CropRegion, Detection, covered
 from fer.inference.draw import annotate as drawing
@@ -16,8 +16,8 @@ from fer.inference.draw import blend
 from fer.inference.draw.annotate import COLORMAPS, Style, annotate
 from fer.inference.draw.bars import draw_bars
 from fer.inference.draw.layout import SCREEN, bars_spot, label_spot, letter_sizes, readable
-from fer.inference.draw.palette import COLOURS, colours
-from fer.inference.results import NOT_SURE, FaceResult
+from fer.inference.results import FaceResult
+from fer.palette import COLOURS, colours
 
 CLASSES = EMOTIONS[:6]
 PLAIN, FULL = Style(heatmap=False, bars=False), Style()

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from fer.emotions import EMOTIONS, class_names
+from fer.emotions import EMOTIONS, NOT_SURE, class_names
 from fer.faces.detection import CropRegion, Detection
 from fer.inference import timeline as module
-from fer.inference.draw.palette import COLOURS, colours
 from fer.inference.draw.timeline_plot import timeline_figure, timeline_picture
-from fer.inference.results import NOT_SURE, FaceResult
+from fer.inference.results import FaceResult
 from fer.inference.timeline import Timeline, clock, summary
 from fer.inference.tracking.smoothing import Flicker
+from fer.palette import COLOURS, colours
 
 CLASSES = class_names(6)
 

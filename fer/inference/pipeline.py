@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from fer.emotions import NOT_SURE
 from fer.faces.area import search_in
 from fer.faces.crops import centre_square, cut, region
 from fer.faces.detection import CropRegion, Detection
@@ -12,7 +13,7 @@ from fer.faces.detectors import Detector
 from fer.faces.schema import NoDetector
 from fer.faces.search import search
 from fer.inference.predictor import Predictor
-from fer.inference.results import NOT_SURE, FaceResult, Frame
+from fer.inference.results import FaceResult, Frame
 from fer.inference.schema import PipelineConfig
 from fer.inference.tracking.optical_flow import FlowTracker
 from fer.inference.tracking.smoothing import Smoother

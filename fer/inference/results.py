@@ -8,7 +8,6 @@ from fer.faces.detection import CropRegion, Detection
 
 LARGEST = 139_264 * 16**2  # pixels of a picture of H.264's highest level, 6.2; 8K, 7680x4320, has 33 million
 BOUNDED = {"max_pixels": str(11 * LARGEST // 10)}  # for decoders, which count borders too
-NOT_SURE = "not sure"  # the answer for a face whose best probability is too low
 
 
 class Frame(NamedTuple):

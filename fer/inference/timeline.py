@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer.counting import counted
-from fer.inference.results import NOT_SURE, FaceResult
+from fer.emotions import NOT_SURE
+from fer.inference.results import FaceResult
 from fer.inference.tracking.smoothing import Flicker
 from fer.inference.tracking.tracker import SLOWEST
 

@@ -7,14 +7,15 @@ from itertools import product
 import cv2
 import numpy as np
 
+from fer.emotions import NOT_SURE
 from fer.faces.crops import matrix
 from fer.faces.detection import Rectangle, covered
 from fer.inference.draw import blend
 from fer.inference.draw.bars import draw_bars, percent, place_bars
 from fer.inference.draw.layout import Card, Size, label_spot, letter_sizes
-from fer.inference.draw.palette import colours
 from fer.inference.draw.strip import add_strip
-from fer.inference.results import NOT_SURE, FaceResult
+from fer.inference.results import FaceResult
+from fer.palette import colours
 
 COLORMAPS = {
     "turbo": cv2.COLORMAP_TURBO,

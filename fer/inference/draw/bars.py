@@ -11,7 +11,7 @@ from fer.faces.detection import Rectangle
 from fer.inference.draw import blend
 from fer.inference.draw.blend import DARK, WHITE, Colour
 from fer.inference.draw.layout import Card, Size, bars_spot, letter_sizes
-from fer.inference.draw.palette import colours
+from fer.palette import colours
 
 LENGTHS = (5, 3)  # of a bar for 1 over the size of the letters; the shorter one where there is no room for the longer
 GROOVE, PALE = (106, 98, 98), (205, 200, 200)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer.inference.draw.palette import colours
-from fer.inference.results import NOT_SURE
+from fer.emotions import NOT_SURE
 from fer.inference.timeline import Timeline, TrackSummary, clock, left_out
+from fer.palette import colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from fer.inference.results import NOT_SURE
+from fer.emotions import NOT_SURE
 
 Colour = tuple[int, int, int]  # red, green, blue
 
