@@ -146,7 +146,7 @@ class HaarDetector:
 
 def _yunet_or_haar(config: YuNet, say: Callable[[str], None], download: bool) -> YuNetDetector | HaarDetector:
     try:
-        source, model = _given(config.model) if config.model else _found(say, download)
+        source, model = find_model(config.model, "detector.model", say, download)
     except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home folder
         reason = f"its model could not be downloaded ({why(error)})"
         cure = f"download {URL} and add detector.model=FILE"
@@ -210,9 +210,25 @@ def _from_haar(square: np.ndarray, count: int, scale: np.ndarray) -> Detection:
     return Detection((*(corner * scale).tolist(), *(size * scale).tolist()), float(count / (count + 1)))
 
 
-def _given(path: Path) -> tuple[str, bytes]:
+def find_model(given: Path | None, key: str, say: Callable[[str], None], download: bool = True) -> tuple[str, bytes]:
+    """Return where YuNet's model file lies, and its content.
+
+    Args:
+        given: the file that the user named by `key`; None looks in the weights folder and the cache.
+        key: of a configuration or a command.
+        say: gets a sentence when it is fetched.
+        download: fetch it where it is nowhere.
+
+    Raises:
+        UserError: if the file that was named cannot be read.
+        OSError, RuntimeError: if it is nowhere and does not come.
+    """
+    return _given(given, key) if given else _found(say, download)
+
+
+def _given(path: Path, key: str) -> tuple[str, bytes]:
     """Read the model file that the user named."""
-    source = f"detector.model={path}"
+    source = f"{key}={path}"
     try:
         return source, path.read_bytes()
     except OSError as error:

@@ -1,0 +1,214 @@
+// The page: what its buttons do, and what it shows. The work is done in worker.js.
+
+import { Cards } from "./cards.js";
+import { draw, snapshot } from "./draw.js";
+import { Camera, readPicture } from "./pictures.js";
+import { start } from "./thread.js";
+import { NOBODY, NO_FACE, sentence, told } from "./words.js";
+
+const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
+const STEADY = 1; // seconds over which frames per second are averaged
+const QUIET = 3000; // milliseconds between what a screen reader is told of a camera
+const TALL = 0.68; // of the window's height, for the picture
+const LARGER = 3; // times a small picture is enlarged at most
+
+const part = Object.fromEntries([...document.querySelectorAll("[id]")].map((element) => [element.id, element]));
+const state = { net: null, view: null, faces: [], target: null, camera: null, mirror: false, spoken: 0 };
+let ask;
+let cards;
+let drawnFaces;
+
+/** Show one of the things that the stage can show. */
+function stage(which) {
+  for (const name of ["wait", "empty", "trouble", "view"]) part[name].hidden = name !== which;
+}
+
+function trouble(error) {
+  part.trouble.textContent = sentence(error);
+  part.note.hidden = part.rate.hidden = true;
+  stage("trouble");
+}
+
+/** Draw the picture and its faces again, as large as there is room. */
+function redraw() {
+  if (!state.view) return;
+  const { width, height } = state.view.canvas;
+  const dots = Math.min(window.devicePixelRatio || 1, 2);
+  const room = [part.stage.clientWidth / width, (window.innerHeight * TALL) / height, LARGER];
+  const scale = Math.min(...room);
+  const size = [Math.round(width * scale * dots), Math.round(height * scale * dots)];
+  if (part.view.width !== size[0] || part.view.height !== size[1]) {
+    [part.view.width, part.view.height] = size;
+    part.view.style.width = `${size[0] / dots}px`;
+  }
+  draw(part.view.getContext("2d"), state.view, state.faces, state.net, { ...style(), scale: scale * dots, dots });
+}
+
+function style() {
+  return { heatmap: part.heatmap.checked, target: state.target, mirror: state.mirror };
+}
+
+/** Show what was seen in a picture; a camera's is said aloud only now and then. */
+function show(view, faces, nothing, mirror) {
+  Object.assign(state, { view, faces, mirror });
+  stage("view");
+  redraw();
+  cards.show(faces, state.target);
+  const words = faces.length ? told(faces, state.net.classes) : nothing;
+  part.note.hidden = faces.length > 0;
+  part.note.textContent = nothing;
+  part.summary.textContent = faces.length ? "Press a bar to see what speaks for its label." : nothing;
+  part.view.setAttribute("aria-label", words);
+  part.save.disabled = false;
+  if (!state.camera || performance.now() - state.spoken > QUIET) {
+    state.spoken = performance.now();
+    if (part.said.textContent !== words) part.said.textContent = words;
+  }
+}
+
+async function photo(file) {
+  stopCamera();
+  try {
+    const view = await readPicture(file);
+    part.waiting.textContent = "Looking …";
+    if (!state.view) stage("wait");
+    await ready;
+    const { data, width, height } = view.image;
+    const image = { data: data.slice(), width, height };
+    show(view, await ask("photo", { image }, [image.data.buffer]), NO_FACE, false);
+  } catch (error) {
+    trouble(error);
+  }
+}
+
+async function startCamera(id) {
+  stopCamera();
+  let camera;
+  try {
+    camera = await Camera.start(id);
+    state.camera = camera;
+    part.camera.textContent = "Stop the camera";
+    part.camera.classList.add("live");
+    part.other.hidden = (await camera.all()).length < 2;
+    await ready;
+    await ask("begin");
+    await watch(camera);
+  } catch (error) {
+    stopCamera();
+    trouble(error);
+  }
+}
+
+/** Look at one frame after the other, until the camera stops. */
+async function watch(camera) {
+  let [last, step] = [0, 0];
+  for (;;) {
+    const view = await camera.next();
+    if (state.camera !== camera) return;
+    if (!view) throw { kind: "ended" };
+    const time = performance.now() / 1000;
+    const { data, width, height } = view.image;
+    const image = { data: data.slice(), width, height };
+    const faces = await ask("frame", { image, time }, [image.data.buffer]);
+    if (state.camera !== camera) return;
+    show(view, faces, NOBODY, camera.isFacing);
+    const passed = last ? time - last : 0;
+    step += (passed - step) * (step ? Math.min(passed / STEADY, 1) : 1);
+    last = time;
+    part.rate.hidden = !step;
+    part.rate.textContent = `${Math.round(1 / Math.max(step, 1e-3))} fps`;
+  }
+}
+
+function stopCamera() {
+  const { camera } = state;
+  if (!camera) return;
+  state.camera = null;
+  camera.stop();
+  part.camera.textContent = "Start the camera";
+  part.camera.classList.remove("live");
+  part.other.hidden = part.rate.hidden = true;
+}
+
+function aim(label) {
+  state.target = state.target === label ? null : label;
+  part.target.value = state.target ?? "";
+  if (state.target !== null) part.heatmap.checked = true;
+  redraw();
+  cards.show(state.faces, state.target);
+}
+
+function save() {
+  snapshot(state.view, state.faces, state.net, style()).toBlob((blob) => {
+    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob) });
+    link.download = `${state.net.name}-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.png`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  });
+}
+
+/** Fill in what net.json says. */
+function introduce(net) {
+  state.net = net;
+  cards = new Cards(part.cards, net, aim);
+  for (const [index, name] of net.classes.entries()) part.target.append(new Option(name, index));
+  part["not-for"].textContent = net.not_for;
+  for (const words of net.limits) part.limits.append(Object.assign(document.createElement("li"), { textContent: words }));
+  part.licence.textContent = net.licence;
+  part.made.textContent = `The net ${net.name}: ${net.classes.length} labels, faces of ${net.input_size} pixels. Made with fer ${net.version}. `;
+  if (net.card) part.made.append(Object.assign(document.createElement("a"), { href: "card.md", textContent: "Its card" }));
+}
+
+async function get(name) {
+  const answer = await fetch(name, { cache: "no-cache" }).catch(() => null);
+  if (!answer?.ok) throw { kind: "missing", name };
+  return answer;
+}
+
+/** Load all that will ever be needed: from then on nothing is asked of the host. */
+async function load() {
+  if (!window.WebAssembly || !WebAssembly.validate(new Uint8Array(SIMD))) throw { kind: "simd" };
+  const net = await (await get("net.json")).json().catch(() => Promise.reject({ kind: "damaged", name: "net.json" }));
+  introduce(net);
+  part.waiting.textContent = "Loading the nets …";
+  part.progress.hidden = false;
+  ask = start((share) => (part.progress.value = share));
+  drawnFaces = await (await get("drawn.jpg")).blob();
+  await ask("load", { net });
+  part.progress.hidden = true;
+}
+
+function listen() {
+  part.choose.addEventListener("click", () => part.file.click());
+  part.file.addEventListener("change", () => {
+    if (part.file.files[0]) photo(part.file.files[0]);
+    part.file.value = "";
+  });
+  part.drawn.addEventListener("click", async () => {
+    await ready.catch(() => null);
+    if (drawnFaces) photo(drawnFaces);
+  });
+  part.camera.addEventListener("click", () => (state.camera ? stopCamera() : startCamera()));
+  part.other.addEventListener("click", async () => startCamera((await state.camera.all())[1]));
+  part.save.addEventListener("click", save);
+  part.heatmap.addEventListener("change", redraw);
+  part.target.addEventListener("change", () => {
+    state.target = null;
+    aim(part.target.value === "" ? null : Number(part.target.value));
+  });
+  window.addEventListener("resize", redraw);
+  window.addEventListener("pagehide", stopCamera);
+  document.addEventListener("paste", ({ clipboardData }) => clipboardData.files[0] && photo(clipboardData.files[0]));
+  for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
+    document.addEventListener(kind, (event) => {
+      event.preventDefault();
+      part.stage.classList.toggle("over", kind === "dragenter" || kind === "dragover");
+      if (kind === "drop" && event.dataTransfer.files[0]) photo(event.dataTransfer.files[0]);
+    });
+  }
+}
+
+document.querySelector(".stuck").remove();
+listen();
+const ready = load();
+ready.then(() => state.view || state.camera || stage("empty"), trouble);
