@@ -1,7 +1,7 @@
 // The page: what its buttons do, and what it shows. The work is done in worker.js.
 
 import { Cards } from "./cards.js";
-import { draw, snapshot } from "./draw.js";
+import { css, draw, lettersOn, snapshot } from "./draw.js";
 import { Camera, readPicture } from "./pictures.js";
 import { start } from "./thread.js";
 import { NOBODY, NO_FACE, sentence, told } from "./words.js";
@@ -9,11 +9,11 @@ import { NOBODY, NO_FACE, sentence, told } from "./words.js";
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 const STEADY = 1; // seconds over which frames per second are averaged
 const QUIET = 3000; // milliseconds between what a screen reader is told of a camera
-const TALL = 0.68; // of the window's height, for the picture
+const TALL = 0.7; // of the window's height, for the picture
 const LARGER = 3; // times a small picture is enlarged at most
 
 const part = Object.fromEntries([...document.querySelectorAll("[id]")].map((element) => [element.id, element]));
-const state = { net: null, view: null, faces: [], target: null, camera: null, mirror: false, spoken: 0 };
+const state = { net: null, picture: null, faces: [], target: null, camera: null, mirror: false, spoken: 0 };
 let ask;
 let cards;
 let drawnFaces;
@@ -21,6 +21,7 @@ let drawnFaces;
 /** Show one of the things that the stage can show. */
 function stage(which) {
   for (const name of ["wait", "empty", "trouble", "view"]) part[name].hidden = name !== which;
+  part.stage.dataset.shows = which;
 }
 
 function trouble(error) {
@@ -31,8 +32,8 @@ function trouble(error) {
 
 /** Draw the picture and its faces again, as large as there is room. */
 function redraw() {
-  if (!state.view) return;
-  const { width, height } = state.view.canvas;
+  if (!state.picture) return;
+  const { width, height } = state.picture;
   const dots = Math.min(window.devicePixelRatio || 1, 2);
   const room = [part.stage.clientWidth / width, (window.innerHeight * TALL) / height, LARGER];
   const scale = Math.min(...room);
@@ -41,7 +42,7 @@ function redraw() {
     [part.view.width, part.view.height] = size;
     part.view.style.width = `${size[0] / dots}px`;
   }
-  draw(part.view.getContext("2d"), state.view, state.faces, state.net, { ...style(), scale: scale * dots, dots });
+  draw(part.view.getContext("2d"), state.picture, state.faces, state.net, { ...style(), scale: scale * dots, dots });
 }
 
 function style() {
@@ -49,15 +50,16 @@ function style() {
 }
 
 /** Show what was seen in a picture; a camera's is said aloud only now and then. */
-function show(view, faces, nothing, mirror) {
-  Object.assign(state, { view, faces, mirror });
+function show(picture, faces, nothing, mirror) {
+  Object.assign(state, { picture, faces, mirror });
   stage("view");
   redraw();
   cards.show(faces, state.target);
   const words = faces.length ? told(faces, state.net.classes) : nothing;
   part.note.hidden = faces.length > 0;
   part.note.textContent = nothing;
-  part.summary.textContent = faces.length ? "Press a bar to see what speaks for its label." : nothing;
+  part.guide.hidden = faces.length > 0;
+  part.summary.hidden = !faces.length;
   part.view.setAttribute("aria-label", words);
   part.save.disabled = false;
   if (!state.camera || performance.now() - state.spoken > QUIET) {
@@ -69,13 +71,11 @@ function show(view, faces, nothing, mirror) {
 async function photo(file) {
   stopCamera();
   try {
-    const view = await readPicture(file);
+    const { canvas, image } = await readPicture(file);
     part.waiting.textContent = "Looking …";
-    if (!state.view) stage("wait");
+    if (!state.picture) stage("wait");
     await ready;
-    const { data, width, height } = view.image;
-    const image = { data: data.slice(), width, height };
-    show(view, await ask("photo", { image }, [image.data.buffer]), NO_FACE, false);
+    show(canvas, await ask("photo", { image }, [image.data.buffer]), NO_FACE, false);
   } catch (error) {
     trouble(error);
   }
@@ -107,11 +107,10 @@ async function watch(camera) {
     if (state.camera !== camera) return;
     if (!view) throw { kind: "ended" };
     const time = performance.now() / 1000;
-    const { data, width, height } = view.image;
-    const image = { data: data.slice(), width, height };
+    const { canvas, image } = view;
     const faces = await ask("frame", { image, time }, [image.data.buffer]);
     if (state.camera !== camera) return;
-    show(view, faces, NOBODY, camera.isFacing);
+    show(canvas, faces, NOBODY, camera.isFacing);
     const passed = last ? time - last : 0;
     step += (passed - step) * (step ? Math.min(passed / STEADY, 1) : 1);
     last = time;
@@ -139,7 +138,7 @@ function aim(label) {
 }
 
 function save() {
-  snapshot(state.view, state.faces, state.net, style()).toBlob((blob) => {
+  snapshot(state.picture, state.faces, state.net, style()).toBlob((blob) => {
     const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob) });
     link.download = `${state.net.name}-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.png`;
     link.click();
@@ -151,7 +150,13 @@ function save() {
 function introduce(net) {
   state.net = net;
   cards = new Cards(part.cards, net, aim);
-  for (const [index, name] of net.classes.entries()) part.target.append(new Option(name, index));
+  for (const [index, name] of net.classes.entries()) {
+    part.target.append(new Option(name, index));
+    const label = Object.assign(document.createElement("li"), { textContent: name });
+    label.style.setProperty("--colour", css(net.colours[name]));
+    label.style.setProperty("--letters", lettersOn(net.colours[name]));
+    part.labels.append(label);
+  }
   part["not-for"].textContent = net.not_for;
   for (const words of net.limits) part.limits.append(Object.assign(document.createElement("li"), { textContent: words }));
   part.licence.textContent = net.licence;
@@ -211,4 +216,4 @@ function listen() {
 document.querySelector(".stuck").remove();
 listen();
 const ready = load();
-ready.then(() => state.view || state.camera || stage("empty"), trouble);
+ready.then(() => state.picture || state.camera || stage("empty"), trouble);

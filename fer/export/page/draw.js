@@ -1,6 +1,5 @@
 // What is seen in a picture, drawn onto it as infer.py does: heatmap, box and label of every face.
 
-import { level } from "./image.js";
 import { finish, heat, strength } from "./heat.js";
 import { common } from "./yunet.js";
 import { answer, percent } from "./words.js";
@@ -20,19 +19,18 @@ export const css = (colour) => `rgb(${colour.join(" ")})`;
 
 /**
  * Draw a picture and its faces.
- * `context` is of a canvas of the size at which it is shown, `view` {canvas, image} the picture, `style` has the
- * `scale` from its pixels to the canvas's, `dots` of the canvas for one of the screen, `heatmap` (true or false), the
+ * `context` is of a canvas of the size at which it is shown, `picture` another canvas, `style` has the `scale` from its pixels to the canvas's, `dots` of the canvas for one of the screen, `heatmap` (true or false), the
  * `target` that is explained (null: the predicted one) and `mirror`.
  */
-export function draw(context, { canvas, image }, faces, net, style) {
+export function draw(context, picture, faces, net, style) {
   const { width, height } = context.canvas;
   context.setTransform(style.mirror ? -1 : 1, 0, 0, 1, style.mirror ? width : 0, 0);
-  context.imageSmoothingQuality = "high";
-  context.drawImage(canvas, 0, 0, width, height);
-  if (style.heatmap) for (const face of faces) drawHeat(context, image, face, net, style);
+  if (style.scale < 1) context.imageSmoothingQuality = "high";
+  context.drawImage(picture, 0, 0, width, height);
+  if (style.heatmap) for (const face of faces) drawHeat(context, face, net, style);
   context.setTransform(1, 0, 0, 1, 0, 0);
   const boxes = faces.map(({ box: [x, y, w, h] }) => {
-    const left = style.mirror ? image.width - x - w : x;
+    const left = style.mirror ? picture.width - x - w : x;
     return [left, y, w, h].map((value) => value * style.scale);
   });
   for (const [index, face] of faces.entries()) drawBox(context, boxes[index], css(colourOf(face, net)), style.dots);
@@ -50,10 +48,10 @@ export function colourOf({ best }, net) {
   return net.colours[answer(best, net.classes)];
 }
 
-function drawHeat(context, image, face, net, { scale, target }) {
+function drawHeat(context, face, net, { scale, target }) {
   if (!face.maps || (face.best < 0 && target === null)) return;
   const size = net.input_size;
-  const alpha = net.alpha * strength(face.region.side, brightness(image, face.box));
+  const alpha = net.alpha * strength(face.region.side, face.level);
   const values = finish(face.maps, target ?? face.best, size);
   const small = blank(size);
   small.getContext("2d").putImageData(new ImageData(heat(values, size, net.heat, alpha), size, size), 0, 0);
@@ -70,20 +68,6 @@ function blank(size) {
   return Object.assign(document.createElement("canvas"), { width: size, height: size });
 }
 
-/** Return the mean level of a face, of some of its pixels. */
-function brightness({ data, width, height }, [x, y, w, h]) {
-  let [sum, count] = [0, 0];
-  for (let down = 0.5; down < 24; down++) {
-    for (let across = 0.5; across < 24; across++) {
-      const [column, row] = [Math.floor(x + (across / 24) * w), Math.floor(y + (down / 24) * h)];
-      if (column < 0 || row < 0 || column >= width || row >= height) continue;
-      sum += level(data, 4 * (row * width + column));
-      count += 1;
-    }
-  }
-  return count ? sum / count : 0;
-}
-
 function drawBox(context, [x, y, width, height], colour, dots) {
   const thick = Math.max(Math.min(Math.min(width, height) / 60, 4 * dots), 2 * dots);
   for (const [stroke, line] of [["#000", thick + 2 * dots], [colour, thick]]) {
@@ -94,11 +78,11 @@ function drawBox(context, [x, y, width, height], colour, dots) {
   }
 }
 
-/** Return the label of a face, and a short form for where many faces leave no room. */
+/** Return the label of a face, and shorter forms for where many faces leave no room. */
 function forms({ best, probabilities, track }, index, count, net) {
   const name = answer(best, net.classes);
   const number = track ? `#${track}  ` : count > 1 ? `${index + 1}  ` : "";
-  return [best < 0 ? number + name : `${number}${name}  ${percent(probabilities[best])}`, name];
+  return [...(best < 0 ? [] : [`${number}${name}  ${percent(probabilities[best])}`]), number + name, name];
 }
 
 /** Return words, size and place of the best label for which there is room; null if there is none. */
@@ -145,12 +129,12 @@ function drawLabel(context, { text, size, place: [x, y, width, height] }, colour
 }
 
 /** Return a canvas with the picture and its faces in full size, and below it a line of what it is. */
-export function snapshot(view, faces, net, style) {
-  const { width, height } = view.canvas;
+export function snapshot(picture, faces, net, style) {
+  const { width, height } = picture;
   const dots = Math.max(width, height) / 1000;
   const strip = Math.round(Math.max(34 * dots, 20));
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
-  draw(canvas.getContext("2d"), view, faces, net, { ...style, scale: 1, dots });
+  draw(canvas.getContext("2d"), picture, faces, net, { ...style, scale: 1, dots });
   const whole = Object.assign(document.createElement("canvas"), { width, height: height + strip });
   const context = whole.getContext("2d");
   context.fillStyle = DARK;

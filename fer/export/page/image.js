@@ -87,57 +87,78 @@ function neighbours(place, from, to) {
 
 /** Average over areas, as cv2.resize does with INTER_AREA; of four channels the last, the opacity, is full. */
 export function average(data, width, height, channels, toWidth, toHeight) {
+  if (width === 2 * toWidth && height === 2 * toHeight) return halve(data, width, channels, toWidth, toHeight);
   const columns = weights(width, toWidth);
   const rows = weights(height, toHeight);
   const kept = Math.min(channels, 3);
   const row = new Float32Array(toWidth * kept);
   const sum = new Float32Array(toWidth * kept);
   const found = new Uint8ClampedArray(toWidth * toHeight * channels).fill(255);
-  const rounded = width === 2 * toWidth && height === 2 * toHeight ? Math.round : round; // OpenCV's shortcut for halves
   for (let y = 0; y < toHeight; y++) {
     sum.fill(0);
-    for (const [line, share] of rows[y]) {
-      averageRow(data, line * width * channels, channels, kept, columns, row);
+    for (let part = rows.starts[y]; part < rows.starts[y + 1]; part++) {
+      averageRow(data, rows.places[part] * width * channels, channels, kept, columns, row);
+      const share = rows.shares[part];
       for (let index = 0; index < sum.length; index++) sum[index] += Math.fround(share * row[index]);
     }
-    for (let x = 0; x < toWidth; x++) {
-      const to = (y * toWidth + x) * channels;
-      for (let channel = 0; channel < kept; channel++) found[to + channel] = rounded(sum[x * kept + channel]);
+    for (let x = 0, from = 0, to = y * toWidth * channels; x < toWidth; x++, from += kept, to += channels) {
+      for (let channel = 0; channel < kept; channel++) found[to + channel] = sum[from + channel]; // rounded as `round`
     }
   }
   return found;
 }
 
-function averageRow(data, start, channels, kept, columns, row) {
-  for (let x = 0; x < columns.length; x++) {
-    const parts = columns[x];
-    for (let channel = 0; channel < kept; channel++) {
-      let value = 0;
-      for (let part = 0; part < parts.length; part++) {
-        value = Math.fround(value + Math.fround(parts[part][1] * data[start + parts[part][0] * channels + channel]));
+/** Average two times two pixels: as often as a camera's picture is searched, and OpenCV, too, has a way of its own. */
+function halve(data, width, channels, toWidth, toHeight) {
+  const found = new Uint8ClampedArray(toWidth * toHeight * channels);
+  const line = width * channels;
+  for (let y = 0, to = 0; y < toHeight; y++) {
+    for (let x = 0, at = 2 * y * line; x < toWidth; x++, at += channels) {
+      for (const end = at + channels; at < end; at++, to++) {
+        found[to] = (data[at] + data[at + channels] + data[at + line] + data[at + line + channels] + 2) >> 2;
       }
-      row[x * kept + channel] = value;
     }
+  }
+  return found;
+}
+
+/** Average one row's pixels: in single precision as OpenCV does, so that nothing rounds otherwise. */
+function averageRow(data, start, channels, kept, { starts, places, shares }, row) {
+  const { fround } = Math;
+  for (let x = 0, to = 0; to < row.length; x++, to += kept) {
+    let [red, green, blue] = [0, 0, 0];
+    for (let part = starts[x]; part < starts[x + 1]; part++) {
+      const share = shares[part];
+      const at = start + places[part] * channels;
+      red = fround(red + fround(share * data[at]));
+      if (kept === 1) continue;
+      green = fround(green + fround(share * data[at + 1]));
+      blue = fround(blue + fround(share * data[at + 2]));
+    }
+    row[to] = red;
+    if (kept === 1) continue;
+    row[to + 1] = green;
+    row[to + 2] = blue;
   }
 }
 
-/** Return for each place of the result which places it averages, with their shares: [[place, share], ...]. */
+/** Return which places each place of the result averages: those from its start to the next one's, with their shares. */
 function weights(from, to) {
   const scale = from / to;
-  const found = [];
+  const [starts, places, shares] = [[0], [], []];
+  const add = (place, share) => places.push(place) && shares.push(share);
   for (let place = 0; place < to; place++) {
     const start = place * scale;
     const cell = Math.min(scale, from - start);
     const last = Math.min(Math.floor(start + scale), from - 1);
     const first = Math.min(Math.ceil(start), last);
-    const parts = [];
-    if (first - start > 1e-3) parts.push([first - 1, Math.fround((first - start) / cell)]);
-    for (let whole = first; whole < last; whole++) parts.push([whole, Math.fround(1 / cell)]);
+    if (first - start > 1e-3) add(first - 1, (first - start) / cell);
+    for (let whole = first; whole < last; whole++) add(whole, 1 / cell);
     const rest = start + scale - last;
-    if (rest > 1e-3) parts.push([last, Math.fround(Math.min(rest, 1, cell) / cell)]);
-    found.push(parts);
+    if (rest > 1e-3) add(last, Math.min(rest, 1, cell) / cell);
+    starts.push(places.length);
   }
-  return found;
+  return { starts: Int32Array.from(starts), places: Int32Array.from(places), shares: Float32Array.from(shares) };
 }
 
 /** Return a square of a picture in levels of gray, side * side bytes. */
@@ -153,7 +174,7 @@ function gray({ data, width, height }, left, top, side) {
 }
 
 /** Return the gray of a pixel: 0.299 red + 0.587 green + 0.114 blue in fifteen binary places, as OpenCV counts. */
-export function level(data, at) {
+function level(data, at) {
   return (data[at] * 9798 + data[at + 1] * 19235 + data[at + 2] * 3735 + (1 << 14)) >> 15;
 }
 
@@ -186,4 +207,14 @@ function sampled({ data, width, height }, x, y) {
   const upper = at(left, top) * (1 - across) + at(left + 1, top) * across;
   const lower = at(left, top + 1) * (1 - across) + at(left + 1, top + 1) * across;
   return upper + (lower - upper) * (y - top);
+}
+
+/** Return the mean level of a box, from 0 to 255, of a few hundred of its pixels. */
+export function brightness({ data, width, height }, [x, y, wide, high]) {
+  const steps = Array.from({ length: 24 }, (_, step) => (step + 0.5) / 24);
+  const columns = steps.map((share) => Math.floor(x + share * wide)).filter((column) => column >= 0 && column < width);
+  const rows = steps.map((share) => Math.floor(y + share * high)).filter((row) => row >= 0 && row < height);
+  let sum = 0;
+  for (const row of rows) for (const column of columns) sum += level(data, (row * width + column) * CHANNELS);
+  return sum / (rows.length * columns.length || 1);
 }

@@ -4,7 +4,7 @@ export const MOST_PIXELS = 4096 * 4096; // what canvases of phones hold; larger 
 const CAMERA = { width: { ideal: 640 }, height: { ideal: 480 } };
 const WIDEST = 640; // pixels of a camera's frames; more would only be slower
 
-/** Return the picture in a file as {canvas, image}: to be drawn, and to be looked at; transparency over white. */
+/** Return the picture in a file as {canvas, image}: to be drawn, and for the worker; transparency over white. */
 export async function readPicture(file) {
   const options = { colorSpaceConversion: "none" }; // as infer.py, which looks at the values that the file holds
   let bitmap;
@@ -23,7 +23,7 @@ export async function readPicture(file) {
 
 /** Draw something on a canvas of that size, and return it with its pixels. */
 function pixels(source, width, height, canvas = document.createElement("canvas")) {
-  Object.assign(canvas, { width, height });
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.fillStyle = "#fff";
   context.fillRect(0, 0, width, height);
@@ -40,6 +40,17 @@ export class Camera {
     this.video = Object.assign(document.createElement("video"), { muted: true, playsInline: true, srcObject: stream });
     this.isFacing = this.track.getSettings().facingMode !== "environment"; // shown as a mirror does
     this.canvas = document.createElement("canvas");
+    this.isNew = false;
+    this.wake = () => {};
+    this.note();
+  }
+
+  /** Take note of each frame that comes, so that one that came meanwhile is not waited for. */
+  note() {
+    this.isNew = true;
+    this.wake();
+    if (this.video.requestVideoFrameCallback) this.video.requestVideoFrameCallback(() => this.note());
+    else requestAnimationFrame(() => this.isOn && this.note());
   }
 
   /** Start a camera: the one with an id, or one that faces the visitor. */
@@ -68,15 +79,17 @@ export class Camera {
     this.video.srcObject = null;
   }
 
-  /** Wait for the next frame, and return it as {canvas, image}; null once the camera has stopped. */
+  /** Return the latest frame as {canvas, image}, once there is one that was not returned before; null at the end. */
   async next() {
-    await new Promise((resolve) => {
-      if (this.video.requestVideoFrameCallback) this.video.requestVideoFrameCallback(resolve);
-      else requestAnimationFrame(resolve);
-      setTimeout(resolve, 1000); // a camera that was taken away gives no frame more
-    });
+    while (this.isOn && !(this.isNew && this.video.videoWidth)) {
+      await new Promise((resolve) => {
+        this.wake = resolve;
+        setTimeout(resolve, 500); // one that was taken away sends no more
+      });
+    }
+    this.isNew = false;
+    if (!this.isOn) return null;
     const { videoWidth: width, videoHeight: height } = this.video;
-    if (!this.isOn || !width) return this.isOn ? this.next() : null;
     const share = Math.min(1, WIDEST / width);
     return pixels(this.video, Math.round(width * share), Math.round(height * share), this.canvas);
   }
