@@ -174,3 +174,12 @@ def _sound(path: Path) -> list[tuple[float, bytes]]:
             return []
         packets = [packet for packet in file.demux(audio=0) if packet.size]
         return [(float(packet.pts * packet.time_base), bytes(packet)) for packet in packets]
+
+
+def write_y4m(path: Path, images: list[np.ndarray]) -> None:
+    """Write images (H, W, 3) as the clip that Chromium takes for a camera's."""
+    height, width = images[0].shape[:2]
+    with path.open("wb") as file:
+        file.write(f"YUV4MPEG2 W{width} H{height} F30:1 Ip A1:1 C420jpeg\n".encode())
+        for image in images:
+            file.write(b"FRAME\n" + cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420).tobytes())

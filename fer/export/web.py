@@ -1,7 +1,7 @@
 """The page: a folder for any static host, from which a visitor's browser finds, names and explains faces by itself.
 
-Its source lies in `page/`; beside it come the net, the face detector YuNet, onnxruntime-web, a picture of drawn faces to
-try, and `net.json`: what the net's metadata say, for the browser's runtime does not tell them, and how infer.py is set.
+Its source lies in `page/`. Beside it come the net, the face detector YuNet, onnxruntime-web, a picture of drawn faces,
+and `net.json`: what the net's metadata say, as the browser's runtime does not tell them, and how infer.py is set.
 """
 
 import hashlib
@@ -110,7 +110,8 @@ def _net(weights: Path) -> tuple[bytes, Header, dict[str, str]]:
     """Return a net's ONNX file, its header and all of its metadata; of a .safetensors file, one is made."""
     path = resolve_weights(weights, ".onnx")
     if is_onnx(path):
-        return path.read_bytes(), read_header(path), read_metadata(path, LARGEST)
+        header = read_header(path)
+        return path.read_bytes(), header, read_metadata(path, LARGEST)
     read_header(path)  # what is wrong with the file is told without torch, too
     require("train", "torch", of=f"weights={weights}")
     from fer.export.onnx import export  # it imports torch
@@ -171,8 +172,8 @@ def _limits(header: Header, card: bytes | None) -> list[str]:
         return [line.removeprefix("- ") for line in found[1].splitlines()]
     data, _, labels = source_of(header.training)
     accuracy = header.metrics.get("test/accuracy")
-    judged = f"Of test faces of its data {accuracy:.1%} were right." if isinstance(accuracy, float) else ""
-    return [sentence for sentence in (f"Trained on {data}", judged, labels) if sentence]
+    judged = f"Of the test faces of its data {accuracy:.1%} were classified correctly." if accuracy else ""
+    return [sentence for sentence in (data if header.training else "", judged, labels) if sentence]
 
 
 def _drawn() -> bytes:

@@ -13,7 +13,7 @@ const TALL = 0.7; // of the window's height, for the picture
 const LARGER = 3; // times a small picture is enlarged at most
 
 const part = Object.fromEntries([...document.querySelectorAll("[id]")].map((element) => [element.id, element]));
-const state = { net: null, picture: null, faces: [], target: null, camera: null, mirror: false, spoken: 0 };
+const state = { net: null, picture: null, faces: [], target: null, camera: null, mirror: false, spoken: 0, turn: 0 };
 let ask;
 let cards;
 let drawnFaces;
@@ -57,7 +57,7 @@ function show(picture, faces, nothing, mirror) {
   cards.show(faces, state.target);
   const words = faces.length ? told(faces, state.net.classes) : nothing;
   part.note.hidden = faces.length > 0;
-  part.note.textContent = nothing;
+  part.note.textContent = faces.length ? "" : nothing;
   part.guide.hidden = faces.length > 0;
   part.summary.hidden = !faces.length;
   part.view.setAttribute("aria-label", words);
@@ -68,24 +68,32 @@ function show(picture, faces, nothing, mirror) {
   }
 }
 
-async function photo(file) {
+/** Begin with another picture: what is still being looked at is of no interest any more. Return whether it still is. */
+function begin() {
   stopCamera();
+  const turn = ++state.turn;
+  return () => turn === state.turn;
+}
+
+async function photo(file) {
+  const isLatest = begin();
   try {
     const { canvas, image } = await readPicture(file);
     part.waiting.textContent = "Looking …";
     if (!state.picture) stage("wait");
     await ready;
-    show(canvas, await ask("photo", { image }, [image.data.buffer]), NO_FACE, false);
+    const faces = await ask("photo", { image }, [image.data.buffer]);
+    if (isLatest()) show(canvas, faces, NO_FACE, false);
   } catch (error) {
-    trouble(error);
+    if (isLatest()) trouble(error);
   }
 }
 
 async function startCamera(id) {
-  stopCamera();
-  let camera;
+  const isLatest = begin();
   try {
-    camera = await Camera.start(id);
+    const camera = await Camera.start(id);
+    if (!isLatest()) return camera.stop();
     state.camera = camera;
     part.camera.textContent = "Stop the camera";
     part.camera.classList.add("live");
@@ -94,6 +102,7 @@ async function startCamera(id) {
     await ask("begin");
     await watch(camera);
   } catch (error) {
+    if (!isLatest()) return;
     stopCamera();
     trouble(error);
   }
@@ -106,8 +115,8 @@ async function watch(camera) {
     const view = await camera.next();
     if (state.camera !== camera) return;
     if (!view) throw { kind: "ended" };
-    const time = performance.now() / 1000;
     const { canvas, image } = view;
+    const time = performance.now() / 1000;
     const faces = await ask("frame", { image, time }, [image.data.buffer]);
     if (state.camera !== camera) return;
     show(canvas, faces, NOBODY, camera.isFacing);

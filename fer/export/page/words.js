@@ -38,10 +38,9 @@ export function answer(best, classes) {
 
 /** Say all faces in one line. */
 export function told(faces, classes) {
-  const parts = faces.map(({ best, probabilities }) => {
-    const name = answer(best, classes);
-    return best < 0 ? name : `${name} ${percent(probabilities[best])}`;
+  const parts = faces.map(({ best, probabilities, track }, index) => {
+    const number = faces.length > 1 ? `${track ?? index + 1} ` : "";
+    return number + answer(best, classes) + (best < 0 ? "" : ` ${percent(probabilities[best])}`);
   });
-  if (parts.length === 1) return `1 face: ${parts[0]}`;
-  return `${parts.length} faces: ${parts.map((part, index) => `${index + 1} ${part}`).join(", ")}`;
+  return `${parts.length} face${parts.length > 1 ? "s" : ""}: ${parts.join(", ")}`;
 }
