@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from fer import Recognizer
+from fer.data import cache
 from fer.data.synthetic import draw_faces
 from fer.export import web
 from fer.export.__main__ import main
@@ -60,9 +61,8 @@ def model():
         detectors.find_model(None, "", print)
     except OSError as error:
         pytest.skip(f"FER_YUNET names no file, and YuNet cannot be fetched ({error})")
-    return next(
-        path for path in (WEIGHTS / detectors.MODEL, detectors.cache.folder() / detectors.MODEL) if path.is_file()
-    )
+    places = WEIGHTS / detectors.MODEL, cache.folder() / detectors.MODEL
+    return next(path for path in places if path.is_file())
 
 
 @pytest.fixture(scope="module")
@@ -81,15 +81,15 @@ def site(packages, model, tmp_path_factory):
 def photos():
     """Give twenty photos: the real ones where they are, docs/infer.png, and drawn scenes of many sizes, some turned."""
     yield cv2.imread(str(ROOT / "docs/infer.png"))
-    yield from (cv2.imread(str(path)) for path in sorted(MEDIA.glob("*.jpg")))
-    for step in range(19 - len(sorted(MEDIA.glob("*.jpg")))):
-        image = cv2.resize(
-            scene(2 * step), None, fx=0.6 + 0.17 * step, fy=0.6 + 0.17 * step, interpolation=cv2.INTER_AREA
-        )
+    real = sorted(MEDIA.glob("*.jpg"))
+    yield from (cv2.imread(str(path)) for path in real)
+    for step in range(19 - len(real)):
+        share = 0.6 + 0.17 * step
+        image = cv2.resize(scene(2 * step), None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
         yield image if step % 5 else cv2.rotate(image, (cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)[step % 2])
 
 
-def test_the_page_and_python_see_the_same_in_twenty_photos(self, site, model, packages, tmp_path):
+def test_the_page_and_python_see_the_same_in_twenty_photos(site, model, packages, tmp_path):
     recognizer = Recognizer.load("ferplus", detector="yunet", detector_model=model, heatmaps=True)
     images, asked = list(photos()), []
     for index, image in enumerate(images):
@@ -114,11 +114,10 @@ def test_the_page_and_python_see_the_same_in_twenty_photos(self, site, model, pa
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
-def test_the_page_works_in_a_browser_as_its_own_tests_say(self, site, packages, tmp_path):
+def test_the_page_works_in_a_browser_as_its_own_tests_say(site, packages, tmp_path):
     face, other = draw_faces(6, 240, seed=web.DRAWN["seed"])[0][[4, 2]]
     write_clips(tmp_path, face, other)
-    handler = partial(SimpleHTTPRequestHandler, directory=str(site))
-    handler.log_message = lambda *_: None
+    handler = partial(Handler, directory=str(site))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://localhost:{server.server_address[1]}"
@@ -134,6 +133,13 @@ def test_the_page_works_in_a_browser_as_its_own_tests_say(self, site, packages, 
         server.shutdown()
     print(done.stdout)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """What `python -m http.server` has, but silent."""
+
+    def log_message(self, *_):
+        pass
 
 
 def write_clips(folder, face, other):

@@ -123,8 +123,9 @@ async function watch(camera) {
     const passed = last ? time - last : 0;
     step += (passed - step) * (step ? Math.min(passed / STEADY, 1) : 1);
     last = time;
-    part.rate.hidden = !step;
-    part.rate.textContent = `${Math.round(1 / Math.max(step, 1e-3))} fps`;
+    if (!step) continue;
+    part.rate.hidden = false;
+    part.rate.textContent = `${Math.round(1 / step)} fps`;
   }
 }
 
