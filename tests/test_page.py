@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import platform
 import re
 import shutil
 import subprocess
@@ -32,6 +33,7 @@ from tests.runs import ROOT
 
 SOURCE, TESTS = ROOT / "fer/export/page", ROOT / "tests/page"
 NODE = shutil.which("node")
+EXACT = platform.machine() in ("x86_64", "AMD64")  # OpenCV rounds a few pixels otherwise on other processors
 needs_node = pytest.mark.skipif(not NODE, reason="there is no node")
 RNG = np.random.default_rng(0)
 
@@ -61,8 +63,8 @@ def refused(words, capsys):
 def test_one_command_writes_all_that_a_host_serves(parts, tmp_path, capsys):
     page = tmp_path / "a site" / "page"
     main(["ferplus", "--page", str(page), *parts])
-    said = capsys.readouterr().out
-    assert re.fullmatch(rf'{page}: \d+ files, \d+\.\d MB, .+ --directory "{page}" and http://localhost:8000\n', said)
+    said, place = capsys.readouterr().out, re.escape(str(page))
+    assert re.fullmatch(rf'{place}: \d+ files, \d+\.\d MB, .+ --directory "{place}" and http://localhost:8000\n', said)
     names = {path.name for path in page.iterdir()}
     made = {"net.json", "net.onnx", "yunet.onnx", "drawn.jpg", "card.md", *FILES}
     assert names == {path.name for path in SOURCE.iterdir()} | made
@@ -245,7 +247,7 @@ def noise(height, width):
 
 
 @needs_node
-def test_pictures_are_shrunk_as_opencv_does_to_the_bit():
+def test_pictures_are_shrunk_as_opencv_does():
     sizes = [(37, 53, 19, 20), (60, 90, 30, 45), (64, 96, 32, 24), (41, 41, 40, 41), (90, 60, 7, 5)]
     images = [noise(*size[:2]) for size in sizes]
     calls = [
@@ -254,7 +256,8 @@ def test_pictures_are_shrunk_as_opencv_does_to_the_bit():
     ]
     for found, image, (_, _, height, width) in zip(in_node(*calls), images, sizes, strict=True):
         small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        assert np.array_equal(np.array(found).reshape(height, width, 4)[..., 2::-1], small)
+        away = np.abs(np.array(found).reshape(height, width, 4)[..., 2::-1] - small.astype(int))
+        assert away.max() <= (not EXACT)
 
 
 @needs_node
@@ -266,7 +269,7 @@ def test_squares_are_cut_out_as_in_python():
     found = in_node(*(("image.js", "cut", [picture(image), one._asdict(), 24]) for one in asked))
     for one, crop in zip(asked, found, strict=True):
         away = np.abs(np.array(crop) - cut(image, one, 24).ravel().astype(int))
-        assert away.max() <= (one.side < 24), one  # larger: OpenCV rounds a few pixels otherwise
+        assert away.max() <= (not EXACT or one.side < 24), one
 
 
 @needs_node
@@ -283,7 +286,7 @@ def test_gray_and_squares_round_as_in_python():
     for box, one in zip(boxes, found, strict=True):
         expected = region(Detection(box[:4], 1.0, None, box[4]), crop.margin, crop.shift, rotate=False)
         assert [*one["centre"], one["side"], one["angle"]] == pytest.approx([*expected.centre, *expected[1:]])
-    assert np.array_equal(levels_found, gray(image).ravel())
+    assert np.abs(np.array(levels_found) - gray(image).ravel()).max() <= (not EXACT)
 
 
 @needs_node

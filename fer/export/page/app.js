@@ -59,7 +59,7 @@ function show(picture, faces, nothing, mirror) {
   part.note.hidden = faces.length > 0;
   part.note.textContent = faces.length ? "" : nothing;
   part.guide.hidden = faces.length > 0;
-  part.summary.hidden = !faces.length;
+  part.summary.hidden = !faces.length || !state.net.maps;
   part.view.setAttribute("aria-label", words);
   part.save.disabled = false;
   if (!state.camera || performance.now() - state.spoken > QUIET) {
@@ -189,7 +189,8 @@ async function load() {
   part.progress.hidden = false;
   ask = start((share) => (part.progress.value = share));
   drawnFaces = await (await get("drawn.jpg")).blob();
-  await ask("load", { net });
+  Object.assign(net, await ask("load", { net })); // whether it explains itself
+  part.options.hidden = part.warm.hidden = !net.maps;
   part.progress.hidden = true;
 }
 

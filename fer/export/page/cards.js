@@ -34,7 +34,8 @@ export class Cards {
   bar(card, name, index) {
     const row = { root: make("button", "bar"), fill: make("span", "fill"), share: make("span", "per-cent") };
     row.root.type = "button";
-    row.root.title = `Heatmap of ${name}`;
+    if (this.net.maps) row.root.title = `Heatmap of ${name}`;
+    row.root.disabled = !this.net.maps;
     row.root.addEventListener("click", () => this.onTarget(index));
     row.fill.style.display = "block";
     row.fill.style.setProperty("--colour", css(this.net.colours[name]));
