@@ -14,7 +14,12 @@ const { finish } = await module("heat.js");
 
 ort.env.wasm.numThreads = 1;
 ort.env.wasm.wasmBinary = readFileSync(join(page, "ort-wasm-simd-threaded.wasm")).buffer;
-const looker = await Looker.load(ort, net, readFileSync(join(page, "yunet.onnx")), readFileSync(join(page, "net.onnx")));
+const looker = await Looker.load(
+  ort,
+  net,
+  readFileSync(join(page, "yunet.onnx")),
+  readFileSync(join(page, "net.onnx")),
+);
 const answers = [];
 for (const { file, width, height } of JSON.parse(readFileSync(0, "utf8"))) {
   const faces = await looker.photo({ data: new Uint8ClampedArray(readFileSync(file)), width, height });

@@ -1,5 +1,6 @@
-// The page in Chromium, as a visitor has it. Given by the environment: PAGE (its address, on localhost), DAMAGED (that of
-// one whose net is damaged), FILE (of the first as a file), CHROMIUM, CLIPS (with one.y4m, two.y4m, nobody.y4m, face.png).
+// The page in Chromium, as a visitor has it. Given by the environment: PAGE (its address, on localhost), DAMAGED (that
+// of one whose net is damaged), FILE (that of the first as a file), CHROMIUM (the program) and CLIPS (a folder with
+// one.y4m, two.y4m, nobody.y4m and face.png).
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -16,7 +17,8 @@ const LONG = { timeout: 60_000 };
 
 const clip = (name) => [ALLOWED, `--use-file-for-fake-video-capture=${join(CLIPS, name)}`];
 const shown = (page, name) => page.waitForFunction((id) => !document.getElementById(id).hidden, name, LONG);
-const cards = (page, count) => page.waitForFunction((n) => document.querySelectorAll("#cards .card").length === n, count, LONG);
+const cards = (page, count) =>
+  page.waitForFunction((n) => document.querySelectorAll("#cards .card").length === n, count, LONG);
 
 /** Open the page in a browser that knows nothing yet, and fail if it asks anybody but its own host. */
 async function visit(work, { args = [], address = PAGE, before, ...options } = {}) {
@@ -36,7 +38,10 @@ async function visit(work, { args = [], address = PAGE, before, ...options } = {
     await page.goto(address);
     await work(page, context, asked);
     const own = [new URL(".", address).href, `blob:${new URL(address).origin}/`];
-    assert.deepEqual(asked.filter((url) => !own.some((start) => url.startsWith(start))), []);
+    assert.deepEqual(
+      asked.filter((url) => !own.some((start) => url.startsWith(start))),
+      [],
+    );
     assert.deepEqual(errors, []);
   } finally {
     await context.close();
@@ -51,7 +56,8 @@ function coloured(page) {
     const { data } = view.getContext("2d").getImageData(0, 0, view.width, view.height);
     let [count, sum] = [0, 0];
     for (let at = 0; at < data.length; at += 4) {
-      if (Math.max(data[at], data[at + 1], data[at + 2]) - Math.min(data[at], data[at + 1], data[at + 2]) < 24) continue;
+      if (Math.max(data[at], data[at + 1], data[at + 2]) - Math.min(data[at], data[at + 1], data[at + 2]) < 24)
+        continue;
       count += 1;
       sum += (at / 4) % view.width;
     }
@@ -60,43 +66,57 @@ function coloured(page) {
 }
 
 test("a camera's face is followed at ten frames a second or more, and its heatmap moves with it", async () => {
-  await visit(async (page) => {
-    await page.click("#camera");
-    await shown(page, "rate");
-    await page.waitForFunction(() => parseInt(document.getElementById("rate").textContent) >= 10, null, LONG).catch(() => null);
-    assert.ok(parseInt(await page.textContent("#rate")) >= 10, `only ${await page.textContent("#rate")}`);
-    console.log(`one face: ${await page.textContent("#rate")}`);
-    await cards(page, 1);
-    const places = [];
-    for (let look = 0; look < 12; look++) {
-      await page.waitForTimeout(250);
-      assert.equal(await page.textContent(".number"), "#1");
-      places.push(await coloured(page));
-    }
-    const middles = places.map(({ middle }) => middle);
-    assert.ok(Math.max(...middles) - Math.min(...middles) > 60, `the heatmap stays where it is: ${middles}`);
-    await page.uncheck("#heatmap");
-    await page.waitForTimeout(500);
-    const { count } = await coloured(page);
-    assert.ok(places.every((place) => place.count > 2 * count), "the heatmap cannot be switched off");
-    await page.click("#camera");
-    assert.equal(await page.textContent("#camera"), "Start the camera");
-  }, { args: clip("one.y4m") });
+  await visit(
+    async (page) => {
+      await page.click("#camera");
+      await shown(page, "rate");
+      await page
+        .waitForFunction(() => parseInt(document.getElementById("rate").textContent) >= 10, null, LONG)
+        .catch(() => null);
+      assert.ok(parseInt(await page.textContent("#rate")) >= 10, `only ${await page.textContent("#rate")}`);
+      console.log(`one face: ${await page.textContent("#rate")}`);
+      await cards(page, 1);
+      const places = [];
+      for (let look = 0; look < 12; look++) {
+        await page.waitForTimeout(250);
+        assert.equal(await page.textContent(".number"), "#1");
+        places.push(await coloured(page));
+      }
+      const middles = places.map(({ middle }) => middle);
+      assert.ok(Math.max(...middles) - Math.min(...middles) > 60, `the heatmap stays where it is: ${middles}`);
+      await page.uncheck("#heatmap");
+      await page.waitForTimeout(500);
+      const { count } = await coloured(page);
+      assert.ok(
+        places.every((place) => place.count > 2 * count),
+        "the heatmap cannot be switched off",
+      );
+      await page.click("#camera");
+      assert.equal(await page.textContent("#camera"), "Start camera");
+    },
+    { args: clip("one.y4m") },
+  );
 });
 
 test("two faces keep their numbers, and where nobody is nothing is guessed", async () => {
-  await visit(async (page) => {
-    await page.click("#camera");
-    await cards(page, 2);
-    await page.waitForTimeout(1500);
-    assert.deepEqual(await page.locator(".number").allTextContents(), ["#1", "#2"]);
-  }, { args: clip("two.y4m"), colorScheme: "dark" });
-  await visit(async (page) => {
-    await page.click("#camera");
-    await shown(page, "note");
-    assert.equal(await page.textContent("#note"), "No face in sight.");
-    await cards(page, 0);
-  }, { args: clip("nobody.y4m") });
+  await visit(
+    async (page) => {
+      await page.click("#camera");
+      await cards(page, 2);
+      await page.waitForTimeout(1500);
+      assert.deepEqual(await page.locator(".number").allTextContents(), ["#1", "#2"]);
+    },
+    { args: clip("two.y4m"), colorScheme: "dark" },
+  );
+  await visit(
+    async (page) => {
+      await page.click("#camera");
+      await shown(page, "note");
+      assert.equal(await page.textContent("#note"), "No face in sight.");
+      await cards(page, 0);
+    },
+    { args: clip("nobody.y4m") },
+  );
 });
 
 test("once loaded it works without a network, asks for nothing more and stores nothing", async () => {
@@ -128,40 +148,67 @@ test("neither the page nor its worker can reach another host", async () => {
   await visit(async (page) => {
     await shown(page, "empty");
     const other = `${PAGE.replace("localhost", "127.0.0.1")}net.json`;
-    const call = (url) => fetch(url, { mode: "no-cors" }).then(() => "reached", () => "refused");
+    const call = (url) =>
+      fetch(url, { mode: "no-cors" }).then(
+        () => "reached",
+        () => "refused",
+      );
     assert.equal(page.workers().length, 1);
-    assert.deepEqual([await page.evaluate(call, other), await page.workers()[0].evaluate(call, other)], ["refused", "refused"]);
+    assert.deepEqual(
+      [await page.evaluate(call, other), await page.workers()[0].evaluate(call, other)],
+      ["refused", "refused"],
+    );
     assert.equal(await page.evaluate(call, `${PAGE}net.json`), "reached");
   });
 });
 
 test("it is used by keyboard, told to screen readers, and fits a phone", async () => {
-  await visit(async (page) => {
-    await shown(page, "empty");
-    await page.focus("#drawn");
-    await page.keyboard.press("Enter");
-    await cards(page, 6);
-    assert.match(await page.getAttribute("#view", "aria-label"), /^6 faces: 1 \w+ \d+%, 2 /);
-    await page.locator(".bar").nth(3).focus();
-    const before = await coloured(page);
-    await page.keyboard.press("Space");
-    assert.equal(await page.locator(".bar").nth(3).getAttribute("aria-pressed"), "true");
-    assert.equal(await page.inputValue("#target"), "3");
-    assert.notEqual((await coloured(page)).count, before.count);
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-    assert.ok(wide <= 360, `${wide} pixels wide`);
-    for (const name of await page.locator("button:visible, select, input:visible").all()) {
-      assert.ok(await name.evaluate((one) => one.textContent || one.labels?.length || one.ariaLabel), "a control without a name");
-    }
-  }, { viewport: { width: 360, height: 740 }, hasTouch: true, deviceScaleFactor: 2 });
+  await visit(
+    async (page) => {
+      await shown(page, "empty");
+      await page.focus("#drawn");
+      await page.keyboard.press("Enter");
+      await cards(page, 6);
+      assert.match(await page.getAttribute("#view", "aria-label"), /^6 faces: 1 \w+ \d+%, 2 /);
+      await page.locator(".bar").nth(3).focus();
+      const before = await coloured(page);
+      await page.keyboard.press("Space");
+      assert.equal(await page.locator(".bar").nth(3).getAttribute("aria-pressed"), "true");
+      assert.equal(await page.inputValue("#target"), "3");
+      assert.notEqual((await coloured(page)).count, before.count);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(wide <= 360, `${wide} pixels wide`);
+      for (const name of await page.locator("button:visible, select, input:visible").all()) {
+        assert.ok(
+          await name.evaluate((one) => one.textContent || one.labels?.length || one.ariaLabel),
+          "a control without a name",
+        );
+      }
+    },
+    { viewport: { width: 360, height: 740 }, hasTouch: true, deviceScaleFactor: 2 },
+  );
 });
 
 for (const [what, words, options] of [
-  ["a camera that is refused", /^The camera was refused\. Allow it/, { args: ["--deny-permission-prompts"], click: true }],
-  ["a page without https", /^The camera works by https alone/, {
-    address: PAGE.replace("localhost", "page.test"), args: ["--host-resolver-rules=MAP page.test 127.0.0.1"], click: true,
-  }],
-  ["a browser without SIMD", /^This browser lacks WebAssembly with SIMD/, { before: () => (WebAssembly.validate = () => false) }],
+  [
+    "a camera that is refused",
+    /^The camera was refused\. Allow it/,
+    { args: ["--deny-permission-prompts"], click: true },
+  ],
+  [
+    "a page without https",
+    /^The camera works by https alone/,
+    {
+      address: PAGE.replace("localhost", "page.test"),
+      args: ["--host-resolver-rules=MAP page.test 127.0.0.1"],
+      click: true,
+    },
+  ],
+  [
+    "a browser without SIMD",
+    /^This browser lacks WebAssembly with SIMD/,
+    { before: () => (WebAssembly.validate = () => false) },
+  ],
   ["a damaged net", /^The file net\.onnx is damaged/, { address: DAMAGED }],
 ]) {
   test(`${what} is told in words`, async () => {
@@ -189,8 +236,11 @@ test("what is no picture is told in words, and a picture works after it", async 
 });
 
 test("a page that was opened as a file says what it needs", async () => {
-  await visit(async (page) => {
-    await page.waitForFunction(() => getComputedStyle(document.querySelector(".stuck")).opacity === "1", null, LONG);
-    assert.match(await page.textContent(".stuck"), /python -m http\.server/);
-  }, { address: FILE });
+  await visit(
+    async (page) => {
+      await page.waitForFunction(() => getComputedStyle(document.querySelector(".stuck")).opacity === "1", null, LONG);
+      assert.match(await page.textContent(".stuck"), /python -m http\.server/);
+    },
+    { address: FILE },
+  );
 });

@@ -6,7 +6,10 @@ import { Camera, readPicture } from "./pictures.js";
 import { start } from "./thread.js";
 import { NOBODY, NO_FACE, sentence, told } from "./words.js";
 
-const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
+// The smallest program with SIMD.
+const SIMD = [
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
+];
 const STEADY = 1; // seconds over which frames per second are averaged
 const QUIET = 3000; // milliseconds between what a screen reader is told of a camera
 const TALL = 0.7; // of the window's height, for the picture
@@ -95,7 +98,7 @@ async function startCamera(id) {
     const camera = await Camera.start(id);
     if (!isLatest()) return camera.stop();
     state.camera = camera;
-    part.camera.textContent = "Stop the camera";
+    part.camera.textContent = "Stop camera";
     part.camera.classList.add("live");
     part.other.hidden = (await camera.all()).length < 2;
     await ready;
@@ -134,7 +137,7 @@ function stopCamera() {
   if (!camera) return;
   state.camera = null;
   camera.stop();
-  part.camera.textContent = "Start the camera";
+  part.camera.textContent = "Start camera";
   part.camera.classList.remove("live");
   part.other.hidden = part.rate.hidden = true;
 }
@@ -149,11 +152,15 @@ function aim(label) {
 
 function save() {
   snapshot(state.picture, state.faces, state.net, style()).toBlob((blob) => {
-    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob) });
-    link.download = `${state.net.name}-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.png`;
+    const moment = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
+    const link = element("a", { href: URL.createObjectURL(blob), download: `${state.net.name}-${moment}.png` });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   });
+}
+
+function element(name, values) {
+  return Object.assign(document.createElement(name), values);
 }
 
 /** Fill in what net.json says. */
@@ -162,16 +169,17 @@ function introduce(net) {
   cards = new Cards(part.cards, net, aim);
   for (const [index, name] of net.classes.entries()) {
     part.target.append(new Option(name, index));
-    const label = Object.assign(document.createElement("li"), { textContent: name });
+    const label = element("li", { textContent: name });
     label.style.setProperty("--colour", css(net.colours[name]));
     label.style.setProperty("--letters", lettersOn(net.colours[name]));
     part.labels.append(label);
   }
   part["not-for"].textContent = net.not_for;
-  for (const words of net.limits) part.limits.append(Object.assign(document.createElement("li"), { textContent: words }));
+  for (const words of net.limits) part.limits.append(element("li", { textContent: words }));
   part.licence.textContent = net.licence;
-  part.made.textContent = `The net ${net.name}: ${net.classes.length} labels, faces of ${net.input_size} pixels. Made with fer ${net.version}. `;
-  if (net.card) part.made.append(Object.assign(document.createElement("a"), { href: "card.md", textContent: "Its card" }));
+  const size = `${net.classes.length} labels, faces of ${net.input_size} pixels`;
+  part.made.textContent = `The net ${net.name}: ${size}. Made with fer ${net.version}. `;
+  if (net.card) part.made.append(element("a", { href: "card.md", textContent: "Its card" }));
 }
 
 async function get(name) {

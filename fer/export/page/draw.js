@@ -19,7 +19,8 @@ export const css = (colour) => `rgb(${colour.join(" ")})`;
 
 /**
  * Draw a picture and its faces.
- * `context` is of a canvas of the size at which it is shown, `picture` another canvas, `style` has the `scale` from its pixels to the canvas's, `dots` of the canvas for one of the screen, `heatmap` (true or false), the
+ * `context` is of a canvas of the size at which it is shown, `picture` another canvas, `style` has the `scale` from its
+ * pixels to the canvas's, the `dots` of the canvas for one of the screen, `heatmap` (true or false), the
  * `target` that is explained (null: the predicted one) and `mirror`.
  */
 export function draw(context, picture, faces, net, style) {
@@ -70,7 +71,10 @@ function blank(size) {
 
 function drawBox(context, [x, y, width, height], colour, dots) {
   const thick = Math.max(Math.min(Math.min(width, height) / 60, 4 * dots), 2 * dots);
-  for (const [stroke, line] of [["#000", thick + 2 * dots], [colour, thick]]) {
+  for (const [stroke, line] of [
+    ["#000", thick + 2 * dots],
+    [colour, thick],
+  ]) {
     context.beginPath();
     context.roundRect(x, y, width, height, Math.min(width, height) / 12);
     Object.assign(context, { strokeStyle: stroke, lineWidth: line });

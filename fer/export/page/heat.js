@@ -6,7 +6,7 @@ export const EPSILON = 1e-7; // a map of zeros stays one
 export const FEATHER = 0.3; // share of the way from the middle to the edge on which it fades
 export const SMALL = 64; // side of a face, in pixels, up to which no heatmap is drawn
 export const LARGE = 224; // from which it is drawn in full
-export const BRIGHT = 64; // mean level of a face from which on it is drawn in full: on a darker one it would be all one sees
+export const BRIGHT = 64; // mean level of a face from which on it is drawn in full: it would hide a darker one
 
 /** Return one class's map as size * size values from 0 to 1: what is negative is cut off, scaled, enlarged, scaled. */
 export function finish({ data, width, height }, label, size) {

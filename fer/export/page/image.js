@@ -73,7 +73,8 @@ function enlarge(levels, from, to) {
   const found = new Uint8ClampedArray(to * to);
   for (const [y, [above, below, more, less]] of places.entries()) {
     for (const [x, [before, after, here, there]] of places.entries()) {
-      const [upper, lower] = [above, below].map((row) => levels[row * from + before] * here + levels[row * from + after] * there);
+      const mixed = (row) => levels[row * from + before] * here + levels[row * from + after] * there;
+      const [upper, lower] = [mixed(above), mixed(below)];
       found[y * to + x] = (((more * (upper >> 4)) >> 16) + ((less * (lower >> 4)) >> 16) + 2) >> 2;
     }
   }

@@ -49,20 +49,29 @@ export class Looker {
     let found = this.count % CAREFUL ? await this.frames.find(image) : [];
     if (!(this.count % CAREFUL) || found.length < this.answers.size) found = await this.photos.find(image);
     this.count += 1;
-    const tracks = this.tracker.update(found.map(({ box }) => box), time);
-    const faces = found.map((face, index) => ({ ...face, track: tracks[index], last: this.answers.get(tracks[index]) }));
+    const tracks = this.tracker.update(
+      found.map(({ box }) => box),
+      time,
+    );
+    const faces = found.map((face, index) => ({
+      ...face,
+      track: tracks[index],
+      last: this.answers.get(tracks[index]),
+    }));
     faces.sort((one, other) => (one.last?.time ?? 0) - (other.last?.time ?? 0));
     const [seen, end] = [new Map(), performance.now() + BUDGET];
     for (const { last, ...face } of faces) {
       const isLate = last && seen.size && performance.now() > end; // it keeps its answer, in its new place
-      const answer = isLate ? { ...last, ...face, region: region(face, this.net.crop) } : await this.face(image, face, time);
+      const answer = isLate
+        ? { ...last, ...face, region: region(face, this.net.crop) }
+        : await this.face(image, face, time);
       seen.set(face.track, isLate ? answer : { ...answer, time });
     }
     this.answers = seen;
     return [...seen.values()].sort((one, other) => one.track - other.track);
   }
 
-  /** Return a face with `probabilities`, `best` (-1: not sure), `maps` with their height and width, `crop`, `region`, `level`. */
+  /** Return a face with `probabilities`, `best` (-1: not sure), `maps`, `crop`, `region` and `level` (of gray). */
   async face(image, face, time) {
     const square = region(face, this.net.crop);
     const size = this.net.input_size;

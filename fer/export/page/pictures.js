@@ -57,7 +57,9 @@ export class Camera {
   static async start(id) {
     if (!navigator.mediaDevices?.getUserMedia) throw { kind: "insecure" };
     const which = id ? { deviceId: { exact: id } } : { facingMode: "user" };
-    const camera = new Camera(await navigator.mediaDevices.getUserMedia({ video: { ...CAMERA, ...which }, audio: false }));
+    const camera = new Camera(
+      await navigator.mediaDevices.getUserMedia({ video: { ...CAMERA, ...which }, audio: false }),
+    );
     await camera.video.play();
     return camera;
   }
@@ -65,7 +67,9 @@ export class Camera {
   /** Return the ids of all cameras, this one's first. */
   async all() {
     const devices = await navigator.mediaDevices.enumerateDevices();
-    const ids = devices.filter(({ kind, deviceId }) => kind === "videoinput" && deviceId).map(({ deviceId }) => deviceId);
+    const ids = devices
+      .filter(({ kind, deviceId }) => kind === "videoinput" && deviceId)
+      .map(({ deviceId }) => deviceId);
     const own = ids.indexOf(this.track.getSettings().deviceId);
     return own < 0 ? ids : [...ids.slice(own), ...ids.slice(0, own)];
   }

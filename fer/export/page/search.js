@@ -26,7 +26,11 @@ export class Detector {
     const { image: small, scale } = shrink(image, share);
     const given = toInput(small);
     const faces = suppress(decode(await this.run(given), given.width, this.score));
-    const boxes = faces.map(({ box, score }) => ({ box: box.map((value, axis) => value * scale[axis % 2]), score, turn: 0 }));
+    const boxes = faces.map(({ box, score }) => ({
+      box: box.map((value, axis) => value * scale[axis % 2]),
+      score,
+      turn: 0,
+    }));
     return boxes.filter(({ box }) => Math.max(box[2], box[3]) >= this.smallest);
   }
 

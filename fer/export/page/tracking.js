@@ -16,7 +16,8 @@ export class Tracker {
 
   /** Return the number of each box [x, y, width, height] of the next frame. */
   update(boxes, time) {
-    const goesOn = ({ missed, time: last }) => Math.abs(time - last) <= (missed ? PATIENCE : Math.max(PATIENCE, SLOWEST));
+    const goesOn = ({ missed, time: last }) =>
+      Math.abs(time - last) <= (missed ? PATIENCE : Math.max(PATIENCE, SLOWEST));
     this.tracks = this.tracks.filter(goesOn);
     for (const track of this.tracks) track.missed = true;
     const faces = boxes.map(([x, y, width, height]) => {
@@ -127,7 +128,9 @@ export class Smoother {
   smooth(track, probabilities, time) {
     const before = this.states.get(track);
     const weight = before && this.tau > 0 ? 1 - Math.exp(-Math.max(time - before.time, 0) / this.tau) : 1;
-    const values = probabilities.map((value, index) => weight * value + (weight < 1 ? (1 - weight) * before.values[index] : 0));
+    const values = probabilities.map(
+      (value, index) => weight * value + (weight < 1 ? (1 - weight) * before.values[index] : 0),
+    );
     if (!before) this.forget(time);
     this.states.set(track, { time, values });
     return values;

@@ -7,13 +7,20 @@ const TROUBLES = {
   damaged: (name) => `The file ${name} is damaged, or another than the page speaks of. ${RELOAD}`,
   failed: (name) => `The net cannot be used: ${name}. ${RELOAD}`,
   memory: () =>
-    "The browser has no memory left for the nets. Close other tabs, reload the page, and take a smaller photo; old phones may have too little.",
-  simd: () => "This browser lacks WebAssembly with SIMD, which the nets need. Any current Firefox, Chrome, Edge or Safari (16.4) has it.",
-  picture: (name) => `${name} cannot be read here as a picture. JPEG, PNG, WebP, GIF and AVIF can; convert others, such as HEIC, first.`,
+    "The browser has no memory left for the nets. Close other tabs, reload the page, and take a smaller photo; " +
+    "old phones may have too little.",
+  simd: () =>
+    "This browser lacks WebAssembly with SIMD, which the nets need. Any current Firefox, Chrome, Edge or Safari has " +
+    "it (Safari from 16.4 on).",
+  picture: (name) =>
+    `${name} cannot be read here as a picture. JPEG, PNG, WebP, GIF and AVIF can; convert others, such as HEIC, first.`,
   insecure: () => "The camera works by https alone (or on localhost), and this page came without. Photos work.",
-  NotAllowedError: () => "The camera was refused. Allow it for this page in the browser's address bar, then start it again. Photos work without.",
+  NotAllowedError: () =>
+    "The camera was refused. Allow it for this page in the browser's address bar, then start it again. " +
+    "Photos work without.",
   NotFoundError: () => "No camera was found. Connect one, then start it again. Photos work without.",
-  NotReadableError: () => "The camera gives no picture: perhaps another program has it. Close that one, then start it again.",
+  NotReadableError: () =>
+    "The camera gives no picture: perhaps another program has it. Close that one, then start it again.",
   ended: () => "The camera has stopped: it was taken away, or another program has it now.",
 };
 
@@ -23,7 +30,8 @@ export function sentence({ kind, name, message }) {
   return words ? words(name) : TROUBLES.failed(message ?? name);
 }
 
-export const NO_FACE = "No face found. Faces that are very small, turned far away or covered are not found; another photo may do.";
+export const NO_FACE =
+  "No face found. Faces that are very small, turned far away or covered are not found; another photo may do.";
 export const NOBODY = "No face in sight.";
 
 /** Return a probability as it is written. */

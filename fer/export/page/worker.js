@@ -3,7 +3,11 @@
 
 import { Looker } from "./look.js";
 
-const RUNTIME = { code: "ort.wasm.min.mjs", loader: "ort-wasm-simd-threaded.mjs", program: "ort-wasm-simd-threaded.wasm" };
+const RUNTIME = {
+  code: "ort.wasm.min.mjs",
+  loader: "ort-wasm-simd-threaded.mjs",
+  program: "ort-wasm-simd-threaded.wasm",
+};
 const MODELS = { detector: "yunet.onnx", net: "net.onnx" };
 
 let looker;
@@ -67,7 +71,8 @@ onmessage = async ({ data: { id, task, ...given } }) => {
     postMessage({ id, answer: await TASKS[task](given) });
   } catch (error) {
     const full = error instanceof RangeError || /memory|abort|bad_alloc|allocat/i.test(String(error?.message ?? error));
-    const { kind = full ? "memory" : "failed", name = String(error?.message ?? error) } = error instanceof Trouble ? error : {};
-    postMessage({ id, trouble: { kind, name } });
+    const said = String(error?.message ?? error);
+    const other = { kind: full ? "memory" : "failed", name: said };
+    postMessage({ id, trouble: error instanceof Trouble ? { kind: error.kind, name: error.name } : other });
   }
 };
