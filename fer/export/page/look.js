@@ -6,8 +6,8 @@ import { Smoother, Tracker } from "./tracking.js";
 import { OUTPUTS } from "./yunet.js";
 
 export const NEAR_WIDTH = 320; // pixels at which a camera's frames are searched: whoever looks into it is near
-export const CAREFUL = 8; // frames of which one is searched at the detector's width, as all are while a face is missing
-export const BUDGET = 60; // milliseconds of a frame for faces that were answered before; with many they take turns
+export const CAREFUL = 1; // seconds after which one is searched at the detector's width, as when a face is missing
+export const BUDGET = 60; // milliseconds of a frame for the net; with many faces they take turns
 
 /** Looks at photos and at the frames of a camera; `net` is what net.json says. */
 export class Looker {
@@ -31,7 +31,8 @@ export class Looker {
   begin() {
     this.tracker = new Tracker();
     this.smoother = new Smoother(this.net.smoothing);
-    this.count = 0;
+    this.searched = -Infinity; // when that was
+    this.rest = 0; // until when the net rests: it takes half of the time, so that boxes follow on slow devices, too
     this.answers = new Map(); // the last frame's faces, by their tracks
   }
 
@@ -46,9 +47,12 @@ export class Looker {
 
   /** Return the faces of a camera's next frame, by their tracks; the time in seconds. */
   async frame(image, time) {
-    let found = this.count % CAREFUL ? await this.frames.find(image) : [];
-    if (!(this.count % CAREFUL) || found.length < this.answers.size) found = await this.photos.find(image);
-    this.count += 1;
+    const isRecent = time - this.searched < CAREFUL;
+    let found = isRecent ? await this.frames.find(image) : [];
+    if (!isRecent || found.length < this.answers.size) {
+      found = await this.photos.find(image);
+      this.searched = time;
+    }
     const tracks = this.tracker.update(
       found.map(({ box }) => box),
       time,
@@ -59,14 +63,18 @@ export class Looker {
       last: this.answers.get(tracks[index]),
     }));
     faces.sort((one, other) => (one.last?.time ?? 0) - (other.last?.time ?? 0));
-    const [seen, end] = [new Map(), performance.now() + BUDGET];
+    const [seen, isDue] = [new Map(), performance.now() >= this.rest];
+    let spent = 0;
     for (const { last, ...face } of faces) {
-      const isLate = last && seen.size && performance.now() > end; // it keeps its answer, in its new place
-      const answer = isLate
-        ? { ...last, ...face, region: region(face, this.net.crop) }
-        : await this.face(image, face, time);
-      seen.set(face.track, isLate ? answer : { ...answer, time });
+      if (last && (!isDue || spent > BUDGET)) {
+        seen.set(face.track, { ...last, ...face, region: region(face, this.net.crop) }); // its answer, in its new place
+        continue;
+      }
+      const began = performance.now();
+      seen.set(face.track, { ...(await this.face(image, face, time)), time });
+      spent += performance.now() - began;
     }
+    if (spent) this.rest = performance.now() + spent;
     this.answers = seen;
     return [...seen.values()].sort((one, other) => one.track - other.track);
   }
