@@ -6,10 +6,12 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 from fer import Recognizer
@@ -101,6 +103,29 @@ def test_a_net_of_ones_own_is_exported_first_and_its_limits_are_what_its_header_
     assert (about["name"], about["input_size"], about["card"]) == ("tiny", 24, False)
     assert (about["limits"], about["not_sure"]) == ([], 0)
     assert not (tmp_path / "page/card.md").exists()
+
+
+def test_a_shipped_net_needs_nothing_of_training():
+    code = "import sys, fer.export.web; assert not {'torch', 'onnx', 'albumentations', 'matplotlib'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def with_metadata(path, key, value):
+    """Write the shipped net's file with other metadata."""
+    model = onnx.load(WEIGHTS / "ferplus.onnx")
+    kept = {entry.key: entry.value for entry in model.metadata_props} | {key: value}
+    onnx.helper.set_model_props(model, kept)
+    onnx.save(model, path)
+    return str(path)
+
+
+def test_the_threshold_of_a_file_is_the_pages_and_what_is_wrong_with_a_file_is_told(parts, tmp_path, capsys):
+    net, page = tmp_path / "net.onnx", tmp_path / "page"
+    main([with_metadata(net, "not_sure", "0.4"), "--page", str(page), *parts])
+    assert json.loads((page / "net.json").read_text(encoding="utf-8"))["not_sure"] == 0.4
+    for key, value in (("not_sure", '"much"'), ("not_sure", "{"), ("crop", '{"margin": 1e9}'), ("licence", "[]")):
+        sentence = refused([with_metadata(net, key, value), "--page", page, *parts], capsys)
+        assert "net.onnx: the file's metadata are wrong: " in sentence
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -10,18 +10,20 @@ import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
 from omegaconf import OmegaConf
+from pydantic import BaseModel, Field, ValidationError
 
 import fer
 from fer.atomic import whole_file
+from fer.config.messages import sentences
 from fer.data.synthetic import draw_faces
 from fer.download import why
 from fer.emotions import NOT_SURE
-from fer.errors import UserError, reason
+from fer.errors import UserError, printable, reason
 from fer.export.runtime import read_runtime
 from fer.extras import require
 from fer.faces.detectors import URL as YUNET_URL
@@ -38,6 +40,15 @@ SOURCE = Path(__file__).with_name("page")
 FACTS, START = "net.json", "index.html"
 CHECKED = ("net.onnx", "yunet.onnx", "ort-wasm-simd-threaded.wasm")  # the browser compares them with net.json
 DRAWN = {"count": 6, "size": 240, "seed": 124}  # one face of each of the six emotions
+
+
+class Beside(BaseModel):
+    """What an ONNX file's metadata say beside its header; the file may come from anywhere."""
+
+    crop: dict[Literal["margin", "shift"], Annotated[float, Field(ge=-4, le=4)]]
+    licence: str
+    not_for: str
+    not_sure: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class Page(NamedTuple):
@@ -78,7 +89,7 @@ def write_page(
     card = resolve_weights(weights).with_suffix(".md")
     if card.is_file():
         files["card.md"] = card.read_bytes()
-    about = _facts(resolve_weights(weights).stem, header, texts, files)
+    about = _facts(resolve_weights(weights).stem, header, files) | _beside(weights, header, texts)
     files[FACTS] = json.dumps(about, indent=1, ensure_ascii=False).encode()
     files[START] = files.pop(START)  # last: no file, no page
     try:
@@ -139,8 +150,23 @@ def _yunet(detector: Path | None, say: Callable[[str], None]) -> bytes:
     return model
 
 
-def _facts(name: str, header: Header, texts: dict[str, str], files: dict[str, bytes]) -> dict[str, Any]:
-    """Return what net.json says."""
+def _beside(weights: Path, header: Header, texts: dict[str, str]) -> dict[str, Any]:
+    """Return what the metadata say beside the header, or what they would say by now."""
+    known: dict[str, Any] = {
+        "crop": usual_crop().model_dump(include={"margin", "shift"}),
+        "licence": licence_of(header.training),
+        "not_for": NOT_FOR,
+    }
+    try:
+        known |= {name: json.loads(texts[name]) for name in Beside.model_fields if name in texts}
+        return Beside.model_validate(known).model_dump()
+    except ValueError as error:
+        wrong = "; ".join(sentences(error, known)) if isinstance(error, ValidationError) else str(error)
+        raise UserError(f"weights={weights}: the file's metadata are wrong: {printable(wrong)}") from error
+
+
+def _facts(name: str, header: Header, files: dict[str, bytes]) -> dict[str, Any]:
+    """Return what net.json says of the header, of how infer.py is set, and of the files."""
     settings = OmegaConf.load(CONF / "infer.yaml")
     detector = OmegaConf.load(CONF / "detector" / "auto.yaml")
     table = getattr(cv2, f"COLORMAP_{settings.heatmap.colormap.upper()}")
@@ -150,16 +176,12 @@ def _facts(name: str, header: Header, texts: dict[str, str], files: dict[str, by
         "version": fer.__version__,
         "classes": header.classes,
         "input_size": header.input_size,
-        "crop": json.loads(texts["crop"]) if "crop" in texts else usual_crop().model_dump(include={"margin", "shift"}),
         "detector": {key: detector[key] for key in ("score", "min_size", "width")},
         "smoothing": settings.smoothing,
-        "not_sure": json.loads(texts.get("not_sure", "0")),
         "alpha": settings.heatmap.alpha,
         "heat": cv2.applyColorMap(np.arange(256, dtype=np.uint8), table)[:, 0, ::-1].ravel().tolist(),
         "colours": {emotion: inks[emotion] for emotion in (*header.classes, NOT_SURE)},
         "limits": _limits(header, files.get("card.md")),
-        "not_for": json.loads(texts["not_for"]) if "not_for" in texts else NOT_FOR,
-        "licence": json.loads(texts["licence"]) if "licence" in texts else licence_of(header.training),
         "card": "card.md" in files,
         "files": {key: {"bytes": len(files[key]), "sha256": hashlib.sha256(files[key]).hexdigest()} for key in CHECKED},
     }
