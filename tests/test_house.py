@@ -14,7 +14,7 @@ BELOW = {  # what each room may import of the others
     "config": set(),
     "data": {"config"},
     "faces": {"data", "config"},
-    "export": {"data", "faces", "models"},
+    "export": {"config", "data", "faces", "models"},
     "evaluation": {"config", "data", "faces", "models", "export"},
     "inference": {"config", "data", "faces", "models"},
     "training": {"config", "data", "models", "export", "evaluation"},
