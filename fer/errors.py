@@ -75,7 +75,7 @@ def ending(parser: "ArgumentParser") -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        parser.error(str(error))
+        parser.exit(2, f"error: {error}\n")  # without the usage, which parser.error puts before it
     except RunError as error:
         parser.exit(1, f"failed: {error}\n")
 

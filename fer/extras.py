@@ -1,8 +1,10 @@
-"""Libraries that only some commands need: whether they are installed, asked before any work."""
+"""Libraries that only some commands need: whether they are installed, asked before any work, and how they come."""
 
+from importlib.metadata import requires
 from importlib.util import find_spec
 
 from fer.errors import UserError
+from fer.paths import HOME, INSTALLED
 
 EXTRAS = {  # by their name in pyproject.toml; libraries as they are imported
     "export": ("onnx", "onnxruntime"),
@@ -28,4 +30,12 @@ def require(extra: str, *libraries: str, of: str | None = None) -> None:
     if lacking := [name for name in libraries or EXTRAS[extra] if find_spec(name) is None]:
         names = " and ".join(filter(None, (", ".join(lacking[:-1]), lacking[-1])))
         start = f"{of}: " if of else ""
-        raise UserError(f'{start}expected {names}, but found nothing: pip install -e ".[{extra}]"')
+        raise UserError(f"{start}expected {names}, but found nothing: {how(extra)}")
+
+
+def how(extra: str) -> str:
+    """Return the command that installs an extra; what was installed as a wheel has no checkout: there, its libraries."""
+    if HOME != INSTALLED:
+        return f'pip install -e ".[{extra}]"'
+    needed = [line.partition(";") for line in requires("fer-lightning") or ()]
+    return "pip install " + " ".join(f'"{name.strip()}"' for name, _, mark in needed if f"'{extra}'" in mark)

@@ -101,6 +101,11 @@ def test_an_installed_package_loads_trains_and_evaluates_in_any_folder(run):
     assert said[-1] == f"24 {run.folder / 'runs'}"
 
 
+def test_a_missing_extra_is_told_by_its_libraries_where_there_is_no_checkout(run):
+    said = run("python", "-c", "from fer.extras import how; print(how('export'))")
+    assert said == 'pip install "onnx<2,>=1.17"\n'
+
+
 def test_the_installed_commands_are_train_py_and_infer_py(run):
     assert "\nfer-train dataset=synthetic  " in run("fer-train", "--help")
     assert "\nfer-infer a.jpg output=b.png  " in run("fer-infer", "--help")

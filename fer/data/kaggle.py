@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fer.errors import RunError, UserError, is_full, printable, reason
+from fer.extras import how
 
 HANDLE = "msambare/fer2013"
 PAGE = f"https://www.kaggle.com/datasets/{HANDLE}"
@@ -37,8 +38,8 @@ def import_kagglehub() -> Any:
         from kagglehub import dataset_download  # noqa: F401 (a folder of that name imports, too)
     except ImportError as error:
         raise UserError(
-            "expected the library kagglehub, which fetches the images of FER2013, but it is not installed: pip install "
-            f'-e ".[fetch]", or download {PAGE} by hand'
+            "expected the library kagglehub, which fetches the images of FER2013, but it is not installed: "
+            f"{how('fetch')}, or download {PAGE} by hand"
         ) from error
     return kagglehub
 

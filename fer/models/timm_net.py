@@ -83,7 +83,7 @@ def _import_timm() -> Any:
         import timm
         from timm import create_model, is_model, list_models  # noqa: F401 (a folder of that name imports, too)
     except ImportError as error:
-        raise ImportError('expected the library timm, but it is not installed: pip install -e ".[timm]"') from error
+        raise ImportError("expected the library timm, but it is not installed: pip install timm") from error
     return timm
 
 

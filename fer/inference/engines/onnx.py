@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fer.errors import UserError, printable
+from fer.extras import how
 from fer.header import Header
 from fer.inference.engines import Maps, require_name
 from fer.paths import WEIGHTS
@@ -59,7 +60,7 @@ class OnnxEngine:
         here = f"one of {', '.join(self.explainers)}, none" if self.explainers else "none"
         return (
             f"expected {here}, as {self.path.name} holds no others: take {file}, for which PyTorch is needed "
-            '(pip install -e ".[train]")'
+            f"({how('train')})"
         )
 
     def _run(self, names: list[str], faces: np.ndarray) -> list[np.ndarray]:
