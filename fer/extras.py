@@ -34,7 +34,7 @@ def require(extra: str, *libraries: str, of: str | None = None) -> None:
 
 
 def how(extra: str) -> str:
-    """Return the command that installs an extra; what was installed as a wheel has no checkout: there, its libraries."""
+    """Return the command that installs an extra: beside a wheel, which has no checkout, by its libraries."""
     if HOME != INSTALLED:
         return f'pip install -e ".[{extra}]"'
     needed = [line.partition(";") for line in requires("fer-lightning") or ()]
