@@ -1,4 +1,4 @@
-"""What nets may be used for, and under which terms: of the data that they learned from, and of the nets themselves."""
+"""What nets may be used for, and under which terms: the law's, those of the data, and their own."""
 
 from typing import Any
 
@@ -29,6 +29,16 @@ NOT_FOR = (
     "have to bear the consequences of. A face does not tell what a person feels: the net predicts which of these "
     "labels annotators would give to a picture. How it errs on people of different age, sex, skin or culture was not "
     "measured, because the data do not say."
+)
+LAW = (
+    "In the European Union, Article 5(1)(f) of the AI Act forbids systems that infer the emotions of people at work "
+    "or in education, except for medical or safety reasons. Where such a system may be used, Article 50(3) has "
+    "whoever uses it inform the people whom it looks at."
+)
+NO_ADVICE = "This is no legal advice."
+BEFORE_A_CAMERA = (  # what the console says
+    "Tell the people before the camera that a program looks at their faces, and what for (AI Act, Article 50(3)); at "
+    "work and in education leave it (Article 5(1)(f)). No picture leaves this machine; {kept}."
 )
 
 

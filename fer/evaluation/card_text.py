@@ -15,7 +15,7 @@ from fer.evaluation.slices import SLICES
 from fer.evaluation.statistics import estimate
 from fer.evaluation.study.runs import Run
 from fer.paths import exported
-from fer.terms import FOR, NOT_FOR, licence_of, source_of
+from fer.terms import FOR, LAW, NO_ADVICE, NOT_FOR, licence_of, source_of
 from fer.weights import Header, digest, load_net
 
 SPLITS = {
@@ -85,7 +85,7 @@ def card_lines(run: Run, weights: Path, header: Header, runs: Sequence[Run], cro
     )
     yield from ("## Limitations", "")
     yield from (f"- {sentence}" for sentence in (*_limitations(counts, header.classes, metrics), labels) if sentence)
-    yield from ("", "## Use", "", FOR, "", NOT_FOR, "")
+    yield from ("", "## Use", "", FOR, "", NOT_FOR, "", f"{LAW} {NO_ADVICE}", "")
     yield from ("## Licence", "", licence_of(training), "")
 
 

@@ -11,6 +11,7 @@ from fer.errors import RunError
 from fer.export.graph import INPUT, Answer
 from fer.header import Header
 from fer.models.inputs import normalise
+from fer.onnx_runtime import import_onnxruntime
 
 LIMIT = 1e-4  # largest difference of probabilities, and of maps as a share of their largest value, if that is over 1
 COUNT = 7  # faces at once, beside one
@@ -56,8 +57,7 @@ def prove(model: bytes, answer: Answer) -> Proof:
 
 
 def _load(model: bytes) -> Any:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     try:

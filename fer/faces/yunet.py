@@ -7,6 +7,8 @@ and 32 pixels a cell: how sure it is of a face, its box and five points, measure
 import cv2
 import numpy as np
 
+from fer.onnx_runtime import import_onnxruntime
+
 STRIDES = 8, 16, 32  # pixels of a cell's side
 KINDS = "cls", "obj", "bbox", "kps"  # is it a face, is it anything, box, points
 OUTPUTS = [f"{kind}_{stride}" for stride in STRIDES for kind in KINDS]
@@ -27,8 +29,7 @@ class YuNetModel:
     """
 
     def __init__(self, model: bytes, score: float) -> None:
-        import onnxruntime  # late, as it takes 0.1 s and Haar does not need it
-
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors, which are raised as well
         options.intra_op_num_threads = 1  # as everywhere, `fer.inference.run`; a second spins 15 ms a frame of a clip

@@ -9,6 +9,7 @@ from fer.errors import UserError, printable
 from fer.extras import how
 from fer.header import Header
 from fer.inference.engines import Maps, require_name
+from fer.onnx_runtime import import_onnxruntime
 from fer.paths import WEIGHTS
 
 PROVIDERS = {  # of each device: what ONNX Runtime calls it, and the package that brings it
@@ -70,8 +71,7 @@ class OnnxEngine:
             raise self._cannot(error) from error
 
     def _start(self, provider: str, options: dict[str, str]) -> Any:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = FATAL
         settings.intra_op_num_threads = self.threads or 0
@@ -116,9 +116,7 @@ def _provider(device: str) -> tuple[str, dict[str, str]]:
     Raises:
         UserError: if there is no such device here.
     """
-    import onnxruntime
-
-    there = onnxruntime.get_available_providers()
+    there = import_onnxruntime().get_available_providers()
     kind, _, number = device.partition(":")
     require_name("device", kind, DEVICES, _why_no_device)
     if kind == "auto":

@@ -22,6 +22,7 @@ from fer.inference.modes.window import View, Window, why_no_window
 from fer.inference.pipeline import Pipeline
 from fer.inference.results import FaceResult, Frame
 from fer.inference.schema import InferConfig
+from fer.terms import BEFORE_A_CAMERA
 
 LATE = 1.0  # seconds without a new picture after which one sees that there are none
 AGAIN = 0.05  # seconds after which a picture is shown once more, while no new one comes
@@ -30,6 +31,8 @@ STEADY = 0.5  # seconds, time constant of the frames per second that are shown
 
 def run(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
     """Watch a camera or a stream; without a window (show=false) record it, as mode=video does."""
+    recorded = config.output is not None or not config.show
+    say(BEFORE_A_CAMERA.format(kept="it is recorded" if recorded else "nothing is written but by the keys s and r"))
     (watch if config.show else video.run)(config, pipeline, style)
 
 
