@@ -18,8 +18,11 @@ from tests.scenes import records, scene
 WATCHED = """
 import os, runpy, sys
 NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
+PROGRAMS = ("subprocess.Popen", "os.exec", "os.posix_spawn")
 def watch(event, arguments):
-    if event in NETWORK and not isinstance(arguments[-1], (str, bytes)) or event in ("subprocess.Popen", "os.exec") and arguments[0] != "fc-list":  # Matplotlib's, for its list of fonts
+    local = event == "socket.connect" and isinstance(arguments[1], (str, bytes))  # a file of this machine
+    fonts = event == "subprocess.Popen" and arguments[0] == "fc-list"  # Matplotlib looks for some
+    if event in NETWORK + PROGRAMS and not (local or fonts):
         os.write(9, f"{event} {arguments}\\n".encode())
 os.dup2(os.open(sys.argv.pop(1), os.O_WRONLY | os.O_CREAT | os.O_APPEND), 9)
 sys.addaudithook(watch)
