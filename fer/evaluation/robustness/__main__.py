@@ -1,0 +1,168 @@
+"""What a net withstands: its accuracy on spoiled faces, as crops and in whole pictures, and in other frames.
+
+    python -m fer.evaluation.robustness WEIGHTS dataset.root=DIR
+    python -m fer.evaluation.robustness ferplus dataset=ferplus dataset.root=DIR --split test --card
+    python -m fer.evaluation.robustness SWEEP_DIR/*/weights.safetensors dataset.root=DIR
+
+Takes the words of train.py for the dataset. All faces of the split are framed anew (padded by 4 and by 8 of 48 pixels,
+cut by 3). Some are spoiled by nine corruptions, a mask and sunglasses, in five strengths each. Some of these are put
+into larger pictures, which are spoiled as a whole, searched and cut as by infer.py: a face that is not found counts as
+wrong. Several files are compared on the same faces. Writes robustness.md with figures, and robustness.csv.
+"""
+
+import argparse
+import shlex
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+
+from fer.data.inspect import configure
+from fer.errors import UserError, ending
+from fer.evaluation.detector_cost import DETECTORS, detector_settings
+from fer.extras import require
+from fer.faces.schema import DetectorConfig
+from fer.paths import resolve_weights
+
+if TYPE_CHECKING:  # they are imported late: --help needs none of it
+    from fer.evaluation.robustness.measure import Found, Subject
+
+SPOILED, PICTURED = 1000, 300  # faces; a net then takes some five minutes on two free cores
+
+
+def run(files: Sequence[Path], words: Sequence[str], asked: argparse.Namespace) -> Path:
+    """Measure, print and write a report; return its path.
+
+    Raises:
+        UserError: if the words are wrong, the weights or the data cannot be used, or a folder cannot be made.
+        RunError: if an answer is not finite, or a file cannot be written.
+    """
+    began = time.perf_counter()
+    config = configure([*words, "fit=false", f"weights={files[0]}"])
+    from dataclasses import replace
+
+    from fer.data.table import Split, require_one
+    from fer.evaluation.console import relative_path
+    from fer.evaluation.robustness.measure import Faces, load_subjects, measure
+    from fer.evaluation.robustness.report import card_of, write_report
+    from fer.evaluation.robustness.text import lines_of
+    from fer.evaluation.run import read_for
+    from fer.faces.detectors import make_detector
+    from fer.run_folder import make_folder, new_folder
+
+    settings = _detector(asked)
+    cards = [card_of(resolve_weights(file)) for file in files] if asked.card else []
+    subjects, baseline = load_subjects(files, asked.baseline)
+    moment = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    name = subjects[0].name if len(files) == 1 else f"{len(files)}_nets"
+    folder = make_folder(asked.output) if asked.output else new_folder(Path(f"runs/{moment}_robustness_{name}"))
+    largest = max(subject.header.input_size for subject in subjects)
+    table = read_for(config, replace(subjects[0].header, input_size=largest))
+    split, source = Split[asked.split.upper()], str(getattr(config.dataset, "root", config.dataset.name))
+    table = require_one(table, [split], source).part(split)
+    cv2.setNumThreads(1)  # torch has them
+    detector = make_detector(settings, print)
+    faces = Faces(table, detector, asked.faces, asked.photos, config.seed)
+    found = measure(subjects, baseline, faces)
+    kind = type(detector).__name__.removesuffix("Detector")
+    title = f"{name} on {config.dataset.name}, {asked.split}"
+    lines = list(lines_of(found, title, _about(found, asked.split, len(table), kind), _command(files, words, asked)))
+    print("\n".join(lines))
+    report = write_report(folder, found, lines, title)
+    for subject, card in zip(found.asked, cards, strict=False):
+        _write_card(found, subject, card, words, asked)
+    print(f"\nreport: {relative_path(report)} ({(time.perf_counter() - began) / 60:.1f} minutes)", flush=True)
+    return report
+
+
+def _detector(asked: argparse.Namespace) -> DetectorConfig:
+    return detector_settings("yunet" if asked.model else asked.detector, asked.model)
+
+
+def _about(found: "Found", split: str, count: int, kind: str) -> str:
+    n, pictured = len(found.labels["crop"]), len(found.labels["photo"])
+    about = (
+        f"{n:,} of {count:,} faces of {split}, drawn by the seed, are spoiled. Mask and sunglasses lie by the "
+        f"landmarks that {kind} finds on {found.landmarks:,} of them, and where eyes and mouths usually are on the others."
+    )
+    if not pictured:
+        return about
+    return (
+        f"{about} {pictured:,} of them are put into pictures of 320x240 pixels, 48 to 128 pixels large, before a gray "
+        f"wall; these are spoiled as a whole, searched by {kind}, and cut out as by infer.py."
+    )
+
+
+def _command(files: Sequence[Path], words: Sequence[str], asked: argparse.Namespace) -> str:
+    """Return the command, without the places of this machine."""
+    from fer.provenance import PLACES
+
+    shown = [PLACES.get(word.partition("=")[0], word) for word in words]
+    nets = [file.name if file.is_absolute() else str(file) for file in files]
+    given = {"baseline": asked.baseline and asked.baseline.name, "detector": asked.detector, "split": asked.split}
+    given |= {"faces": asked.faces, "photos": asked.photos}
+    usual = {"baseline": None, "detector": "auto", "split": "val", "faces": SPOILED, "photos": PICTURED}
+    options = [word for key, value in given.items() if value != usual[key] for word in (f"--{key}", str(value))]
+    return shlex.join(("python", "-m", "fer.evaluation.robustness", *nets, *shown, *options))
+
+
+def _write_card(
+    found: "Found", subject: "Subject", card: Path, words: Sequence[str], asked: argparse.Namespace
+) -> None:
+    from fer.evaluation.robustness.report import write_section
+    from fer.evaluation.robustness.text import section_lines
+
+    names = {"val": "validation", "test": "test"}
+    command = _command([Path(subject.name)], words, asked)
+    write_section(card, names[asked.split], section_lines(found, subject.name, names[asked.split], command))
+    print(f"section written: {card}")
+
+
+def _sort(words: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Tell weights files from words of train.py: a word has an equals sign, and is no file that is there.
+
+    Raises:
+        UserError: if there is no weights file.
+    """
+    settings = [word for word in words if ("=" in word and not resolve_weights(word).is_file()) or word.startswith("~")]
+    if files := [Path(word) for word in words if word not in settings]:
+        return files, settings
+    raise UserError("expected a weights file, or ferplus or fer2013, but got none")
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fer.evaluation.robustness",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "words",
+        nargs="+",
+        metavar="WORD",
+        help="weights files, or ferplus or fer2013; and dataset=NAME dataset.root=DIR seed=1, as for train.py",
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the report; left out: a new one in runs/")
+    parser.add_argument("--split", choices=("val", "test"), default="val", help="val, by which nets are chosen")
+    parser.add_argument("--faces", type=int, default=SPOILED, metavar="N", help=f"how many are spoiled ({SPOILED})")
+    parser.add_argument("--photos", type=int, default=PICTURED, metavar="N", help=f"in pictures, too ({PICTURED})")
+    parser.add_argument(
+        "--baseline", type=Path, metavar="FILE", help="net of the mean corruption error; left out: ours of its classes"
+    )
+    parser.add_argument("--card", action="store_true", help="write it into the model card beside each weights file")
+    parser.add_argument("--detector", choices=("auto", *DETECTORS), default="auto")
+    parser.add_argument("--model", type=Path, metavar="FILE", help="YuNet's; left out: looked for, and fetched once")
+    asked = parser.parse_intermixed_args(words)
+    if asked.faces < 2 or asked.photos < 0:
+        parser.error("--faces, --photos: expected at least two faces, and no fewer than 0 in pictures")
+    with ending(parser):
+        require("train")
+        run(*_sort(asked.words), asked)
+
+
+if __name__ == "__main__":
+    main()
