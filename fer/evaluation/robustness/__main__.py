@@ -65,7 +65,7 @@ def run(files: Sequence[Path], words: Sequence[str], asked: argparse.Namespace) 
     table = require_one(table, [split], source).part(split)
     cv2.setNumThreads(1)  # torch has them
     detector = make_detector(settings, print)
-    faces = Faces(table, detector, asked.faces, asked.photos, config.seed)
+    faces = Faces(table, detector, asked.faces, asked.pictures, config.seed)
     found = measure(subjects, baseline, faces)
     kind = type(detector).__name__.removesuffix("Detector")
     title = f"{name} on {config.dataset.name}, {asked.split}"
@@ -83,10 +83,10 @@ def _detector(asked: argparse.Namespace) -> DetectorConfig:
 
 
 def _about(found: "Found", split: str, count: int, kind: str) -> str:
-    n, pictured = len(found.labels["crop"]), len(found.labels["photo"])
+    n, pictured = len(found.labels["crop"]), len(found.labels["picture"])
     about = (
-        f"{n:,} of {count:,} faces of {split}, drawn by the seed, are spoiled. Mask and sunglasses lie by the "
-        f"landmarks that {kind} finds on {found.landmarks:,} of them, and where eyes and mouths usually are on the others."
+        f"{n:,} of {count:,} faces of {split}, drawn by the seed, are spoiled. Mask and sunglasses lie by landmarks "
+        f"that {kind} finds on {found.landmarks:,} of them, and on the others where eyes and mouths usually are."
     )
     if not pictured:
         return about
@@ -103,8 +103,8 @@ def _command(files: Sequence[Path], words: Sequence[str], asked: argparse.Namesp
     shown = [PLACES.get(word.partition("=")[0], word) for word in words]
     nets = [file.name if file.is_absolute() else str(file) for file in files]
     given = {"baseline": asked.baseline and asked.baseline.name, "detector": asked.detector, "split": asked.split}
-    given |= {"faces": asked.faces, "photos": asked.photos}
-    usual = {"baseline": None, "detector": "auto", "split": "val", "faces": SPOILED, "photos": PICTURED}
+    given |= {"faces": asked.faces, "pictures": asked.pictures}
+    usual = {"baseline": None, "detector": "auto", "split": "val", "faces": SPOILED, "pictures": PICTURED}
     options = [word for key, value in given.items() if value != usual[key] for word in (f"--{key}", str(value))]
     return shlex.join(("python", "-m", "fer.evaluation.robustness", *nets, *shown, *options))
 
@@ -149,7 +149,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the report; left out: a new one in runs/")
     parser.add_argument("--split", choices=("val", "test"), default="val", help="val, by which nets are chosen")
     parser.add_argument("--faces", type=int, default=SPOILED, metavar="N", help=f"how many are spoiled ({SPOILED})")
-    parser.add_argument("--photos", type=int, default=PICTURED, metavar="N", help=f"in pictures, too ({PICTURED})")
+    parser.add_argument("--pictures", type=int, default=PICTURED, metavar="N", help=f"in pictures, too ({PICTURED})")
     parser.add_argument(
         "--baseline", type=Path, metavar="FILE", help="net of the mean corruption error; left out: ours of its classes"
     )
@@ -157,8 +157,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--detector", choices=("auto", *DETECTORS), default="auto")
     parser.add_argument("--model", type=Path, metavar="FILE", help="YuNet's; left out: looked for, and fetched once")
     asked = parser.parse_intermixed_args(words)
-    if asked.faces < 2 or asked.photos < 0:
-        parser.error("--faces, --photos: expected at least two faces, and no fewer than 0 in pictures")
+    if asked.faces < 2 or asked.pictures < 0:
+        parser.error("--faces, --pictures: expected at least two faces, and no fewer than 0 in pictures")
     with ending(parser):
         require("train")
         run(*_sort(asked.words), asked)

@@ -1,36 +1,15 @@
 """The numbers of a measurement: each condition with its intervals, and the means over strengths and corruptions."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 
-from fer.evaluation.confusion import rates
 from fer.evaluation.robustness.corruptions import ALL, AS_IS, CORRUPTIONS, STRENGTHS
-from fer.evaluation.robustness.measure import Found, Score
+from fer.evaluation.robustness.measure import Found, Interval, Score
 from fer.evaluation.robustness.strategy import seen_by
-from fer.evaluation.statistics import LEVEL, Difference, bootstrap, over_images, wilson
+from fer.evaluation.statistics import LEVEL, Difference, over_images
 
 RESAMPLES = 2000
-
-
-class Interval(NamedTuple):
-    """A figure with its 95 % interval over the faces."""
-
-    value: float
-    low: float
-    high: float
-
-
-def accuracy(score: Score, name: str = "accuracy") -> Interval:
-    """Return the accuracy, or the `balanced_accuracy`; a face that is not found is wrong."""
-    return Interval(float(rates(score.matrix)[name]), *bootstrap(score.matrix)[name])
-
-
-def found_share(score: Score) -> Interval:
-    """Return the share of faces that the detector finds."""
-    n = len(score.right)
-    return Interval(score.found / n, *wilson(score.found, n))
 
 
 def rights(found: Found, net: str, stage: str, names: Iterable[str]) -> np.ndarray:
@@ -50,8 +29,8 @@ def mean_over(found: Found, net: str, stage: str, names: Iterable[str], than: st
 
 def mean_found(found: Found, net: str) -> float:
     """Return the mean share of faces that are found in pictures with one of the nine corruptions."""
-    scores = found.of(net, "photo")
-    return float(np.mean([found_share(scores[name, s]).value for name in CORRUPTIONS for s in STRENGTHS]))
+    scores = found.of(net, "picture")
+    return float(np.mean([scores[name, s].found.value for name in CORRUPTIONS for s in STRENGTHS]))
 
 
 def corruption_error(found: Found, net: str, seed: int = 0) -> Interval:
@@ -75,8 +54,7 @@ def rows(found: Found) -> Iterator[dict[str, str | int | float]]:
     for score in found.scores:
         stage, name, strength = score.condition
         known = seen[score.net]
-        figures = {"accuracy": accuracy(score), "balanced_accuracy": accuracy(score, "balanced_accuracy")}
-        figures = {"found": found_share(score)} | figures
+        figures = {name: getattr(score, name) for name in ("found", "accuracy", "balanced_accuracy")}
         yield {
             "net": score.net,
             "sha256": subjects[score.net].sha256,

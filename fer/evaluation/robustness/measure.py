@@ -12,11 +12,12 @@ from torch import nn
 from fer.data.decoding import resize
 from fer.data.table import Table
 from fer.errors import RunError, UserError
-from fer.evaluation.confusion import confusion
+from fer.evaluation.confusion import confusion, rates
 from fer.evaluation.metrics import calibration_error
 from fer.evaluation.predict import classifier, predict
 from fer.evaluation.robustness.corruptions import ALL, AS_IS, FRAMINGS, STRENGTHS, Place, chance, corrupt, usual_place
 from fer.evaluation.robustness.pictures import crops_of, find_places, look, picture_of
+from fer.evaluation.statistics import bootstrap, wilson
 from fer.faces.detectors import Detector
 from fer.faces.schema import usual_crop
 from fer.header import Header, read_header
@@ -38,30 +39,40 @@ class Subject(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """What is done to faces: where ("framing", "crop" or "photo"), what, and how strongly, 0 for not at all."""
+    """What is done to faces: where ("framing", "crop" or "picture"), what, and how strongly, 0 for not at all."""
 
     stage: str
     name: str
     strength: int = 0
 
 
+class Interval(NamedTuple):
+    """A figure with its 95 % interval over the faces."""
+
+    value: float
+    low: float
+    high: float
+
+
 class Score(NamedTuple):
-    """How a net does under a condition.
+    """How a net does under a condition; a face that is not found is wrong.
 
     Attributes:
         net: its name.
         condition: what was done.
-        right: (N,) bool, of each face; one that is not found is wrong.
-        found: number of faces.
-        matrix: (C + 1, C + 1) counts as `confusion` makes them; the last column has the faces that are not found.
-        ece: calibration error of those that are found, NaN if none is.
+        right: (N,) bool, of each face.
+        found: share of the faces.
+        accuracy: of all faces.
+        balanced_accuracy: of all faces.
+        ece: calibration error on those that are found, NaN if none is.
     """
 
     net: str
     condition: Condition
     right: np.ndarray
-    found: int
-    matrix: np.ndarray
+    found: Interval
+    accuracy: Interval
+    balanced_accuracy: Interval
     ece: float
 
 
@@ -72,7 +83,7 @@ class Found(NamedTuple):
         subjects: the nets, the baseline last if it is none of those that were asked for.
         baseline: its name, "" if there is none.
         scores: of every net under every condition; of a baseline that was not asked for, on crops only.
-        labels: (N,) int64 of the faces of "crop" and of "photo", in the order of `Score.right`.
+        labels: (N,) int64 of the faces of "crop" and of "picture", in the order of `Score.right`.
         landmarks: how many of the spoiled faces have landmarks of their own.
     """
 
@@ -128,7 +139,7 @@ def load_subjects(files: Sequence[Path], baseline: Path | None) -> tuple[list[Su
 
 
 class View(NamedTuple):
-    """What nets see under a condition: N faces, which of them (N,) are found, and these K as crops (K, S, S) by size."""
+    """What nets see under a condition: N faces, which of them (N,) are found, and the K crops (K, S, S) by size."""
 
     table: Table
     found: np.ndarray
@@ -150,14 +161,17 @@ def judge(subject: Subject, condition: Condition, view: View) -> Score:
             raise RunError(f"{subject.name}: expected finite answers, but those for {condition.name} are not")
         predicted[view.found] = outputs.logits.argmax(1).numpy()
         ece = calibration_error(outputs.logits.double().softmax(1), outputs.targets)
-    matrix = confusion(table.labels, predicted, classes + 1)
-    return Score(subject.name, condition, predicted == table.labels, int(view.found.sum()), matrix, ece)
+    matrix = confusion(table.labels, predicted, classes + 1)  # the last column has the faces that are not found
+    values, spans, count = rates(matrix), bootstrap(matrix), int(view.found.sum())
+    share = Interval(count / len(table), *wilson(count, len(table)))
+    figures = [Interval(float(values[name]), *spans[name]) for name in ("accuracy", "balanced_accuracy")]
+    return Score(subject.name, condition, predicted == table.labels, share, *figures, ece)
 
 
 def conditions() -> list[Condition]:
     """Return all that is done to faces, in order."""
     spoiling = [(AS_IS, 0), *((name, strength) for name in ALL for strength in STRENGTHS)]
-    done = [Condition(stage, name, strength) for stage in ("crop", "photo") for name, strength in spoiling]
+    done = [Condition(stage, name, strength) for stage in ("crop", "picture") for name, strength in spoiling]
     return [*(Condition("framing", name) for name in FRAMINGS), *done]
 
 
@@ -185,14 +199,14 @@ class Faces:
 
     def view(self, condition: Condition) -> View:
         """Return what nets see under a condition."""
-        if condition.stage == "photo":
-            return self._photos(condition)
+        if condition.stage == "picture":
+            return self._pictured(condition)
         if condition.stage == "framing":
             return _whole(self.all, [FRAMINGS[condition.name](image) for image in self.all.images])
         faces = zip(self.some.images, self.some.rows.tolist(), self.places, strict=True)
         return _whole(self.some, [self._spoil(condition, *face) for face in faces])
 
-    def _photos(self, condition: Condition) -> View:
+    def _pictured(self, condition: Condition) -> View:
         faces = zip(self.pictures, self.few.rows.tolist(), strict=True)
         pictures = [
             picture._replace(image=self._spoil(condition, picture.image, row, picture.place)) for picture, row in faces
@@ -218,10 +232,10 @@ def measure(subjects: list[Subject], baseline: str, faces: Faces) -> Found:
         RunError: if an answer is not finite.
     """
     asked, scores = conditions(), []
-    asked = [condition for condition in asked if condition.stage != "photo" or faces.pictures]
+    asked = [condition for condition in asked if condition.stage != "picture" or faces.pictures]
     for condition in progress(asked, len(asked), "conditions"):
         view = faces.view(condition)
         judges = [subject for subject in subjects if subject.is_asked or condition.stage == "crop"]
         scores += [judge(subject, condition, view) for subject in judges]
-    labels = {"crop": faces.some.labels, "photo": faces.few.labels}
+    labels = {"crop": faces.some.labels, "picture": faces.few.labels}
     return Found(subjects, baseline, scores, labels, faces.landmarks)

@@ -8,7 +8,7 @@ from matplotlib.ticker import PercentFormatter
 from fer.data.synthetic import draw_faces
 from fer.evaluation.plot_style import AMBER, BLUE, INK, MUTED, TEAL, new_figure, style_axes
 from fer.evaluation.robustness.corruptions import ALL, AS_IS, FRAMINGS, STRENGTHS, chance, corrupt, usual_place
-from fer.evaluation.robustness.figures import accuracy, as_is, found_share, mean_over
+from fer.evaluation.robustness.figures import as_is, mean_over
 from fer.evaluation.robustness.measure import Found
 from fer.evaluation.sheets import sheet
 
@@ -39,11 +39,11 @@ def curves(found: Found, title: str) -> Figure:
     for axes, name in zip(grid, ALL, strict=False):
         for net, (colour, line) in zip(nets, STYLES, strict=False):
             _curve(axes, found, net, "crop", name, (colour, line, net if len(nets) > 1 else "crop: right"))
-        if len(nets) == 1 and len(found.labels["photo"]):
-            _curve(axes, found, nets[0], "photo", name, (AMBER, "-", "photo: found and right"))
-            scores = found.of(nets[0], "photo")
-            shares = [found_share(scores[AS_IS, 0]), *(found_share(scores[name, s]) for s in STRENGTHS)]
-            axes.plot(range(6), [share.value for share in shares], color=MUTED, linestyle=":", label="photo: found")
+        if len(nets) == 1 and len(found.labels["picture"]):
+            _curve(axes, found, nets[0], "picture", name, (AMBER, "-", "picture: found, right"))
+            scores = found.of(nets[0], "picture")
+            shares = [scores[key].found.value for key in _keys(name)]
+            axes.plot(range(6), shares, color=MUTED, linestyle=":", label="picture: found")
         axes.set_title(name, fontsize=11, color=INK, loc="left")
         style_axes(axes, grid="both")
         axes.set_xticks(range(6))
@@ -56,9 +56,13 @@ def curves(found: Found, title: str) -> Figure:
     return figure
 
 
+def _keys(name: str) -> list[tuple[str, int]]:
+    return [(AS_IS, 0), *((name, strength) for strength in STRENGTHS)]
+
+
 def _curve(axes: Axes, found: Found, net: str, stage: str, name: str, style: tuple[str, str, str]) -> None:
     scores = found.of(net, stage)
-    figures = np.array([accuracy(scores[AS_IS, 0]), *(accuracy(scores[name, strength]) for strength in STRENGTHS)])
+    figures = np.array([scores[key].accuracy for key in _keys(name)])
     colour, line, label = style
     axes.plot(range(6), figures[:, 0], color=colour, linestyle=line, linewidth=1.8, label=label)
     axes.fill_between(range(6), figures[:, 1], figures[:, 2], color=colour, alpha=0.15, linewidth=0)

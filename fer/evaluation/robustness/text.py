@@ -7,24 +7,16 @@ from fer.counting import counted
 from fer.evaluation.markdown import code, p_value, per_cent, span, table
 from fer.evaluation.markdown import points as signed
 from fer.evaluation.robustness.corruptions import ALL, AS_IS, CORRUPTIONS, FRAMINGS, OCCLUSIONS, STRENGTHS
-from fer.evaluation.robustness.figures import (
-    Interval,
-    accuracy,
-    as_is,
-    corruption_error,
-    found_share,
-    mean_found,
-    mean_over,
-)
-from fer.evaluation.robustness.measure import Found, Score
+from fer.evaluation.robustness.figures import as_is, corruption_error, mean_found, mean_over
+from fer.evaluation.robustness.measure import Found, Interval, Score
 from fer.evaluation.robustness.strategy import seen_by
 from fer.evaluation.statistics import Difference, holm
 
 METHOD = (
-    "Per cent, with 95 % intervals over the faces (bootstrap; Wilson for the share that is found). Corruptions are "
-    "after Hendrycks & Dietterich (2019), with strengths of our own for faces of 48 pixels, and the same chance for every "
-    "strength and net. Mean corruption error: of each of the nine corruptions the errors over the five strengths, over those of "
-    "the baseline; then the mean; less is better."
+    "Per cent, with 95 % intervals over the faces (bootstrap; Wilson for the share that is found). The corruptions are "
+    "those of Hendrycks & Dietterich (2019) in kind, with strengths for faces of 48 pixels, and the same chance for "
+    "every strength and net. Mean corruption error: of each of the nine corruptions, the errors in all five strengths "
+    "over those of the baseline; then the mean; less is better."
 )
 
 
@@ -70,18 +62,18 @@ def _baseline(found: Found) -> str:
 
 def _summary(found: Found) -> Iterator[str]:
     header = ["net", "as it is", "mean of nine corruptions", "kept", "mask, sunglasses", "mean corruption error"]
-    pictured = len(found.labels["photo"]) > 0
+    pictured = len(found.labels["picture"]) > 0
     header += ["pictures: found", "right", "corrupted: found", "right"] if pictured else []
     rows = []
     for net in (subject.name for subject in found.asked):
         clean, mean = as_is(found, net, "crop"), mean_over(found, net, "crop", CORRUPTIONS)
         error = _within(corruption_error(found, net)) if found.baseline else "–"
-        row = [code(net), _within(accuracy(clean)), _within(mean), per_cent(mean.value / max(clean.right.mean(), 1e-9))]
+        row = [code(net), _within(clean.accuracy), _within(mean), per_cent(mean.value / max(clean.right.mean(), 1e-9))]
         row += [_within(mean_over(found, net, "crop", OCCLUSIONS)), "100" if net == found.baseline else error]
         if pictured:
-            photo = as_is(found, net, "photo")
-            row += [per_cent(found_share(photo).value), per_cent(accuracy(photo).value)]
-            row += [per_cent(mean_found(found, net)), _within(mean_over(found, net, "photo", CORRUPTIONS))]
+            photo = as_is(found, net, "picture")
+            row += [per_cent(photo.found.value), per_cent(photo.accuracy.value)]
+            row += [per_cent(mean_found(found, net)), _within(mean_over(found, net, "picture", CORRUPTIONS))]
         rows.append(row)
     return iter(table(header, rows))
 
@@ -110,22 +102,22 @@ def _of_net(found: Found, net: str) -> Iterator[str]:
     yield from table(header, [(name, *_figures(frames[name, 0])) for name in FRAMINGS])
     yield f"### Crops: {counted(len(found.labels['crop']), 'face')}\n"
     yield from _seen(found, net)
-    yield from _grid(found, net, "crop", "accuracy", lambda score: _within(accuracy(score)))
+    yield from _grid(found, net, "crop", "accuracy", lambda score: _within(score.accuracy))
     yield from _grid(found, net, "crop", "balanced accuracy / calibration error", _two)
-    if n := len(found.labels["photo"]):
+    if n := len(found.labels["picture"]):
         yield f"### In pictures: {counted(n, 'face')}\n"
         yield "Accuracy counts faces that are not found as wrong; the calibration error is that of the found ones.\n"
-        yield from _grid(found, net, "photo", "found", lambda score: _within(found_share(score)))
-        yield from _grid(found, net, "photo", "accuracy", lambda score: _within(accuracy(score)))
-        yield from _grid(found, net, "photo", "balanced accuracy / calibration error", _two)
+        yield from _grid(found, net, "picture", "found", lambda score: _within(score.found))
+        yield from _grid(found, net, "picture", "accuracy", lambda score: _within(score.accuracy))
+        yield from _grid(found, net, "picture", "balanced accuracy / calibration error", _two)
 
 
 def _figures(score: Score) -> tuple[str, str, str]:
-    return _within(accuracy(score)), _within(accuracy(score, "balanced_accuracy")), per_cent(score.ece)
+    return _within(score.accuracy), _within(score.balanced_accuracy), per_cent(score.ece)
 
 
 def _two(score: Score) -> str:
-    return f"{per_cent(accuracy(score, 'balanced_accuracy').value)} / {per_cent(score.ece)}"
+    return f"{per_cent(score.balanced_accuracy.value)} / {per_cent(score.ece)}"
 
 
 def _grid(found: Found, net: str, stage: str, what: str, show: Callable[[Score], str]) -> Iterator[str]:
@@ -158,10 +150,10 @@ def section_lines(found: Found, net: str, split: str, command: str) -> Iterator[
     """Yield the lines of a model card's section on a net, below its heading."""
     faces, frames = len(found.labels["crop"]), found.of(net, "framing")
     training = next(subject.header.training for subject in found.subjects if subject.name == net)
-    shown = ", ".join(f"{name} {per_cent(accuracy(frames[name, 0]).value)}" for name in FRAMINGS)
+    shown = ", ".join(f"{name} {per_cent(frames[name, 0].accuracy.value)}" for name in FRAMINGS)
     yield f"Accuracy on {split}, all {len(frames[AS_IS, 0].right):,} faces, 48 pixels framed anew: {shown}.\n"
     mean = mean_over(found, net, "crop", CORRUPTIONS)
-    pictures = len(found.labels["photo"])
+    pictures = len(found.labels["picture"])
     yield (
         f"Of {faces:,} faces, spoiled in five strengths: {_within(mean)} in the mean over nine corruptions. "
         + (
@@ -172,13 +164,13 @@ def section_lines(found: Found, net: str, split: str, command: str) -> Iterator[
         + seen_sentence(training)
         + "\n"
     )
-    scores, photos = found.of(net, "crop"), found.of(net, "photo")
+    scores, photos = found.of(net, "crop"), found.of(net, "picture")
     rows: list[Sequence[str]] = []
     for name in (AS_IS, *ALL):
         strengths = [0] * 5 if name == AS_IS else STRENGTHS
-        cells = [per_cent(accuracy(scores[name, strength]).value) for strength in strengths]
+        cells = [per_cent(scores[name, strength].accuracy.value) for strength in strengths]
         middle = (name, 0 if name == AS_IS else STRENGTHS[2])
-        photo = accuracy(photos[middle]).value if pictures else math.nan
+        photo = photos[middle].accuracy.value if pictures else math.nan
         rows.append((name, *cells, *([per_cent(photo)] if pictures else [])))
     header = ("", *map(str, STRENGTHS), *(["in pictures, 3"] if pictures else []))
     yield from table(header, rows)
