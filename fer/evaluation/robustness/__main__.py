@@ -47,7 +47,8 @@ def run(files: Sequence[Path], words: Sequence[str], asked: argparse.Namespace) 
     from fer.data.table import Split, require_one
     from fer.evaluation.console import relative_path
     from fer.evaluation.robustness.measure import Faces, load_subjects, measure
-    from fer.evaluation.robustness.report import card_of, write_report
+    from fer.evaluation.robustness.report import write_report
+    from fer.evaluation.robustness.section import card_of
     from fer.evaluation.robustness.text import lines_of
     from fer.evaluation.run import read_for
     from fer.faces.detectors import make_detector
@@ -56,15 +57,15 @@ def run(files: Sequence[Path], words: Sequence[str], asked: argparse.Namespace) 
     settings = _detector(asked)
     cards = [card_of(resolve_weights(file)) for file in files] if asked.card else []
     subjects, baseline = load_subjects(files, asked.baseline)
-    moment = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    name = subjects[0].name if len(files) == 1 else f"{len(files)}_nets"
-    folder = make_folder(asked.output) if asked.output else new_folder(Path(f"runs/{moment}_robustness_{name}"))
     largest = max(subject.header.input_size for subject in subjects)
     table = read_for(config, replace(subjects[0].header, input_size=largest))
     split, source = Split[asked.split.upper()], str(getattr(config.dataset, "root", config.dataset.name))
     table = require_one(table, [split], source).part(split)
     cv2.setNumThreads(1)  # torch has them
     detector = make_detector(settings, print)
+    moment = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    name = subjects[0].name if len(files) == 1 else f"{len(files)}_nets"
+    folder = make_folder(asked.output) if asked.output else new_folder(Path(f"runs/{moment}_robustness_{name}"))
     faces = Faces(table, detector, asked.faces, asked.pictures, config.seed)
     found = measure(subjects, baseline, faces)
     kind = type(detector).__name__.removesuffix("Detector")
@@ -79,7 +80,7 @@ def run(files: Sequence[Path], words: Sequence[str], asked: argparse.Namespace) 
 
 
 def _detector(asked: argparse.Namespace) -> DetectorConfig:
-    return detector_settings("yunet" if asked.model else asked.detector, asked.model)
+    return detector_settings("yunet" if asked.model and asked.detector == "auto" else asked.detector, asked.model)
 
 
 def _about(found: "Found", split: str, count: int, kind: str) -> str:
@@ -112,7 +113,7 @@ def _command(files: Sequence[Path], words: Sequence[str], asked: argparse.Namesp
 def _write_card(
     found: "Found", subject: "Subject", card: Path, words: Sequence[str], asked: argparse.Namespace
 ) -> None:
-    from fer.evaluation.robustness.report import write_section
+    from fer.evaluation.robustness.section import write_section
     from fer.evaluation.robustness.text import section_lines
 
     names = {"val": "validation", "test": "test"}

@@ -1,7 +1,6 @@
-"""The files of a measurement: robustness.md with figures, robustness.csv, and a section in a model card."""
+"""The files of a measurement: robustness.md with figures, and robustness.csv."""
 
 import csv
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fer.atomic import whole_file
-from fer.errors import UserError
 from fer.evaluation.evaluate import pixels
 from fer.evaluation.robustness.figures import rows
 from fer.evaluation.robustness.measure import Found
@@ -18,7 +16,6 @@ from fer.evaluation.robustness.plots import comparison, curves, severities
 from fer.run_folder import make_folder
 
 REPORT, RESULTS = "robustness.md", "robustness.csv"
-HEADING = "## What it withstands"
 DPI, LEVELS = 75, 8  # of the figures; gray levels that the sheet's noise is rounded to: a third of the bytes
 
 
@@ -59,43 +56,3 @@ def _png(figure: Figure, is_gray: bool) -> bytes:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         image = np.where(image > 255 - LEVELS, 255, image // LEVELS * LEVELS).astype(np.uint8)
     return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
-
-
-def card_of(weights: Path) -> Path:
-    """Return the model card beside a weights file.
-
-    Raises:
-        UserError: if there is none.
-    """
-    card = weights.with_suffix(".md")
-    if not card.is_file():
-        raise UserError(f"--card: expected a model card beside the weights, but there is no {card}")
-    return card
-
-
-def put_section(text: str, split: str, lines: Iterable[str]) -> str:
-    """Return a card with a section on a split, in the place of the one that it has, or before the limitations."""
-    section = f"{HEADING} ({split})\n\n" + "\n".join(lines) + "\n"
-    start = text.find(f"{HEADING} ({split})\n")
-    if start < 0:
-        place = text.find("## Limitations\n")
-        place = len(text) if place < 0 else place
-        return text[:place] + section + text[place:]
-    following = re.compile(r"^## ", re.MULTILINE).search(text, start + 1)
-    return text[:start] + section + text[following.start() if following else len(text) :]
-
-
-def sections_of(text: str) -> str:
-    """Return a card's sections on what the net withstands, as they are."""
-    return "".join(re.findall(rf"^{HEADING} \(.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
-
-
-def write_section(card: Path, split: str, lines: Iterable[str]) -> None:
-    """Write a section into a card, which stays as it is if that fails.
-
-    Raises:
-        RunError: if it cannot be written.
-    """
-    text = put_section(card.read_text(encoding="utf-8"), split, lines)
-    with whole_file(card) as file:
-        file.write(text)

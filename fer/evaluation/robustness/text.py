@@ -1,7 +1,7 @@
 """What a measurement of robustness says, line by line, in Markdown; and the section of it in a model card."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from fer.counting import counted
 from fer.evaluation.markdown import code, p_value, per_cent, span, table
@@ -101,7 +101,7 @@ def _of_net(found: Found, net: str) -> Iterator[str]:
     header = ("", "accuracy", "balanced accuracy", "calibration error")
     yield from table(header, [(name, *_figures(frames[name, 0])) for name in FRAMINGS])
     yield f"### Crops: {counted(len(found.labels['crop']), 'face')}\n"
-    yield from _seen(found, net)
+    yield f"{seen_sentence(_training(found, net))}\n"
     yield from _grid(found, net, "crop", "accuracy", lambda score: _within(score.accuracy))
     yield from _grid(found, net, "crop", "balanced accuracy / calibration error", _two)
     if n := len(found.labels["picture"]):
@@ -128,50 +128,47 @@ def _grid(found: Found, net: str, stage: str, what: str, show: Callable[[Score],
     yield from table(("", *map(str, STRENGTHS)), rows)
 
 
-def _seen(found: Found, net: str) -> Iterator[str]:
-    training = next(subject.header.training for subject in found.subjects if subject.name == net)
-    yield f"{seen_sentence(training)}\n"
+def _training(found: Found, net: str) -> dict[str, Any]:
+    return next(subject.header.training for subject in found.subjects if subject.name == net)
 
 
-def seen_sentence(training: dict) -> str:
-    """Say which corruptions a training's strategy has seen, and that nothing is known of others."""
+def seen_sentence(training: dict[str, Any]) -> str:
+    """Say which of the corruptions a training's strategy has seen."""
     seen = seen_by(training)
     if seen is None:
         return "Which of these its training has seen is not known: its file names no strategy that is known here."
     known = [f"{name} ({', '.join(seen[name])})" for name in CORRUPTIONS if seen[name]]
-    boxes = seen["mask"]
-    said = f"Its training's strategy, {code(str(training['augmentation']))}, has seen " + (
-        f"weaker or like forms of {', '.join(known)}, and of no other corruption." if known else "none of these."
+    strategy = f"{code(str(training['augmentation']))}{' of the last training' if 'started_from' in training else ''}"
+    said = f"The strategy {strategy} " + (
+        f"has shown it, mostly weaker, {', '.join(known)}, and no other corruption." if known else "has shown it none."
     )
-    return said + (f" It has erased boxes ({', '.join(boxes)}), but drawn no mask or glasses." if boxes else "")
+    boxes = seen["mask"]
+    return said + (f" Boxes were erased ({', '.join(boxes)}), but no mask or glasses drawn." if boxes else "")
 
 
 def section_lines(found: Found, net: str, split: str, command: str) -> Iterator[str]:
     """Yield the lines of a model card's section on a net, below its heading."""
-    faces, frames = len(found.labels["crop"]), found.of(net, "framing")
-    training = next(subject.header.training for subject in found.subjects if subject.name == net)
+    frames, crops, pictures = (found.of(net, stage) for stage in ("framing", "crop", "picture"))
     shown = ", ".join(f"{name} {per_cent(frames[name, 0].accuracy.value)}" for name in FRAMINGS)
-    yield f"Accuracy on {split}, all {len(frames[AS_IS, 0].right):,} faces, 48 pixels framed anew: {shown}.\n"
     mean = mean_over(found, net, "crop", CORRUPTIONS)
-    pictures = len(found.labels["picture"])
+    yield f"Accuracy on all {len(frames[AS_IS, 0].right):,} faces of {split}, 48 pixels framed anew: {shown}.\n"
     yield (
-        f"Of {faces:,} faces, spoiled in five strengths: {_within(mean)} in the mean over nine corruptions. "
-        + (
-            f"The last column: right of {pictures:,} faces in pictures, spoiled in the mean strength. "
-            if pictures
-            else ""
-        )
-        + seen_sentence(training)
-        + "\n"
+        f"Of {len(found.labels['crop']):,} faces drawn from them it is {per_cent(crops[AS_IS, 0].accuracy.value)}, and "
+        f"{_within(mean)} in the mean over nine corruptions in five strengths. {seen_sentence(_training(found, net))}\n"
     )
-    scores, photos = found.of(net, "crop"), found.of(net, "picture")
-    rows: list[Sequence[str]] = []
-    for name in (AS_IS, *ALL):
-        strengths = [0] * 5 if name == AS_IS else STRENGTHS
-        cells = [per_cent(scores[name, strength].accuracy.value) for strength in strengths]
-        middle = (name, 0 if name == AS_IS else STRENGTHS[2])
-        photo = photos[middle].accuracy.value if pictures else math.nan
-        rows.append((name, *cells, *([per_cent(photo)] if pictures else [])))
-    header = ("", *map(str, STRENGTHS), *(["in pictures, 3"] if pictures else []))
+    header, rows = ["", *map(str, STRENGTHS)], []
+    for name in ALL:
+        cells = [per_cent(crops[name, strength].accuracy.value) for strength in STRENGTHS]
+        middle = pictures.get((name, STRENGTHS[2]))
+        rows.append(
+            [name, *cells, *([per_cent(middle.found.value), per_cent(middle.accuracy.value)] if middle else [])]
+        )
+    if pictures:
+        clean = pictures[AS_IS, 0]
+        yield (
+            f"Of {len(clean.right):,} faces in larger pictures, the detector finds {per_cent(clean.found.value)}, and "
+            f"{per_cent(clean.accuracy.value)} are found and right; the last columns have these for strength 3.\n"
+        )
+        header += ["found", "right"]
     yield from table(header, rows)
     yield f"    {command}\n"
