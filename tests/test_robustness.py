@@ -54,7 +54,7 @@ def face():
     return draw_faces(24, SIDE)[0][20]
 
 
-def spoiled(name, face, strength, row=3, side=None):
+def corrupted(name, face, strength, row=3, side=None):
     return corrupt(name, face, strength, chance(0, name, row), usual_place(side or len(face)))
 
 
@@ -68,35 +68,35 @@ def distance(one, other):
 @pytest.mark.parametrize("name", ALL)
 def test_a_corruption_is_seeded_and_grows_with_its_strength(name, face):
     before = face.copy()
-    steps = [spoiled(name, face, strength) for strength in STRENGTHS]
+    steps = [corrupted(name, face, strength) for strength in STRENGTHS]
     assert all(step.shape == face.shape and step.dtype == np.uint8 for step in steps)
     distances = [distance(step, face) for step in steps]
     assert distances[0] > 0.5 and all(np.diff(distances) > 0), distances
-    assert np.array_equal(steps[2], spoiled(name, face, 3)) and np.array_equal(face, before)
+    assert np.array_equal(steps[2], corrupted(name, face, 3)) and np.array_equal(face, before)
 
 
 @pytest.mark.parametrize("name", ["motion blur", "noise", "rotation", "mask", "sunglasses"])
 def test_chance_is_that_of_the_face(name, face):
-    assert len({spoiled(name, face, 3, row).tobytes() for row in range(8)}) > 1
+    assert len({corrupted(name, face, 3, row).tobytes() for row in range(8)}) > 1
 
 
 @pytest.mark.parametrize("name", ["blur", "motion blur", "low resolution", "rotation", "mask", "sunglasses"])
 def test_a_strength_does_the_same_to_a_larger_image(name, face):
     large = cv2.resize(face, (3 * SIDE, 3 * SIDE), interpolation=cv2.INTER_CUBIC)
-    small = cv2.resize(spoiled(name, large, 3), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    assert distance(small, spoiled(name, face, 3)) < 0.35 * distance(spoiled(name, face, 3), face)
+    small = cv2.resize(corrupted(name, large, 3), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    assert distance(small, corrupted(name, face, 3)) < 0.35 * distance(corrupted(name, face, 3), face)
 
 
 def test_light_and_contrast_are_those_of_the_table(face):
-    assert spoiled("dark", face, 2).mean() == pytest.approx(0.4 * face.mean(), abs=0.5)
-    assert spoiled("bright", face, 5).max() == 255
-    assert spoiled("contrast", face, 3).std() == pytest.approx(0.25 * face.std(), rel=0.05)
-    assert spoiled("contrast", face, 3).mean() == pytest.approx(face.mean(), abs=0.6)
+    assert corrupted("dark", face, 2).mean() == pytest.approx(0.4 * face.mean(), abs=0.5)
+    assert corrupted("bright", face, 5).max() == 255
+    assert corrupted("contrast", face, 3).std() == pytest.approx(0.25 * face.std(), rel=0.05)
+    assert corrupted("contrast", face, 3).mean() == pytest.approx(face.mean(), abs=0.6)
 
 
 def test_noise_is_as_large_as_it_says():
     gray = np.full((SIDE, SIDE), 128, np.uint8)
-    assert spoiled("noise", gray, 2).std() == pytest.approx(16, rel=0.1)
+    assert corrupted("noise", gray, 2).std() == pytest.approx(16, rel=0.1)
 
 
 def test_low_resolution_leaves_a_face_that_is_smaller_already(face):
@@ -106,7 +106,7 @@ def test_low_resolution_leaves_a_face_that_is_smaller_already(face):
 
 
 def test_a_mask_covers_the_mouth_and_sunglasses_the_eyes(face):
-    changed = {name: spoiled(name, face, 5) != face for name in OCCLUSIONS}
+    changed = {name: corrupted(name, face, 5) != face for name in OCCLUSIONS}
     right, left, _, *mouth = usual_place(SIDE).landmarks.astype(int)
     for x, y in (right, left):
         assert changed["sunglasses"][y, x] and not changed["mask"][y - 2, x]

@@ -1,12 +1,12 @@
-"""What a net withstands: its accuracy on spoiled faces, as crops and in whole pictures, and in other frames.
+"""What a net withstands: its accuracy on corrupted faces, as crops and in whole pictures, and in other frames.
 
     python -m fer.evaluation.robustness WEIGHTS dataset.root=DIR
     python -m fer.evaluation.robustness ferplus dataset=ferplus dataset.root=DIR --split test --card
     python -m fer.evaluation.robustness SWEEP_DIR/*/weights.safetensors dataset.root=DIR
 
 Takes the words of train.py for the dataset. All faces of the split are framed anew (padded by 4 and by 8 of 48 pixels,
-cut by 3). Some are spoiled by nine corruptions, a mask and sunglasses, in five strengths each. Some of these are put
-into larger pictures, which are spoiled as a whole, searched and cut as by infer.py: a face that is not found counts as
+cut by 3). Some of them get nine corruptions, a mask and sunglasses, in five strengths each. Some of these are put into
+larger pictures, which are corrupted as a whole, searched and cut as by infer.py: a face that is not found counts as
 wrong. Several files are compared on the same faces. Writes robustness.md with figures, and robustness.csv.
 """
 
@@ -30,7 +30,7 @@ from fer.paths import resolve_weights
 if TYPE_CHECKING:  # they are imported late: --help needs none of it
     from fer.evaluation.robustness.measure import Found, Subject
 
-SPOILED, PICTURED = 1000, 300  # faces; a net then takes some five minutes on two free cores
+CORRUPTED, PICTURED = 1000, 300  # faces; a net then takes some five minutes on two free cores
 
 
 def run(files: Sequence[Path], words: Sequence[str], asked: argparse.Namespace) -> Path:
@@ -46,7 +46,7 @@ def run(files: Sequence[Path], words: Sequence[str], asked: argparse.Namespace) 
 
     from fer.data.table import Split, require_one
     from fer.evaluation.console import relative_path
-    from fer.evaluation.robustness.measure import Faces, load_subjects, measure
+    from fer.evaluation.robustness.measure import Faces, conditions, load_subjects, measure
     from fer.evaluation.robustness.report import write_report
     from fer.evaluation.robustness.section import card_of
     from fer.evaluation.robustness.text import lines_of
@@ -66,6 +66,7 @@ def run(files: Sequence[Path], words: Sequence[str], asked: argparse.Namespace) 
     moment = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     name = subjects[0].name if len(files) == 1 else f"{len(files)}_nets"
     folder = make_folder(asked.output) if asked.output else new_folder(Path(f"runs/{moment}_robustness_{name}"))
+    print(f"measuring {', '.join(one.name for one in subjects)} under {len(conditions())} conditions", flush=True)
     faces = Faces(table, detector, asked.faces, asked.pictures, config.seed)
     found = measure(subjects, baseline, faces)
     kind = type(detector).__name__.removesuffix("Detector")
@@ -86,14 +87,14 @@ def _detector(asked: argparse.Namespace) -> DetectorConfig:
 def _about(found: "Found", split: str, count: int, kind: str) -> str:
     n, pictured = len(found.labels["crop"]), len(found.labels["picture"])
     about = (
-        f"{n:,} of {count:,} faces of {split}, drawn by the seed, are spoiled. Mask and sunglasses lie by landmarks "
+        f"{n:,} of {count:,} faces of {split}, drawn by the seed, are corrupted. Mask and sunglasses lie by landmarks "
         f"that {kind} finds on {found.landmarks:,} of them, and on the others where eyes and mouths usually are."
     )
     if not pictured:
         return about
     return (
         f"{about} {pictured:,} of them are put into pictures of 320x240 pixels, 48 to 128 pixels large, before a gray "
-        f"wall; these are spoiled as a whole, searched by {kind}, and cut out as by infer.py."
+        f"wall; these are corrupted as a whole, searched by {kind}, and cut out as by infer.py."
     )
 
 
@@ -105,7 +106,7 @@ def _command(files: Sequence[Path], words: Sequence[str], asked: argparse.Namesp
     nets = [file.name if file.is_absolute() else str(file) for file in files]
     given = {"baseline": asked.baseline and asked.baseline.name, "detector": asked.detector, "split": asked.split}
     given |= {"faces": asked.faces, "pictures": asked.pictures}
-    usual = {"baseline": None, "detector": "auto", "split": "val", "faces": SPOILED, "pictures": PICTURED}
+    usual = {"baseline": None, "detector": "auto", "split": "val", "faces": CORRUPTED, "pictures": PICTURED}
     options = [word for key, value in given.items() if value != usual[key] for word in (f"--{key}", str(value))]
     return shlex.join(("python", "-m", "fer.evaluation.robustness", *nets, *shown, *options))
 
@@ -149,7 +150,9 @@ def main(words: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the report; left out: a new one in runs/")
     parser.add_argument("--split", choices=("val", "test"), default="val", help="val, by which nets are chosen")
-    parser.add_argument("--faces", type=int, default=SPOILED, metavar="N", help=f"how many are spoiled ({SPOILED})")
+    parser.add_argument(
+        "--faces", type=int, default=CORRUPTED, metavar="N", help=f"how many are corrupted ({CORRUPTED})"
+    )
     parser.add_argument("--pictures", type=int, default=PICTURED, metavar="N", help=f"in pictures, too ({PICTURED})")
     parser.add_argument(
         "--baseline", type=Path, metavar="FILE", help="net of the mean corruption error; left out: ours of its classes"

@@ -32,7 +32,7 @@ Apply = Callable[[np.ndarray, float, np.random.Generator, Place], np.ndarray]
 
 
 class Corruption(NamedTuple):
-    """One way of spoiling an image.
+    """One way of corrupting an image.
 
     Attributes:
         amounts: of the five strengths.

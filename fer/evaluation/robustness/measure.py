@@ -1,4 +1,4 @@
-"""Nets on spoiled faces: as crops, in whole pictures, and in other frames."""
+"""Nets on corrupted faces: as crops, in whole pictures, and in other frames."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -84,7 +84,7 @@ class Found(NamedTuple):
         baseline: its name, "" if there is none.
         scores: of every net under every condition; of a baseline that was not asked for, on crops only.
         labels: (N,) int64 of the faces of "crop" and of "picture", in the order of `Score.right`.
-        landmarks: how many of the spoiled faces have landmarks of their own.
+        landmarks: how many of the corrupted faces have landmarks of their own.
     """
 
     subjects: list[Subject]
@@ -170,25 +170,25 @@ def judge(subject: Subject, condition: Condition, view: View) -> Score:
 
 def conditions() -> list[Condition]:
     """Return all that is done to faces, in order."""
-    spoiling = [(AS_IS, 0), *((name, strength) for name in ALL for strength in STRENGTHS)]
-    done = [Condition(stage, name, strength) for stage in ("crop", "picture") for name, strength in spoiling]
+    corrupting = [(AS_IS, 0), *((name, strength) for name in ALL for strength in STRENGTHS)]
+    done = [Condition(stage, name, strength) for stage in ("crop", "picture") for name, strength in corrupting]
     return [*(Condition("framing", name) for name in FRAMINGS), *done]
 
 
 class Faces:
-    """The faces, some of which are spoiled, and some of these put into pictures.
+    """The faces, some of which are corrupted, and some of these put into pictures.
 
     Args:
         table: all of a split.
         detector: finds landmarks, and the faces of pictures.
-        spoiled: how many are spoiled, drawn by the seed.
+        corrupted: how many are corrupted, drawn by the seed.
         pictured: how many of these are put into pictures.
         seed: of all chance.
     """
 
-    def __init__(self, table: Table, detector: Detector, spoiled: int, pictured: int, seed: int) -> None:
+    def __init__(self, table: Table, detector: Detector, corrupted: int, pictured: int, seed: int) -> None:
         self.all, self.detector, self.seed, self.crop = table.by_rows(), detector, seed, usual_crop()
-        drawn = table.sample(seed, spoiled)
+        drawn = table.sample(seed, corrupted)
         self.some, self.few = drawn.by_rows(), drawn.select(np.arange(min(pictured, len(drawn)))).by_rows()
         usual = usual_place(table.images.shape[1])
         shown = progress(self.some.images, len(drawn), "faces: landmarks")
@@ -204,18 +204,19 @@ class Faces:
         if condition.stage == "framing":
             return _whole(self.all, [FRAMINGS[condition.name](image) for image in self.all.images])
         faces = zip(self.some.images, self.some.rows.tolist(), self.places, strict=True)
-        return _whole(self.some, [self._spoil(condition, *face) for face in faces])
+        return _whole(self.some, [self._corrupt(condition, *face) for face in faces])
 
     def _pictured(self, condition: Condition) -> View:
         faces = zip(self.pictures, self.few.rows.tolist(), strict=True)
         pictures = [
-            picture._replace(image=self._spoil(condition, picture.image, row, picture.place)) for picture, row in faces
+            picture._replace(image=self._corrupt(condition, picture.image, row, picture.place))
+            for picture, row in faces
         ]
         squares = [look(picture, self.detector, self.crop) for picture in pictures]
         found = np.array([square is not None for square in squares])
         return View(self.few, found, lambda size: crops_of(pictures, squares, size))
 
-    def _spoil(self, condition: Condition, image: np.ndarray, row: int, place: Place) -> np.ndarray:
+    def _corrupt(self, condition: Condition, image: np.ndarray, row: int, place: Place) -> np.ndarray:
         _, name, strength = condition
         return corrupt(name, image, strength, chance(self.seed, name, row), place) if strength else image
 

@@ -1,4 +1,4 @@
-"""Faces in larger pictures that nobody has to take: framed, spoiled as a whole, searched and cut out as by infer.py."""
+"""Faces in larger pictures that nobody has to take, corrupted as a whole, searched and cut out as by infer.py."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple

@@ -22,8 +22,8 @@ def severities(side: int = 48) -> Figure:
     face = draw_faces(DRAWN, side)[0][CHOSEN]
     tiles, captions = [], []
     for name, corruption in ALL.items():
-        spoiled = [corrupt(name, face, strength, chance(0, name, 0), usual_place(side)) for strength in STRENGTHS]
-        tiles += [face, *spoiled]
+        corrupted = [corrupt(name, face, strength, chance(0, name, 0), usual_place(side)) for strength in STRENGTHS]
+        tiles += [face, *corrupted]
         captions += [name, *(f"{strength}: {corruption.amounts[strength - 1]:g}" for strength in STRENGTHS)]
     tiles += [frame(face) for frame in FRAMINGS.values()]
     captions += list(FRAMINGS)
