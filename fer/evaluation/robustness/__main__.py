@@ -14,6 +14,7 @@ import argparse
 import shlex
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,11 +25,12 @@ from fer.data.inspect import configure
 from fer.errors import UserError, ending
 from fer.evaluation.detector_cost import DETECTORS, detector_settings
 from fer.extras import require
-from fer.faces.schema import DetectorConfig
 from fer.paths import resolve_weights
 
 if TYPE_CHECKING:  # they are imported late: --help needs none of it
+    from fer.data.table import Table
     from fer.evaluation.robustness.measure import Found, Subject
+    from fer.schema import TrainConfig
 
 CORRUPTED, PICTURED = 1000, 300  # faces; a net then takes some five minutes on two free cores
 
@@ -42,36 +44,26 @@ def run(files: Sequence[Path], words: Sequence[str], asked: argparse.Namespace) 
     """
     began = time.perf_counter()
     config = configure([*words, "fit=false", f"weights={files[0]}"])
-    from dataclasses import replace
-
-    from fer.data.table import Split, require_one
     from fer.evaluation.console import relative_path
     from fer.evaluation.robustness.measure import Faces, conditions, load_subjects, measure
     from fer.evaluation.robustness.report import write_report
     from fer.evaluation.robustness.section import card_of
     from fer.evaluation.robustness.text import lines_of
-    from fer.evaluation.run import read_for
     from fer.faces.detectors import make_detector
-    from fer.run_folder import make_folder, new_folder
 
-    settings = _detector(asked)
+    settings = detector_settings("yunet" if asked.model and asked.detector == "auto" else asked.detector, asked.model)
     cards = [card_of(resolve_weights(file)) for file in files] if asked.card else []
     subjects, baseline = load_subjects(files, asked.baseline)
-    largest = max(subject.header.input_size for subject in subjects)
-    table = read_for(config, replace(subjects[0].header, input_size=largest))
-    split, source = Split[asked.split.upper()], str(getattr(config.dataset, "root", config.dataset.name))
-    table = require_one(table, [split], source).part(split)
-    cv2.setNumThreads(1)  # torch has them
+    table = _read(config, subjects, asked.split)
     detector = make_detector(settings, print)
-    moment = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    name = subjects[0].name if len(files) == 1 else f"{len(files)}_nets"
-    folder = make_folder(asked.output) if asked.output else new_folder(Path(f"runs/{moment}_robustness_{name}"))
+    name = subjects[0].name if len(files) == 1 else f"{len(files)} nets"
+    folder = _folder(asked.output, name)
     print(f"measuring {', '.join(one.name for one in subjects)} under {len(conditions())} conditions", flush=True)
-    faces = Faces(table, detector, asked.faces, asked.pictures, config.seed)
-    found = measure(subjects, baseline, faces)
-    kind = type(detector).__name__.removesuffix("Detector")
+    cv2.setNumThreads(1)  # torch has them
+    found = measure(subjects, baseline, Faces(table, detector, asked.faces, asked.pictures, config.seed))
+    about = _about(found, asked.split, len(table), type(detector).__name__.removesuffix("Detector"))
     title = f"{name} on {config.dataset.name}, {asked.split}"
-    lines = list(lines_of(found, title, _about(found, asked.split, len(table), kind), _command(files, words, asked)))
+    lines = list(lines_of(found, title, about, _command(files, words, asked)))
     print("\n".join(lines))
     report = write_report(folder, found, lines, title)
     for subject, card in zip(found.asked, cards, strict=False):
@@ -80,16 +72,30 @@ def run(files: Sequence[Path], words: Sequence[str], asked: argparse.Namespace) 
     return report
 
 
-def _detector(asked: argparse.Namespace) -> DetectorConfig:
-    return detector_settings("yunet" if asked.model and asked.detector == "auto" else asked.detector, asked.model)
+def _read(config: "TrainConfig", subjects: "Sequence[Subject]", place: str) -> "Table":
+    """Read the faces of a split, in the size of the net that sees most of them."""
+    from fer.data.table import Split, require_one
+    from fer.evaluation.run import read_for
+
+    largest = max(subject.header.input_size for subject in subjects)
+    table = read_for(config, replace(subjects[0].header, input_size=largest))
+    split = Split[place.upper()]
+    return require_one(table, [split], str(getattr(config.dataset, "root", config.dataset.name))).part(split)
+
+
+def _folder(output: Path | None, name: str) -> Path:
+    from fer.run_folder import make_folder, new_folder
+
+    moment = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    return make_folder(output) if output else new_folder(Path(f"runs/{moment}_robustness_{name.replace(' ', '_')}"))
 
 
 def _about(found: "Found", split: str, count: int, kind: str) -> str:
     n, pictured = len(found.labels["crop"]), len(found.labels["picture"])
-    about = (
-        f"{n:,} of {count:,} faces of {split}, drawn by the seed, are corrupted. Mask and sunglasses lie by landmarks "
-        f"that {kind} finds on {found.landmarks:,} of them, and on the others where eyes and mouths usually are."
-    )
+    usual = "where eyes and mouths usually are"
+    where = f"by landmarks that {kind} finds on {found.landmarks:,} of them, and {usual} on the others"
+    about = f"{n:,} of {count:,} faces of {split}, drawn by the seed, are corrupted. "
+    about += f"Mask and sunglasses lie {where if found.landmarks else f'{usual}, as {kind} finds no landmarks'}."
     if not pictured:
         return about
     return (

@@ -79,8 +79,10 @@ def _summary(found: Found) -> Iterator[str]:
 
 
 def _comparison(found: Found) -> Iterator[str]:
-    """Compare the nets by each corruption's mean over the strengths, and with the first of them."""
-    first, *others = nets = [subject.name for subject in found.asked]
+    """Compare the nets by each corruption's mean over the strengths, and with the baseline, or the first of them."""
+    nets = [subject.name for subject in found.asked]
+    first = found.baseline if found.baseline in nets else nets[0]
+    others = [net for net in nets if net != first]
     yield "## Comparison\n"
     rows = [[name, *(per_cent(mean_over(found, net, "crop", [name]).value) for net in nets)] for name in ALL]
     yield from table(("mean over the strengths", *map(code, nets)), rows)
