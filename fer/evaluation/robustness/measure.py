@@ -1,6 +1,7 @@
 """Nets on corrupted faces: as crops, in whole pictures, and in other frames."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +17,9 @@ from fer.evaluation.confusion import confusion, rates
 from fer.evaluation.metrics import calibration_error
 from fer.evaluation.predict import classifier, predict
 from fer.evaluation.robustness.corruptions import ALL, AS_IS, FRAMINGS, STRENGTHS, Place, chance, corrupt, usual_place
-from fer.evaluation.robustness.pictures import crops_of, find_places, look, picture_of
+from fer.evaluation.robustness.pictures import Picture, crops_of, find_places, look, picture_of
 from fer.evaluation.statistics import bootstrap, wilson
+from fer.faces.detection import CropRegion
 from fer.faces.detectors import Detector
 from fer.faces.schema import usual_crop
 from fer.header import Header, read_header
@@ -207,12 +209,13 @@ class Faces:
         return _whole(self.some, [self._corrupt(condition, *face) for face in faces])
 
     def _pictured(self, condition: Condition) -> View:
-        faces = zip(self.pictures, self.few.rows.tolist(), strict=True)
-        pictures = [
-            picture._replace(image=self._corrupt(condition, picture.image, row, picture.place))
-            for picture, row in faces
-        ]
-        squares = [look(picture, self.detector, self.crop) for picture in pictures]
+        def seen(picture: Picture, row: int) -> tuple[Picture, CropRegion | None]:
+            image = self._corrupt(condition, picture.image, row, picture.place)
+            corrupted = picture._replace(image=image)
+            return corrupted, look(corrupted, self.detector, self.crop)
+
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # a detector takes one thread
+            pictures, squares = zip(*pool.map(seen, self.pictures, self.few.rows.tolist()), strict=True)
         found = np.array([square is not None for square in squares])
         return View(self.few, found, lambda size: crops_of(pictures, squares, size))
 
