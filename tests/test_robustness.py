@@ -1,6 +1,7 @@
 """What nets withstand: corruptions that do what they say, pictures that are found, and the command on tiny nets."""
 
 import csv
+import os
 from pathlib import Path
 
 import cv2
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from fer.data.fer2013 import read_fer2013
 from fer.data.synthetic import draw_faces
+from fer.data.table import Split
 from fer.errors import UserError
 from fer.evaluation.robustness.__main__ import _sort, main
 from fer.evaluation.robustness.corruptions import (
@@ -26,10 +29,12 @@ from fer.evaluation.robustness.corruptions import (
 from fer.evaluation.robustness.figures import corruption_error, mean_over
 from fer.evaluation.robustness.measure import (
     Condition,
+    Faces,
     Found,
     Interval,
     Score,
     Subject,
+    judge,
     load_subjects,
     names_of,
 )
@@ -339,3 +344,18 @@ def test_a_mistake_is_one_sentence(nets, tmp_path, monkeypatch, capsys, words, s
         main(list(words(nets)))
     assert end.value.code == 2 and said in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+REAL = Path(os.environ.get("FER_DATA", "none"))
+
+
+@pytest.mark.slow
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_dir(), reason="FER_DATA names no folder")
+def test_the_shipped_net_loses_as_much_in_other_frames_as_its_card_says():
+    (subject,), _ = load_subjects([Path("fer2013")], None)
+    table = read_fer2013(REAL, SIDE, 6).part(Split.VAL)
+    faces = Faces(table, Spot(), 2, 0, 0)
+    conditions = [Condition("framing", name) for name in FRAMINGS]
+    scores = [judge(subject, condition, faces.view(condition)) for condition in conditions]
+    assert [round(100 * score.accuracy.value, 1) for score in scores] == [76.0, 71.5, 65.1, 75.2]
