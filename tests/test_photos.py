@@ -19,7 +19,7 @@ from fer.data.decoding import read_photo, too_large
 from fer.data.image_files import read_image
 from fer.errors import RunError, UserError
 from fer.inference.io.images import crop_names, find_photos, picture_names, root_of, save_photo
-from fer.inference.io.progress import said_if_slow
+from fer.progress import said_if_slow
 
 FER_MEDIA = Path(os.environ.get("FER_MEDIA", "nowhere"))
 RED, GREEN, WHITE = (200, 30, 40), (30, 180, 60), (255, 255, 255)  # red-green-blue, as Pillow has it
@@ -113,10 +113,10 @@ def test_nothing_found_says_what_was_looked_for(tmp_path, name, message):
 
 
 def test_search_that_takes_long_is_said(capsys, monkeypatch):
-    monkeypatch.setattr("fer.inference.io.progress.PATIENCE", 0.01)
+    monkeypatch.setattr("fer.progress.PATIENCE", 0.01)
     with said_if_slow("searching ..."):
         time.sleep(0.5)
-    monkeypatch.setattr("fer.inference.io.progress.PATIENCE", 60)
+    monkeypatch.setattr("fer.progress.PATIENCE", 60)
     with said_if_slow("done at once"):
         pass
     assert capsys.readouterr().out == "searching ...\n"

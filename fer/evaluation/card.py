@@ -4,7 +4,8 @@
     python -m fer.evaluation.card RESULTS --output weights/NAME.md
 
 Mitchell et al., Model Cards for Model Reporting, 2019. Every figure comes from the evaluation's metrics.json and
-predictions.csv, how it was trained from the file's header.
+predictions.csv, how it was trained from the file's header. What `python -m fer.evaluation.robustness --card` has
+written into the card of the same weights stays.
 """
 
 import argparse
@@ -35,6 +36,7 @@ def write_card(evaluation: Path, output: Path, seeds: Sequence[Path] = (), crops
     """
     from fer.atomic import whole_file
     from fer.evaluation.card_text import card_lines
+    from fer.evaluation.robustness.section import kept
     from fer.paths import exported, resolve_weights
     from fer.weights import digest, read_weights
 
@@ -53,7 +55,7 @@ def write_card(evaluation: Path, output: Path, seeds: Sequence[Path] = (), crops
         )
     runs = _read_seeds(seeds, found) if seeds else []
     crops_sentence = _read_crops(crops, found) if crops else None
-    text = "\n".join(card_lines(run, weights, header, runs, crops_sentence))
+    text = kept("\n".join(card_lines(run, weights, header, runs, crops_sentence)), output, found)
     with whole_file(output) as file:
         file.write(text)
 

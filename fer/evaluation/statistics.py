@@ -8,7 +8,9 @@ calibrated net the percentile interval never held the true value in simulations 
 each resample would need a ranking of all images.
 """
 
+import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -132,6 +134,17 @@ def over_images(
     table = np.stack((observed, low, high, p), 1).tolist()
     occur = [True, True, *np.isin(np.arange(len(classes)), targets)]
     return {name: Difference(*row) for name, row, occurs in zip(names, table, occur, strict=True) if occurs}
+
+
+def wilson(hits: int, faces: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of at least one face, which of a few faces, or of none right, is honest, too.
+
+    Wilson, Probable inference, the law of succession, and statistical inference, 1927.
+    """
+    square = NormalDist().inv_cdf((1 + LEVEL) / 2) ** 2
+    centre = (hits + square / 2) / (faces + square)
+    reach = math.sqrt(square * (hits * (faces - hits) / faces + square / 4)) / (faces + square)
+    return max(centre - reach, 0.0), min(centre + reach, 1.0)
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -15,7 +15,7 @@ from fer.counting import counted
 from fer.data.decoding import JPEG, SUFFIXES, WRITTEN
 from fer.data.image_files import is_clutter
 from fer.errors import UserError, reason, unwritable
-from fer.inference.io.progress import said_if_slow
+from fer.progress import said_if_slow
 
 QUALITY = 95  # of JPEG files
 NAMED = 5  # of a list that may be long

@@ -16,12 +16,12 @@ from fer.inference.draw.annotate import Style, annotate
 from fer.inference.io.images import NAMED, find_photos, other_files, picture_names, root_of, save_photo
 from fer.inference.io.input_kind import CLIPS
 from fer.inference.io.output_paths import claimed, make_folder, new_folder, output_file, records_of
-from fer.inference.io.progress import progress
 from fer.inference.io.records import Records
 from fer.inference.parallel import on_all_cores, one_large_at_a_time
 from fer.inference.pipeline import Pipeline
 from fer.inference.results import FaceResult
 from fer.inference.schema import InferConfig
+from fer.progress import progress
 
 SMALL = 256  # pixels: squares of less are often faces that somebody has cut out
 SQUARE = 1.25  # the longer side over the shorter one, at most

@@ -16,7 +16,6 @@ from fer.inference.io.clips import is_many, keep_apart, list_clips, overview
 from fer.inference.io.images import save_photo
 from fer.inference.io.live import Live
 from fer.inference.io.output_paths import claimed, make_folder, new_folder, output_file, records_of
-from fer.inference.io.progress import progress
 from fer.inference.io.records import Records
 from fer.inference.io.video_reader import VideoReader
 from fer.inference.io.video_writer import VideoWriter
@@ -26,6 +25,7 @@ from fer.inference.results import FaceResult, Frame, room
 from fer.inference.schema import InferConfig
 from fer.inference.timeline import Timeline, summary
 from fer.paths import is_live
+from fer.progress import progress
 
 AHEAD = 4  # frames that are decoded, and as many that are searched, and looked at, while an earlier one is drawn
 

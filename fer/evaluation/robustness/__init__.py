@@ -1,0 +1,1 @@
+"""What a net withstands: corrupted faces and pictures, and other frames; of one net, or of several side by side."""
