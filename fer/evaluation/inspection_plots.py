@@ -28,7 +28,7 @@ def class_shares(table: Table) -> Figure:
         bars = axes.bar(left, shares, width * 0.92, color=COLOURS[split], label=label)
         if len(table.classes) <= LEGIBLE // 2:
             axes.bar_label(bars, [f"{100 * share:.0f}" for share in shares], padding=2, fontsize=9, color=INK)
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.margins(y=0.1)
     style_axes(axes)
     name_ticks(axes, table.classes)
