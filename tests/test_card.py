@@ -151,5 +151,13 @@ def test_a_class_that_is_never_predicted_is_not_the_one_of_lowest_precision():
     assert never == "Never predicted: angry."
 
 
+def test_the_card_counts_exact_and_near_copies():
+    figures = {"test/copies": 3, "test/near_copies": 2, "test/n": 40, "test_unseen/accuracy": 0.6}
+    for near, words in ((2, ", and 2 more show the same photograph in another light, crop or compression"), (0, "")):
+        said = list(card_text._limitations(COUNTS, tuple("abcd"), figures | {"test/near_copies": near}))
+        start = "3 of the 40 test images are exact copies of training images"
+        assert f"{start}{words}; without them the accuracy is 60.0." in said
+
+
 def weights_digest(runs):
     return digest(runs / "seed1/weights.safetensors")

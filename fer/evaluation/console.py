@@ -110,7 +110,7 @@ def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[st
         for split in slices:
             grid.add_row(SLICES[split], f"{results[f'{split}/n']:,}", _cell(results, f"{split}/accuracy", True))
         console.print(grid)
-    if results.get("test/copies") == results.get("test/n", 0):
+    if results.get("test/copies", 0) + results.get("test/near_copies", 0) == results.get("test/n"):
         console.print("Every test image is a copy of a training image: test says nothing about new ones.", style="bold")
     grid = new_grid(f"{final.capitalize()} by class", ["class", "precision", "recall", "F1"])
     for name in classes:

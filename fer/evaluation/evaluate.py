@@ -22,6 +22,7 @@ from fer.errors import CALMER, Diverged
 from fer.evaluation import plots
 from fer.evaluation.calibration import fit_temperature
 from fer.evaluation.confusion import confusion
+from fer.evaluation.copies import Copies, find_copies, write_copies
 from fer.evaluation.metrics import compute_metrics
 from fer.evaluation.outputs import Outputs
 from fer.evaluation.predict import BATCH, classifier, predict
@@ -30,7 +31,7 @@ from fer.evaluation.slices import make_slices
 from fer.header import Header
 from fer.models.cam import heatmaps
 from fer.models.inputs import normalise
-from fer.run_folder import PREDICTIONS
+from fer.run_folder import COPIES, PREDICTIONS
 
 VIEWS = {"none": (), "flip": ("flip",), "tencrop": ("tencrop",), "all": ("flip", "tencrop")}  # by `tta`
 TITLES = {"val": "Validation", "test": "Test"}
@@ -46,12 +47,14 @@ class Evaluation:
         outputs: by split, view ("test_flip") and slice ("test_unseen"); their logits are divided by the temperature.
         temperature: that of the net's header, or the one that was fitted.
         results: flat metrics, `test/accuracy` and so on, for metrics.json.
+        copies: the test faces that training has, too; None without test.
     """
 
     faces: dict[str, Table]
     outputs: dict[str, Outputs]
     temperature: float
     results: dict[str, float]
+    copies: Copies | None = None
 
 
 def evaluate(
@@ -103,14 +106,14 @@ def evaluate(
     temperature = fit_temperature(*raw["val"][:2]) if calibrate else header.temperature
     outputs = {name: output.scaled(temperature) for name, output in raw.items()}
     _require_finite(outputs, whose)
-    copies = {}
-    if "test" in outputs:
-        slices, count = make_slices(outputs["test"], table, crowd)
-        copies = {"test/copies": count}
+    copies = find_copies(table) if "test" in outputs else None
+    if copies:
+        slices = make_slices(outputs["test"], table, crowd, copies)
         for all_of in (raw, outputs):
             all_of |= {name: take(all_of["test"]) for name, take in slices.items()}
     results = split_results(raw, outputs, header.classes)
-    return Evaluation(faces, outputs, temperature, results | copies)
+    results |= copies.counts() if copies else {}
+    return Evaluation(faces, outputs, temperature, results, copies)
 
 
 def _require_finite(outputs: dict[str, Outputs], whose: str) -> None:
@@ -172,7 +175,9 @@ def draw_evaluation(net: nn.Module, header: Header, found: Evaluation) -> dict[s
 
 
 def write_evaluation(folder: Path, found: Evaluation, drawn: dict[str, Figure]) -> None:
-    """Write the predictions of validation and test, and the figures, "val/confusion" as figures/val_confusion.png.
+    """Write the predictions of validation and test, the copies in test, and the figures.
+
+    The figure "val/confusion" becomes figures/val_confusion.png.
 
     Raises:
         OSError, RunError: if a file cannot be written.
@@ -180,6 +185,8 @@ def write_evaluation(folder: Path, found: Evaluation, drawn: dict[str, Figure]) 
     for split, name in PREDICTIONS.items():
         if split in found.faces:
             write_predictions(folder / name, found.outputs[split], found.faces[split])
+    if found.copies:
+        write_copies(folder / COPIES, found.copies)
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
         with atomic_file(folder / "figures" / f"{name.replace('/', '_')}.png", "wb") as file:

@@ -154,22 +154,17 @@ def _about_copies(split: Split, other: Split, faces: int, equal: int, near: int)
     copies = f"No {this} face has an exact copy in {there}, but {near:,} a nearly equal one"
     if equal:
         copies = f"{_share(equal, faces, f'{this} face')} have an exact copy in {there}, and {near:,} more a near one"
-    yield f"{copies}: {_meaning(split, other, faces, equal)}."
+    yield f"{copies}: {_meaning(split, other, faces, equal + near)}."
 
 
-def _meaning(split: Split, other: Split, faces: int, equal: int) -> str:
+def _meaning(split: Split, other: Split, faces: int, copies: int) -> str:
     if (split, other) == (Split.TEST, Split.VAL):
         return "the choice of the best epoch has seen these faces of test"
     if split == Split.VAL:
         return "the best epoch, and what a search prefers, are in part chosen by faces that a net may know by heart"
-    if equal == faces:
+    if copies == faces:
         return "test says nothing about new faces"
-    if equal:
-        return (
-            "a net may know them by heart; test_unseen/accuracy and its like in metrics.json leave the exact copies "
-            "out, but not the nearly equal ones"
-        )
-    return "a net may know them by heart, so test flatters it a little"
+    return "a net may know them by heart; test_unseen/accuracy and its like in metrics.json leave all of them out"
 
 
 def _labels(found: Findings) -> Part:
