@@ -95,6 +95,7 @@ def evaluate(
     *,
     tta: str = "none",
     skip_test: bool = False,
+    groups: Place | None = None,
     batch_size: int = 128,
     device: str = "auto",
     **options: Any,
@@ -107,6 +108,7 @@ def evaluate(
         root: the data set's folder; if left out, the one that its YAML file names.
         tta: "none", or views that are evaluated, too, in rows of their own: "flip", "tencrop", "all".
         skip_test: evaluate validation only, as while something is still to be chosen.
+        groups: a CSV file with a group for test faces, for the figures of each: `test_group/NAME/accuracy`.
         batch_size: faces at a time.
         device: "auto", "cpu", "cuda" or "mps".
         options: further keys of conf/dataset/DATASET.yaml, as on_error="skip". Classes and input size are the net's.
@@ -127,6 +129,7 @@ def evaluate(
     """
     asked = {"fit": False, "tta": tta, "test": not skip_test, "batch_size": batch_size, "trainer.accelerator": device}
     words = [f"weights={os.fspath(weights)}", *_words(dataset, root, options), *_settings(asked)]
+    words += [] if groups is None else [f"groups={os.fspath(groups)}"]
     config = _read(words)[0].config
     from fer.devices import evaluation_device  # torch, once it is known to be there
     from fer.evaluation.run import measure, prepare

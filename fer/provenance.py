@@ -18,7 +18,7 @@ from fer.run_folder import HYDRA, STUDY
 from fer.schema import TrainConfig
 from fer.weights import digest
 
-PLACES = {"dataset.root": "dataset.root=DIR", "weights": "weights=FILE"}
+PLACES = {"dataset.root": "dataset.root=DIR", "weights": "weights=FILE", "groups": "groups=FILE"}
 LIBRARIES = ("torch", "torchvision", "lightning", "albumentations", "torchmetrics", "opencv-python", "numpy")
 STARTS = 20  # trainings that a weights file names as those it started from
 GROUPS = ("dataset", "augmentation", "model", "loss", "optimizer", "scheduler")

@@ -18,6 +18,7 @@ from fer.locks import let_go
 RESULTS = "metrics.json"  # written last: with it, a run is finished
 PREDICTIONS = {"val": "predictions_val.csv", "test": "predictions.csv"}
 COPIES = "copies.csv"  # test faces that training has, too
+GROUPS = "groups.md"
 NET, EXPORTED = "weights.safetensors", "net.onnx"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
 SETTINGS, WORDS, HYDRA = (Path(".hydra") / f"{name}.yaml" for name in ("config", "overrides", "hydra"))

@@ -238,6 +238,7 @@ class TrainConfig(Section):
     tta: Literal["none", "flip", "tencrop", "all"]
     fit: bool
     test: bool
+    groups: PathField | None = None
     export: bool = False
     weights: PathField | None
     resume: PathField | None
@@ -255,6 +256,8 @@ class TrainConfig(Section):
                 "fit=false: expected one device, since one process evaluates: leave out trainer=ddp, and set "
                 "trainer.devices=1"
             )
+        if self.groups and not self.test:
+            raise ValueError("groups: expected test=true, since the groups are of test faces: leave groups out")
         if self.sweep and (self.test or not self.fit or self.trainer.shared_by):
             raise ValueError(
                 "sweep: expected test=false, fit=true and one device for each net, since a search trains one net after "

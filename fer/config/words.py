@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from fer.config.jobs import Command
 
 # Their values are taken as typed, since Hydra's grammar trips over blanks, accents, brackets, "=", "?" and ",".
-PATHS = ("dataset.root", "weights", "resume", "hydra.run.dir", "hydra.sweep.dir", "input", "output", "detector.model")
+PATHS = (
+    *("dataset.root", "weights", "resume", "groups", "hydra.run.dir", "hydra.sweep.dir"),
+    *("input", "output", "detector.model"),
+)
 SWEPT = PATHS[:2]  # of them, those of which a sweep can have several
 AS_TYPED = (*PATHS, "heatmap.target")  # a class may have a name with accents
 # What composing raises.

@@ -152,7 +152,7 @@ def _recipe(training: dict[str, Any], header: Header) -> Iterator[tuple[str, str
 
 def _command(run: Run) -> str:
     """Return the command of the evaluation, without the paths of this machine."""
-    drop = ("fit", "weights", "dataset.root", "workers", "batch_size")
+    drop = ("fit", "weights", "dataset.root", "groups", "workers", "batch_size")
     words = [f"{key}={value}" for key, value in run.typed.items() if value and key not in drop]
     words = ["fit=false", f"weights={run.metrics['weights']}", *words]
     return shlex.join(("python", "train.py", *words, *(["dataset.root=DIR"] if "dataset.root" in run.config else [])))

@@ -15,6 +15,7 @@ from fer.data.table import Split, Table
 from fer.evaluation.markdown import listed, per_cent
 from fer.evaluation.slices import SLICES
 from fer.provenance import read_words
+from fer.run_folder import GROUPS
 
 COLUMNS = (  # metric, heading, whether it has an interval
     ("accuracy", "accuracy", True),
@@ -109,6 +110,12 @@ def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[st
         grid = new_grid("Slices of the test split", ["", "n", "accuracy"])
         for split in slices:
             grid.add_row(SLICES[split], f"{results[f'{split}/n']:,}", _cell(results, f"{split}/accuracy", True))
+        console.print(grid)
+    if groups := [key.split("/", 1)[1][:-2] for key in results if key.startswith("test_group/") and key.endswith("/n")]:
+        grid = new_grid(f"Groups of the test split; their gaps are in {GROUPS}", ["", "n", "accuracy"])
+        for name in groups:
+            key = f"test_group/{name}"
+            grid.add_row(escape(name), f"{results[f'{key}/n']:,}", _cell(results, f"{key}/accuracy", True))
         console.print(grid)
     if results.get("test/copies", 0) + results.get("test/near_copies", 0) == results.get("test/n"):
         console.print("Every test image is a copy of a training image: test says nothing about new ones.", style="bold")

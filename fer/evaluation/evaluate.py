@@ -17,12 +17,14 @@ from torch import nn
 
 from fer.atomic import atomic_file
 from fer.counting import counted
+from fer.data.groups import Groups
 from fer.data.table import Split, Table
 from fer.errors import CALMER, Diverged
 from fer.evaluation import plots
 from fer.evaluation.calibration import fit_temperature
 from fer.evaluation.confusion import confusion
 from fer.evaluation.copies import Copies, find_copies, write_copies
+from fer.evaluation.groups import GroupFigures, compare_groups, write_groups
 from fer.evaluation.metrics import compute_metrics
 from fer.evaluation.outputs import Outputs
 from fer.evaluation.predict import BATCH, classifier, predict
@@ -31,7 +33,7 @@ from fer.evaluation.slices import make_slices
 from fer.header import Header
 from fer.models.cam import heatmaps
 from fer.models.inputs import normalise
-from fer.run_folder import COPIES, PREDICTIONS
+from fer.run_folder import COPIES, GROUPS, PREDICTIONS
 
 VIEWS = {"none": (), "flip": ("flip",), "tencrop": ("tencrop",), "all": ("flip", "tencrop")}  # by `tta`
 TITLES = {"val": "Validation", "test": "Test"}
@@ -48,6 +50,7 @@ class Evaluation:
         temperature: that of the net's header, or the one that was fitted.
         results: flat metrics, `test/accuracy` and so on, for metrics.json.
         copies: the test faces that training has, too; None without test.
+        groups: figures of the groups of test faces; None if there are none.
     """
 
     faces: dict[str, Table]
@@ -55,6 +58,7 @@ class Evaluation:
     temperature: float
     results: dict[str, float]
     copies: Copies | None = None
+    groups: GroupFigures | None = None
 
 
 def evaluate(
@@ -66,6 +70,7 @@ def evaluate(
     test: bool = True,
     tta: str = "none",
     crowd: np.ndarray | None = None,
+    groups: Groups | None = None,
     calibrate: bool = False,
     seed: int = 0,
     device: torch.device | str = "cpu",
@@ -82,6 +87,7 @@ def evaluate(
         test: whether test is evaluated; the one reading of a reported run.
         tta: "none", or views that are evaluated beside the faces as they are: "flip", "tencrop", "all".
         crowd: what FER+'s annotators call the test faces, as `make_slices` takes it.
+        groups: of the test faces, in the order of rows.
         calibrate: fit the temperature on validation instead of taking the header's.
         seed: of the sample of train.
         device: where the net runs.
@@ -113,7 +119,9 @@ def evaluate(
             all_of |= {name: take(all_of["test"]) for name, take in slices.items()}
     results = split_results(raw, outputs, header.classes)
     results |= copies.counts() if copies else {}
-    return Evaluation(faces, outputs, temperature, results, copies)
+    compared = compare_groups(outputs["test"], groups, header.classes) if groups and "test" in outputs else None
+    results |= compared.results() if compared else {}
+    return Evaluation(faces, outputs, temperature, results, copies, compared)
 
 
 def _require_finite(outputs: dict[str, Outputs], whose: str) -> None:
@@ -175,7 +183,7 @@ def draw_evaluation(net: nn.Module, header: Header, found: Evaluation) -> dict[s
 
 
 def write_evaluation(folder: Path, found: Evaluation, drawn: dict[str, Figure]) -> None:
-    """Write the predictions of validation and test, the copies in test, and the figures.
+    """Write the predictions of validation and test, the copies in test, its groups, and the figures.
 
     The figure "val/confusion" becomes figures/val_confusion.png.
 
@@ -187,6 +195,8 @@ def write_evaluation(folder: Path, found: Evaluation, drawn: dict[str, Figure]) 
             write_predictions(folder / name, found.outputs[split], found.faces[split])
     if found.copies:
         write_copies(folder / COPIES, found.copies)
+    if found.groups:
+        write_groups(folder / GROUPS, found.groups)
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for name, figure in drawn.items():
         with atomic_file(folder / "figures" / f"{name.replace('/', '_')}.png", "wb") as file:

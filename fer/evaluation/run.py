@@ -21,6 +21,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from fer.config.messages import sentences
 from fer.data.ferplus import read_crowd
+from fer.data.groups import Groups, read_groups
 from fer.data.readers import class_counts, read
 from fer.data.table import Split, Table, require_one
 from fer.devices import evaluation_device
@@ -113,7 +114,7 @@ def measure(
         tell: is told what comes next.
 
     Raises:
-        UserError: if the annotators' votes beside the data do not fit.
+        UserError: if the annotators' votes beside the data, or the groups, do not fit.
         Diverged: if an answer is not finite.
     """
     found = evaluate(
@@ -124,6 +125,7 @@ def measure(
         test=config.test,
         tta=config.tta,
         crowd=crowd_of(config, table),
+        groups=groups_of(config, table),
         seed=config.seed,
         device=device,
         batch=config.batch_size,
@@ -237,3 +239,12 @@ def crowd_of(config: TrainConfig, table: Table) -> np.ndarray | None:
     if config.dataset.name != "fer2013" or not config.test:
         return None
     return read_crowd(config.dataset.root, table.part(Split.TEST), config.dataset.on_error)
+
+
+def groups_of(config: TrainConfig, table: Table) -> Groups | None:
+    """Return the groups of people to whom the test faces belong, in the order of rows; None if no file tells them.
+
+    Raises:
+        UserError: if the file cannot be used.
+    """
+    return read_groups(config.groups, table.part(Split.TEST).by_rows()) if config.groups else None

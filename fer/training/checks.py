@@ -17,7 +17,7 @@ from fer.extras import require
 from fer.run_folder import LAST, NET, RESULTS, SETTINGS, STUDY, SWEEP, AtWork, is_at_work
 
 MAY_DIFFER = (  # none of them changes what is trained; that the data is the same, FaceData tells by its content
-    *("resume", "workers", "test", "tta", "export", "sweep.trials", "dataset.root"),
+    *("resume", "workers", "test", "tta", "groups", "export", "sweep.trials", "dataset.root"),
     *("trainer.name", "trainer.accelerator", "trainer.precision"),
 )
 ADDED = {"model.architecture": "se_resnet"}  # what older runs were trained by, without saying it
@@ -64,6 +64,8 @@ def _check_files(job: Job) -> Iterator[str]:
             readable_weights(weights)
         except UserError as error:
             yield str(error)
+    if (groups := job.part("groups")) and not groups.is_file():
+        yield f"groups={groups}: expected a CSV file, but there is no such file"
 
 
 def _check_net(job: Job) -> Iterator[str]:

@@ -23,7 +23,7 @@ from fer.data.table import Split, Table
 from fer.errors import Terminated, UserError
 from fer.evaluation.console import print_end, print_some, relative_path
 from fer.evaluation.evaluate import draw_evaluation, evaluate
-from fer.evaluation.run import crowd_of, finished, monitored, publish, writing
+from fer.evaluation.run import crowd_of, finished, groups_of, monitored, publish, writing
 from fer.export.onnx import export
 from fer.models.factory import build_net
 from fer.monitor import monitor_mistake
@@ -65,7 +65,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
         raise UserError(f"monitor: {wrong}")
     _require_faces(config.monitor, table)
     data = make_data(config, table)
-    crowd = crowd_of(config, table)
+    crowd, groups = crowd_of(config, table), groups_of(config, table)
     trainer = make_trainer(config, folder, [record, Dashboard(data), *watchers])
     module = EmotionModule(net, header, make_loss(config.loss, table.counts()[Split.TRAIN]), config)
     if trainer.is_global_zero:
@@ -83,6 +83,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
             test=config.test,
             tta=config.tta,
             crowd=crowd,
+            groups=groups,
             calibrate=True,
             seed=config.seed,
             device=device,
