@@ -148,8 +148,8 @@ def _lines(found: GroupFigures) -> Iterator[str]:
     yield (
         "Per cent, with 95 % intervals (Wilson), the faces of a class in parentheses. Gaps: interval of Newcombe, "
         "Fisher's exact p, corrected by Holm for all of them. Faces of no group, which count nowhere here: "
-        f"{found.others:,}. A gap in accuracy may come from another mix of emotions; one in recall does not. Groups are "
-        "those of the file that was given: nothing was guessed from a face.\n"
+        f"{found.others:,}. A gap in accuracy may come from another mix of emotions; one in recall does not. Groups "
+        "are those of the file that was given: nothing was guessed from a face.\n"
     )
 
 
