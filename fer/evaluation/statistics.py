@@ -150,8 +150,8 @@ def wilson(hits: int, faces: int) -> tuple[float, float]:
 def between_groups(one: tuple[float, int], other: tuple[float, int]) -> Difference:
     """Compare the shares of right answers on two sets of different faces.
 
-    Newcombe, Interval estimation for the difference between independent proportions, 1998, method 10; and Fisher's exact
-    test, which holds for few faces, too. With few, the interval may leave out 0 where the test sees no difference.
+    Newcombe, Interval estimation for the difference between independent proportions, 1998, method 10; and Fisher's
+    exact test, which holds for few faces, too. With few, the interval may leave out 0 where the test sees no difference.
 
     Args:
         one: share of right answers and number of faces.

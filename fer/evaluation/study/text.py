@@ -23,8 +23,8 @@ METHOD = f"""\
   how often the setting's nets were right minus how often the baseline's were (Efron & Tibshirani 1993, ch. 13, 16).
 - p is two-sided and corrected by Holm's method (Holm 1979) for all comparisons of a section, the tests over images and
   those over seeds each. "Better" and "worse" need every test that there is below {ALPHA:.2f} after that.
-- A setting is all runs whose configurations agree but for seed, resume, workers, test, tta and groups. Settings are compared
-  only where rows and targets of the images are the same. Points are percentage points. ECE: less is better."""
+- A setting is all runs whose configurations agree but for seed, resume, workers, test, tta and groups. Settings are
+  compared only where rows and targets of the images are the same. Points are percentage points. ECE: less is better."""
 
 
 def conclusions(study: Study, rankings: Sequence[Ranking]) -> list[str]:
