@@ -151,7 +151,8 @@ def between_groups(one: tuple[float, int], other: tuple[float, int]) -> Differen
     """Compare the shares of right answers on two sets of different faces.
 
     Newcombe, Interval estimation for the difference between independent proportions, 1998, method 10; and Fisher's
-    exact test, which holds for few faces, too. With few, the interval may leave out 0 where the test sees no difference.
+    exact test, which holds for few faces, too. With few, the interval may leave out 0 where the test sees no
+    difference.
 
     Args:
         one: share of right answers and number of faces.
