@@ -16,7 +16,7 @@ METHOD = (
     "Per cent, with 95 % intervals over the faces (bootstrap; Wilson for the share that is found). The corruptions are "
     "those of Hendrycks & Dietterich (2019) in kind, with strengths for faces of 48 pixels, and the same chance for "
     "every strength and net. Mean corruption error: of each of the nine corruptions, the errors in all five strengths "
-    "over those of the baseline; then the mean; less is better."
+    "over those of the baseline; then the mean; less is better. Of few faces the calibration error is biased upwards."
 )
 
 
