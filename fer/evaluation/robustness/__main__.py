@@ -125,7 +125,7 @@ def _write_card(
 
     names = {"val": "validation", "test": "test"}
     command = _command([Path(subject.name)], words, asked)
-    write_section(card, names[asked.split], section_lines(found, subject.name, names[asked.split], command))
+    write_section(card, names[asked.split], section_lines(found, subject.name, command))
     print(f"section written: {card}")
 
 

@@ -16,7 +16,7 @@ METHOD = (
     "Per cent, with 95 % intervals over the faces (bootstrap; Wilson for the share that is found). The corruptions are "
     "those of Hendrycks & Dietterich (2019) in kind, with strengths for faces of 48 pixels, and the same chance for "
     "every strength and net. Mean corruption error: of each of the nine corruptions, the errors in all five strengths "
-    "over those of the baseline; then the mean; less is better."
+    "over those of the baseline; then the mean; less is better. Of few faces the calibration error is biased upwards."
 )
 
 
@@ -148,14 +148,14 @@ def seen_sentence(training: dict[str, Any]) -> str:
     return said + (f" Boxes were erased ({', '.join(boxes)}), but no mask or glasses drawn." if boxes else "")
 
 
-def section_lines(found: Found, net: str, split: str, command: str) -> Iterator[str]:
+def section_lines(found: Found, net: str, command: str) -> Iterator[str]:
     """Yield the lines of a model card's section on a net, below its heading."""
     frames, crops, pictures = (found.of(net, stage) for stage in ("framing", "crop", "picture"))
-    shown = ", ".join(f"{name} {per_cent(frames[name, 0].accuracy.value)}" for name in FRAMINGS)
-    mean = mean_over(found, net, "crop", CORRUPTIONS)
-    yield f"Accuracy on all {len(frames[AS_IS, 0].right):,} faces of {split}, 48 pixels framed anew: {shown}.\n"
+    shown = "; ".join(f"{name}: {per_cent(frames[name, 0].accuracy.value)}" for name in FRAMINGS)
+    mean, clean = mean_over(found, net, "crop", CORRUPTIONS), crops[AS_IS, 0]
+    yield f"Accuracy in per cent. Of all {len(frames[AS_IS, 0].right):,} faces, 48 pixels framed anew: {shown}.\n"
     yield (
-        f"Of {len(found.labels['crop']):,} faces drawn from them it is {per_cent(crops[AS_IS, 0].accuracy.value)}, and "
+        f"Of {len(clean.right):,} of them, drawn by chance: {per_cent(clean.accuracy.value)} as they are, and "
         f"{_within(mean)} in the mean over nine corruptions in five strengths. {seen_sentence(_training(found, net))}\n"
     )
     header, rows = ["", *map(str, STRENGTHS)], []
@@ -168,9 +168,9 @@ def section_lines(found: Found, net: str, split: str, command: str) -> Iterator[
     if pictures:
         clean = pictures[AS_IS, 0]
         yield (
-            f"Of {len(clean.right):,} faces in larger pictures, the detector finds {per_cent(clean.found.value)}, and "
-            f"{per_cent(clean.accuracy.value)} are found and right; the last columns have these for strength 3.\n"
+            f"Of {len(clean.right):,} in larger pictures the detector finds {per_cent(clean.found.value)}, and "
+            f"{per_cent(clean.accuracy.value)} are found and right; the last columns have this for strength 3.\n"
         )
-        header += ["found", "right"]
+        header += ["found, 3", "right, 3"]
     yield from table(header, rows)
     yield f"    {command}\n"
