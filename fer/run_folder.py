@@ -26,6 +26,12 @@ ERROR, OUTPUT = "error.txt", "output.txt"  # of a sweep's job: why it failed, wh
 SWEEP, STUDY = "multirun.yaml", "study.journal"  # of a sweep's folder, of a search's
 
 
+def resume_root(folder: Path) -> Path:
+    """Return what is to be resumed: a run's folder, or that of the sweep or search that it belongs to."""
+    is_part = any((folder.parent / name).exists() for name in (SWEEP, STUDY))
+    return folder.parent if is_part else folder
+
+
 class AtWork(UserError):
     """Another process works in the folder."""
 

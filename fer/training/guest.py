@@ -19,8 +19,14 @@ import numpy as np
 import torch
 
 from fer.errors import Terminated
+from fer.evaluation.loggers import QUIET
 
-VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")  # that Lightning sets
+VARIABLES = (
+    "PL_GLOBAL_SEED",
+    "PL_SEED_WORKERS",
+    "CUBLAS_WORKSPACE_CONFIG",
+    *QUIET,
+)  # that Lightning sets, and our loggers
 LOGGERS = ("lightning.pytorch", "lightning.fabric")
 ONE = threading.Lock()  # what a process has once, two trainings cannot set at the same time
 
