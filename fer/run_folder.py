@@ -22,6 +22,7 @@ GROUPS = "groups.md"
 NET, EXPORTED = "weights.safetensors", "net.onnx"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
 SETTINGS, WORDS, HYDRA = (Path(".hydra") / f"{name}.yaml" for name in ("config", "overrides", "hydra"))
+IDS = "loggers.json"  # under which other programs know the run
 ERROR, OUTPUT = "error.txt", "output.txt"  # of a sweep's job: why it failed, what it said
 SWEEP, STUDY = "multirun.yaml", "study.journal"  # of a sweep's folder, of a search's
 

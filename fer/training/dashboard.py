@@ -69,7 +69,7 @@ class Dashboard(Callback):
         drawn |= draw_augmented(module, self.data) if epoch == 1 else {}
         for name, figure in drawn.items():
             for logger in trainer.logger.loggers:
-                logger.figure(name, pixels(figure, 0.5), epoch, trainer.global_step)
+                logger.figure(name, pixels(figure, 0.5), epoch)
 
 
 def draw_augmented(module: EmotionModule, data: FaceData) -> dict[str, Figure]:
