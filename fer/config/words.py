@@ -25,7 +25,7 @@ PATHS = (
     *("input", "output", "detector.model"),
 )
 SWEPT = PATHS[:2]  # of them, those of which a sweep can have several
-AS_TYPED = (*PATHS, "heatmap.target")  # a class may have a name with accents
+AS_TYPED = (*PATHS, "logger.mlflow.uri", "heatmap.target")  # a class may have a name with accents
 # What composing raises.
 REFUSALS = (
     HydraException,
