@@ -61,6 +61,10 @@ class Diverged(RunError):
     """The loss is no longer finite."""
 
 
+class CutShort(Exception):
+    """A search has ended a trial that is hopeless."""
+
+
 class JobFailed(RunError):
     """A job of a sweep failed, and has said so already."""
 

@@ -8,11 +8,13 @@ from fer.paths import HOME, INSTALLED
 
 EXTRAS = {  # by their name in pyproject.toml; libraries as they are imported
     "export": ("onnx", "onnxruntime"),
+    "mlflow": ("mlflow",),
     "parquet": ("pyarrow",),
     "train": (
         *("torch", "torchvision", "lightning", "albumentations", "torchmetrics", "tensorboard", "pytorch_grad_cam"),
         "optuna",
     ),
+    "wandb": ("wandb",),
 }
 
 
@@ -27,7 +29,7 @@ def require(extra: str, *libraries: str, of: str | None = None) -> None:
     Raises:
         UserError: naming those that are not.
     """
-    if lacking := [name for name in libraries or EXTRAS[extra] if find_spec(name) is None]:
+    if lacking := [name for name in libraries or EXTRAS[extra] if not _is_there(name)]:
         names = " and ".join(filter(None, (", ".join(lacking[:-1]), lacking[-1])))
         start = f"{of}: " if of else ""
         raise UserError(f"{start}expected {names}, but found nothing: {how(extra)}")
@@ -39,3 +41,9 @@ def how(extra: str) -> str:
         return f'pip install -e ".[{extra}]"'
     needed = [line.partition(";") for line in requires("fer-lightning") or ()]
     return "pip install " + " ".join(f'"{name.strip()}"' for name, _, mark in needed if f"'{extra}'" in mark)
+
+
+def _is_there(library: str) -> bool:
+    """Tell whether a library is installed; a folder of its name, as wandb leaves one, imports as an empty package."""
+    spec = find_spec(library)
+    return spec is not None and spec.origin is not None

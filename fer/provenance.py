@@ -20,6 +20,7 @@ from fer.weights import digest
 
 PLACES = {"dataset.root": "dataset.root=DIR", "weights": "weights=FILE", "groups": "groups=FILE"}
 LIBRARIES = ("torch", "torchvision", "lightning", "albumentations", "torchmetrics", "opencv-python", "numpy")
+LEFT_OUT = ("resume", "logger")  # of a command: nothing that the net owes them
 STARTS = 20  # trainings that a weights file names as those it started from
 GROUPS = ("dataset", "augmentation", "model", "loss", "optimizer", "scheduler")
 
@@ -35,6 +36,8 @@ def telling_settings(config: TrainConfig, folder: Path) -> dict[str, Any]:
     shown = {} if common else {group: values[f"{group}.name"] for group in GROUPS} | {"seed": config.seed}
     for word in typed:
         key, _, text = word.lstrip("+").partition("=")
+        if key.partition(".")[0] in LEFT_OUT:
+            continue
         if key not in common and (common or key not in PATHS):  # a path that is swept tells
             value = values.get(key, text or "left out")
             shown[key] = value if isinstance(value, int | float) else str(value)
@@ -58,8 +61,8 @@ def as_typed(folder: Path | None) -> str:
     if (folder.parent / STUDY).is_file():  # a search's trial
         words = [word for word in read_words(folder.parent)[0] if not word.startswith("sweep")] + words
     keys = [word.partition("=")[0] for word in words]
-    shown = [PLACES.get(key, word) for key, word in zip(keys, words, strict=True) if key != "resume"]
-    return shlex.join(("python", "train.py", *shown))
+    told = [(key, word) for key, word in zip(keys, words, strict=True) if key.partition(".")[0] not in LEFT_OUT]
+    return shlex.join(("python", "train.py", *(PLACES.get(key, word) for key, word in told)))
 
 
 def describe(config: TrainConfig, header: Header, folder: Path | None, device: str, precision: str) -> dict[str, Any]:

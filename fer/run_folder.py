@@ -22,8 +22,15 @@ GROUPS = "groups.md"
 NET, EXPORTED = "weights.safetensors", "net.onnx"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
 SETTINGS, WORDS, HYDRA = (Path(".hydra") / f"{name}.yaml" for name in ("config", "overrides", "hydra"))
+IDS = "loggers.json"  # under which other programs know the run
 ERROR, OUTPUT = "error.txt", "output.txt"  # of a sweep's job: why it failed, what it said
 SWEEP, STUDY = "multirun.yaml", "study.journal"  # of a sweep's folder, of a search's
+
+
+def resume_root(folder: Path) -> Path:
+    """Return what is to be resumed: a run's folder, or that of the sweep or search that it belongs to."""
+    is_part = any((folder.parent / name).exists() for name in (SWEEP, STUDY))
+    return folder.parent if is_part else folder
 
 
 class AtWork(UserError):

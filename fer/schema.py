@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_valid
 
 from fer.architectures import Fraction, Model, Section, Whole
 from fer.emotions import class_names
+from fer.errors import printable
 from fer.monitor import monitor_mistake
 from fer.paths import resolve_weights
 
@@ -30,6 +31,12 @@ def _one_together(shares: tuple[float, ...]) -> tuple[float, ...]:
 def _metric(name: str) -> str:
     if wrong := monitor_mistake(name, None):
         raise ValueError(wrong)
+    return name
+
+
+def _project(name: str) -> str:
+    if not name.strip() or not set(FORBIDDEN).isdisjoint(name):
+        raise ValueError(f"expected a name without any of {FORBIDDEN}, but got {printable(name) or 'nothing'}")
     return name
 
 
@@ -55,6 +62,7 @@ OfficialSplit = Literal["official", "as_is"]
 OnError = Literal["raise", "skip"]
 Weighting = Literal["none", "balanced", "sqrt", "effective"]
 
+FORBIDDEN = r"/\#?%:"  # in the name of a project, by wandb
 DRAWN = 500_000_000  # pixels of a drawn split: 16 GB while it is drawn, 120,000 faces of 64 pixels
 
 
@@ -198,6 +206,32 @@ class Trainer(Section):
         return next(shared, None)
 
 
+class TensorBoard(Section):
+    """conf/logger/tensorboard.yaml."""
+
+
+class Wandb(Section):
+    """conf/logger/wandb.yaml."""
+
+    project: Annotated[str, AfterValidator(_project)]
+    offline: bool
+
+
+class MLflow(Section):
+    """conf/logger/mlflow.yaml."""
+
+    experiment: Annotated[str, AfterValidator(_project)]
+    uri: Annotated[str, BeforeValidator(_not_empty)] | None
+
+
+class Loggers(Section):
+    """conf/logger/*.yaml: a section for each that is chosen, under its name."""
+
+    tensorboard: TensorBoard | None = None
+    wandb: Wandb | None = None
+    mlflow: MLflow | None = None
+
+
 class Search(Section):
     """conf/sweep/optuna.yaml."""
 
@@ -224,6 +258,7 @@ class TrainConfig(Section):
     optimizer: Optimizer
     scheduler: Scheduler
     trainer: Trainer
+    logger: Loggers = Loggers(tensorboard=TensorBoard())
     sweep: Search | None = None
     seed: Count
     batch_size: Annotated[int, Field(gt=0, le=65_536)]

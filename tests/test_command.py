@@ -80,7 +80,8 @@ def test_help_lists_every_option_and_key(train):
     for group, names in options.items():
         for name in names if group != "experiment" else ():
             plain = yaml.safe_load((ROOT / "conf" / group / f"{name}.yaml").read_text(encoding="utf-8"))
-            keys = [f"{group}.{key}" for key in plain.get(group, plain) if key not in ("name", "defaults")]
+            keys = [f"{group}.{key}" for key in plain.get(group, plain) if key not in ("name", "defaults", name)]
+            keys += [f"{group}.{name}.{key}" for key in plain.get(name, ()) if group == "logger"]
             assert [key for key in keys if not re.search(rf"^    {key}(=\S+)? +\S", page, re.M)] == []
     primary = set(TrainConfig.model_fields) - set(options)
     assert [key for key in [*primary, "trainer.max_epochs"] if f"\n  {key}=" not in page] == []

@@ -22,7 +22,7 @@ CONF = Path(__file__).parents[1] / "conf"
 OPTIONS = Command(CONF, "train", []).options
 OPTIONS["model"].remove("weights")  # which is of a file, and so has tests of its own
 DATASETS = OPTIONS["dataset"]
-GROUPS = [group for group in OPTIONS if group not in ("dataset", "experiment", "sweep")]
+GROUPS = [group for group in OPTIONS if group not in ("dataset", "experiment", "sweep", "logger")]
 ROUNDS = range(max(len(OPTIONS[group]) for group in GROUPS))
 
 

@@ -41,8 +41,9 @@ def words_of(line: str, data: Path, run: Path) -> list[str]:
     """Return the words behind train.py, with real folders for the README's."""
     places = {"=RUN_DIR": f"={run}", "=SWEEP_DIR": f"={run.with_name('sweep')}", "=DIR": f"={data}"}
     words = shlex.split(line)[2:]
-    if "model=timm" in words:
-        pytest.importorskip("timm")  # an extra
+    for extra, setting in (("timm", "model="), ("wandb", "logger="), ("mlflow", "logger=")):
+        if any(word.startswith(setting) and extra in word for word in words):
+            pytest.importorskip(extra)
     return [next((word.replace(*place) for place in places.items() if word.endswith(place[0])), word) for word in words]
 
 

@@ -10,6 +10,7 @@ python train.py '~augmentation.transforms.light'            one transform less
 python train.py fit=false weights=fer2013 dataset.root=DIR  evaluate a weights file
 python train.py (the same settings) resume=DIR              continue an interrupted run or sweep
 python train.py sweep=optuna dataset.root=DIR               search rate, decay and augmentation
+python train.py dataset.root=DIR logger=mlflow              show it in MLflow (or wandb)
 python -m fer.evaluation.report DIR...                      report again on any runs
 tensorboard --logdir runs                                   look at all runs
 """

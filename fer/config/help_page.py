@@ -65,7 +65,7 @@ def _describe(own: Path | None, group: str, default: str) -> Iterator[str]:
         owner = "" if path.stem == default or len(texts) == 1 else f"{path.stem}: "
         for setting, meaning in _keys(_section(texts[path], group)):
             key = setting.partition("=")[0]
-            if "." not in key and key not in told | {"name"}:
+            if key.rpartition(".")[0] in ("", path.stem) and key not in told | {"name", path.stem}:
                 yield from _entry(f"  {group}.{setting}", owner + meaning if meaning else "")
             told.add(key)
 

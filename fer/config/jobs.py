@@ -285,8 +285,8 @@ def _key_fault(override: Override, plain: dict[str, Any]) -> str | None:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], ignore: tuple[str, ...]) -> list[str]:
-    """Return "key: old -> new" for every leaf in which two configurations differ."""
+    """Return "key: old -> new" for every leaf in which two configurations differ, but for some keys and sections."""
     before, after = (dict(leaves(plain)) for plain in (old, new))
-    keys = [key for key in before | after if key not in ignore]
+    keys = [key for key in before | after if key not in ignore and key.partition(".")[0] not in ignore]
     pairs = [(key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)]
     return [f"{printable(key)}: {printable(str(old))} -> {printable(str(new))}" for key, old, new in pairs]

@@ -25,7 +25,7 @@ PATHS = (
     *("input", "output", "detector.model"),
 )
 SWEPT = PATHS[:2]  # of them, those of which a sweep can have several
-AS_TYPED = (*PATHS, "heatmap.target")  # a class may have a name with accents
+AS_TYPED = (*PATHS, "logger.mlflow.uri", "heatmap.target")  # a class may have a name with accents
 # What composing raises.
 REFUSALS = (
     HydraException,
@@ -36,6 +36,7 @@ REFUSALS = (
     RecursionError,
     OSError,
 )
+SEVERAL = ("logger",)  # groups of which a run can have several options, as a list
 FOREIGN = ("hydra.sweeper", "hydra/sweeper", "hydra.callbacks")  # would start other jobs than those that were checked
 
 
@@ -103,6 +104,10 @@ def words_of(override: Override, command: "Command", errors: list[str]) -> list[
     if override.key_or_group == "hydra/launcher" and not command.multirun:
         errors.append(f"{override.input_line}: launches the jobs of a sweep: add -m")
         return []
+    if override.is_sweep_override() and override.key_or_group in SEVERAL:
+        key, _, names = override.input_line.partition("=")
+        errors.append(f"{key}={names}: several for one run stand in brackets: {key}=[{names}]")
+        return []
     if override.is_sweep_override() and not command.multirun:
         errors.append(f"{override.input_line}: several values make a sweep: add -m, or put a list into brackets")
         return []
@@ -139,8 +144,13 @@ def _wrong_option(key: str, value: str, options: dict[str, list[str]]) -> str | 
     group, value = key.removesuffix(".name"), value.strip("'\"")
     if group != key and value in options.get(group, ()):
         return f"{key}={value}: choose an option by {group}={value}, which brings its other keys along"
-    if key not in options or value in options[key]:
+    if key not in options:
         return None
+    is_list = key in SEVERAL and value.startswith("[")
+    chosen = [name.strip(" '\"") for name in value.strip("[]").split(",")] if is_list else [value]
+    if not (wrong := [name for name in chosen if name not in options[key]]):
+        return None
+    value = wrong[0]
     return f"{key}={value}: expected one of {', '.join(options[key])}{nearest(value, options[key])}"
 
 

@@ -16,8 +16,6 @@ import torch
 from matplotlib.figure import Figure
 from pydantic import ValidationError
 from torch import nn
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 
 from fer.config.messages import sentences
 from fer.data.ferplus import read_crowd
@@ -29,17 +27,18 @@ from fer.emotions import class_names
 from fer.errors import RunError, UserError, printable
 from fer.evaluation.console import print_end, print_faces, print_facts, print_scope, relative_path, scope, size_of
 from fer.evaluation.evaluate import Evaluation, draw_evaluation, evaluate, write_evaluation
+from fer.evaluation.loggers import Logger, logging_to
 from fer.evaluation.markdown import listed
 from fer.evaluation.results import write_json
 from fer.export.onnx import export
 from fer.monitor import monitor_mistake
-from fer.provenance import describe, telling_settings
+from fer.provenance import describe
 from fer.run_folder import EXPORTED, RESULTS, exclusive, make_folder
 from fer.schema import TrainConfig
 from fer.weights import Header, load_net
 
 Tell = Callable[[str], object]
-FINAL = ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "loss")  # columns of HPARAMS, for val and test
+FINAL = ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "loss")  # columns of tables, for val and test
 
 
 def run(config: TrainConfig, folder: Path) -> float:
@@ -66,12 +65,12 @@ def run(config: TrainConfig, folder: Path) -> float:
     print_scope(table, folder)
     net_name = f"from {relative_path(config.weights)}: {config.model.name}, {size_of(net, table)}"
     print_facts({"net": net_name, "device": f"{device}, precision 32-true", "folder": relative_path(folder)})
-    with exclusive(folder), writing():
+    with exclusive(folder), writing(), logging_to(config, folder) as loggers:
         found, results = measure(config, net, header, table, device, folder, _say)
         if config.export:
             print(export(config.weights, folder / EXPORTED), flush=True)
         drawn = draw_evaluation(net, header, found)
-        publish(folder, found, drawn, config, results, lambda: time.perf_counter() - began)
+        publish(folder, found, drawn, loggers, results, lambda: time.perf_counter() - began)
     print_end(results, header.classes, list(found.outputs), folder)
     return monitored(results, config)
 
@@ -139,28 +138,25 @@ def publish(
     folder: Path,
     found: Evaluation,
     drawn: dict[str, Figure],
-    config: TrainConfig,
+    loggers: list[Logger],
     results: dict[str, Any],
     seconds: Callable[[], float],
 ) -> None:
-    """Write what an evaluation leaves in a run's folder, the row of HPARAMS, and last metrics.json.
+    """Write what an evaluation leaves in a run's folder, show what it came to, and write metrics.json last.
 
     Args:
         folder: of the run.
         found: by the evaluation.
         drawn: figures, by name.
-        config: of the run.
+        loggers: of the run.
         results: for metrics.json; takes the temperature and the seconds of the run.
         seconds: tells how long the run has taken.
     """
     write_evaluation(folder, found, drawn)
     keys = (f"{split}/{name}" for name in FINAL for split in ("val", "test"))
     final = {f"final/{key}": results[key] for key in keys if key in results}
-    with SummaryWriter(str(folder)) as writer:
-        for summary in hparams(telling_settings(config, folder), final):
-            writer.file_writer.add_summary(summary)
-        for key, value in final.items():
-            writer.add_scalar(key, value, 0)
+    for logger in loggers:
+        logger.results(final, sorted((folder / "figures").glob("*.png")))
     results["temperature"] = found.temperature
     results["seconds"] = round(seconds(), 1)
     write_json(folder / RESULTS, results)

@@ -17,7 +17,7 @@ from fer.extras import require
 from fer.run_folder import LAST, NET, RESULTS, SETTINGS, STUDY, SWEEP, AtWork, is_at_work
 
 MAY_DIFFER = (  # none of them changes what is trained; that the data is the same, FaceData tells by its content
-    *("resume", "workers", "test", "tta", "groups", "export", "sweep.trials", "dataset.root"),
+    *("resume", "workers", "test", "tta", "groups", "export", "sweep.trials", "dataset.root", "logger"),
     *("trainer.name", "trainer.accelerator", "trainer.precision"),
 )
 ADDED = {"model.architecture": "se_resnet"}  # what older runs were trained by, without saying it
@@ -31,7 +31,7 @@ def check_training(jobs: list[Job], multirun: bool) -> None:
     """
     require("train")
     errors: list[str] = []
-    checks = (_check_files, _check_net, _check_strategy, _check_search, _check_export, _check_processes, _check_devices)
+    checks = (_check_files, _check_net, _check_strategy, _check_search, _check_extras, _check_processes, _check_devices)
     for job in jobs:
         for check in checks if not processes.is_helper() else (_check_processes,):
             errors += check(job)
@@ -115,12 +115,15 @@ def _check_search(job: Job) -> Iterator[str]:
         yield from space_mistakes(job.plain, job.schema)
 
 
-def _check_export(job: Job) -> Iterator[str]:
-    if job.part("export"):
+def _check_extras(job: Job) -> Iterator[str]:
+    loggers = job.part("logger")
+    needed = {f"logger={name}": name for name in ("wandb", "mlflow") if loggers and getattr(loggers, name)}
+    needed |= {"export=true": "export"} if job.part("export") else {}
+    for setting, extra in needed.items():
         try:
-            require("export")
+            require(extra, of=setting)
         except UserError as error:
-            yield f"export=true: {error}"
+            yield str(error)
 
 
 def _check_processes(job: Job) -> Iterator[str]:

@@ -1,18 +1,49 @@
-"""What a training shows: TensorBoard while it trains, and the figures that only a training has."""
+"""What a training shows: curves and pictures while it trains, and the figures that only a training has."""
+
+from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger as LightningLogger
 from matplotlib.figure import Figure
 
 from fer.data.datamodule import FaceData
 from fer.data.table import Split
 from fer.evaluation import plots
 from fer.evaluation.evaluate import draw_split, pixels
+from fer.evaluation.loggers import Logger
 from fer.evaluation.results import History
 from fer.training.lightning_module import EmotionModule
 
 BATCH_FACES = 24  # faces of an augmented batch
 WATCHED = ("confusion", "mistakes", "gradcam")  # figures on the dashboard; figures/ has all
+
+
+class Shown(LightningLogger):
+    """Hands what Lightning logs to the run's loggers.
+
+    Attributes:
+        loggers: while the first process trains.
+    """
+
+    name = version = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loggers: list[Logger] = []
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Show figures of a moment."""
+        for logger in self.loggers:
+            logger.metrics(metrics, step)
+
+    def log_hyperparams(self, params: Any, *more: Any, **named: Any) -> None:
+        """The loggers know the settings."""
+
+    def save(self) -> None:
+        """Let be seen what was shown."""
+        for logger in self.loggers:
+            logger.flush()
 
 
 class Dashboard(Callback):
@@ -37,7 +68,8 @@ class Dashboard(Callback):
         drawn = draw_split(module.net, module.header, "val", module.outputs["val"], faces, WATCHED)
         drawn |= draw_augmented(module, self.data) if epoch == 1 else {}
         for name, figure in drawn.items():
-            trainer.logger.experiment.add_image(f"view/{name}", pixels(figure, 0.5), epoch, dataformats="HWC")
+            for logger in trainer.logger.loggers:
+                logger.figure(name, pixels(figure, 0.5), epoch)
 
 
 def draw_augmented(module: EmotionModule, data: FaceData) -> dict[str, Figure]:

@@ -19,8 +19,10 @@ import numpy as np
 import torch
 
 from fer.errors import Terminated
+from fer.evaluation.trackers import QUIET
 
-VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")  # that Lightning sets
+# That Lightning and the loggers set.
+VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG", *QUIET)
 LOGGERS = ("lightning.pytorch", "lightning.fabric")
 ONE = threading.Lock()  # what a process has once, two trainings cannot set at the same time
 

@@ -4,7 +4,7 @@ metrics.json is written last, and only if everything went well: no file, no succ
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,13 @@ from fer.data.table import Split, Table
 from fer.errors import Terminated, UserError
 from fer.evaluation.console import print_end, print_some, relative_path
 from fer.evaluation.evaluate import draw_evaluation, evaluate
+from fer.evaluation.loggers import logging_to
 from fer.evaluation.run import crowd_of, finished, groups_of, monitored, publish, writing
 from fer.export.onnx import export
 from fer.models.factory import build_net
 from fer.monitor import monitor_mistake
 from fer.provenance import describe
-from fer.run_folder import BEST, EXPORTED, LAST, NET, RESULTS, STUDY, SWEEP, exclusive, make_folder
+from fer.run_folder import BEST, EXPORTED, LAST, NET, RESULTS, exclusive, make_folder, resume_root
 from fer.schema import TrainConfig
 from fer.training.callbacks import Record
 from fer.training.console import print_start
@@ -70,7 +71,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
     module = EmotionModule(net, header, make_loss(config.loss, table.counts()[Split.TRAIN]), config)
     if trainer.is_global_zero:
         print_start(config, folder, table, net, trainer)
-    with resumable(folder), exclusive(folder) if trainer.is_global_zero else nullcontext():
+    with resumable(folder), working(trainer, config, folder):
         fit(trainer, module, data, folder)
         if not trainer.is_global_zero:
             return 0.0  # one process evaluates
@@ -96,7 +97,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
         if config.export:
             print(export(folder / NET, folder / EXPORTED), flush=True)
         drawn = draw_evaluation(net, header, found) | draw_augmented(module, data) | draw_history(record.history)
-        publish(folder, found, drawn, config, results, record.seconds)
+        publish(folder, found, drawn, trainer.logger.loggers, results, record.seconds)
     print_end(results, header.classes, list(found.outputs), folder)
     return monitored(results, config)
 
@@ -172,17 +173,21 @@ def fit(trainer: Trainer, module: EmotionModule, data: FaceData, folder: Path) -
     module.load_state_dict(rounded(trainer.strategy.broadcast(state)))  # other machines may not see the folder
 
 
-def resume_root(folder: Path) -> Path:
-    """Return what is to be resumed: a run's folder, or that of the sweep or search that it belongs to."""
-    is_part = any((folder.parent / name).exists() for name in (SWEEP, STUDY))
-    return folder.parent if is_part else folder
-
-
 def _how_to_go_on(folder: Path) -> str:
     again = f"the same command with resume={relative_path(resume_root(folder))}"
     if resume_root(folder) == folder and not (folder / LAST).exists():
         return f"nothing was kept, as no epoch had ended: {again} starts anew in this folder"
     return f"to continue: {again}"
+
+
+@contextmanager
+def working(trainer: Trainer, config: TrainConfig, folder: Path) -> Iterator[None]:
+    """Have the first process keep others out of the folder, and show what it does."""
+    if not trainer.is_global_zero:
+        yield
+        return
+    with exclusive(folder), logging_to(config, folder) as trainer.logger.loggers:
+        yield
 
 
 @contextmanager

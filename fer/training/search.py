@@ -21,7 +21,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import Trial, TrialState
 
 from fer.config.messages import find
-from fer.errors import Diverged, RunError
+from fer.errors import CutShort, Diverged, RunError
 from fer.evaluation.search_report import name_of, open_study, write_search_report
 from fer.locks import let_go, locked
 from fer.monitor import sign
@@ -140,7 +140,7 @@ def _work(study: optuna.Study, trial: Trial, config: TrainConfig, folder: Path) 
     _write_settings(folder, trial_config, values)
     try:
         study.tell(trial, run(trial_config, folder, [Pruning(trial)]))
-    except (optuna.TrialPruned, Diverged) as reason:
+    except (CutShort, Diverged) as reason:
         print(f"cut short: {reason}", flush=True)
         study.tell(trial, state=TrialState.PRUNED)
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
@@ -168,10 +168,10 @@ class Pruning(Callback):
         """Report and decide.
 
         Raises:
-            optuna.TrialPruned: if the trial is hopeless.
+            CutShort: if the trial is hopeless.
         """
         epoch, monitor = trainer.current_epoch + 1, module.config.monitor
         value = float(trainer.callback_metrics[monitor])
         self.trial.report(value, epoch)
         if self.trial.should_prune() and epoch < trainer.max_epochs:
-            raise optuna.TrialPruned(f"{monitor} {value:.3f} in epoch {epoch} is worse than half of the other trials'")
+            raise CutShort(f"{monitor} {value:.3f} in epoch {epoch} is worse than half of the other trials'")

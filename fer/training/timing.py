@@ -18,6 +18,7 @@ from fer.benchmarks import machine, spread
 from fer.config.jobs import one_config
 from fer.data.datamodule import FaceData
 from fer.data.table import Split
+from fer.evaluation.loggers import logging_to
 from fer.schema import TrainConfig
 from fer.training.callbacks import Record
 from fer.training.dashboard import Dashboard
@@ -144,7 +145,8 @@ def measure(config: TrainConfig, folder: Path) -> tuple[Turns, Trainer]:
     turns = Turns(data)
     trainer = make_trainer(config, folder, [turns, Record(folder), Dashboard(data)])
     module = EmotionModule(net, header, make_loss(config.loss, table.counts()[Split.TRAIN]), config)
-    trainer.fit(module, datamodule=data)
+    with logging_to(config, folder) as trainer.logger.loggers:
+        trainer.fit(module, datamodule=data)
     return turns, trainer
 
 

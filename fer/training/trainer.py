@@ -3,13 +3,12 @@
 import logging
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.environments import (
     ClusterEnvironment,
     LightningEnvironment,
@@ -22,6 +21,7 @@ from fer.monitor import sign
 from fer.schema import TrainConfig
 from fer.training.callbacks import FiniteLoss, Patience
 from fer.training.checkpoints import BestAndLast, MovingAverage, WholeCheckpoints
+from fer.training.dashboard import Shown
 from fer.training.optim import choose_precision
 from fer.training.progress_line import Progress
 from fer.training.sync_batchnorm import SharedBatchNorms
@@ -37,28 +37,6 @@ class SteadyTrainer(Trainer):
     def received_sigterm(self) -> bool:
         """Lightning would end a training after this batch, with exit code 0."""
         return False
-
-
-class Events(TensorBoardLogger):
-    """TensorBoard's logger, with "val/accuracy" as accuracy/val: its page is sorted, and so begins with the curves.
-
-    It writes no file of settings beside: `.hydra/` holds them all.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, name="", version="", default_hp_metric=False)
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log under "accuracy/val" what is called "val/accuracy", so that a metric's curves lie side by side."""
-        super().log_metrics({_tag(name): value for name, value in metrics.items()}, step)
-
-    def save(self) -> None:
-        """Lightning would write hparams.yaml, empty."""
-
-
-def _tag(name: str) -> str:
-    split, _, metric = name.partition("/")
-    return f"{metric}/{split}" if split in ("train", "val") else name
 
 
 def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) -> Trainer:
@@ -103,7 +81,7 @@ def make_trainer(config: TrainConfig, folder: Path, watchers: list[Callback]) ->
             *([SharedBatchNorms()] if is_shared and accelerator == "cpu" else []),
         ],
         sync_batchnorm=is_shared and accelerator != "cpu",
-        logger=Events(folder),
+        logger=Shown(),
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # fer.data.batches.Batches does its work
         enable_progress_bar=False,

@@ -14,7 +14,7 @@ from fer.evaluation.study.runs import Run
 from fer.run_folder import RESULTS
 
 # The seed, and what changes nothing in what is trained.
-NOT_SETTINGS = ("seed", "resume", "workers", "test", "tta", "groups", "export")
+NOT_SETTINGS = ("seed", "resume", "workers", "test", "tta", "groups", "export", "logger")
 
 
 @dataclass
@@ -181,7 +181,8 @@ def _candidates(runs: list[Run]) -> Iterator[str]:
 
 
 def _typed(run: Run) -> list[str]:
-    return [key for key in run.typed if not key.startswith(("hydra.", "hydra/")) and key not in NOT_SETTINGS]
+    typed = [key for key in run.typed if not key.startswith(("hydra.", "hydra/"))]
+    return [key for key in typed if key.partition(".")[0] not in NOT_SETTINGS]
 
 
 def _leaves(run: Run) -> list[str]:
