@@ -16,7 +16,7 @@ from fer.errors import RunError, UserError, is_full
 from fer.locks import let_go
 
 RESULTS = "metrics.json"  # written last: with it, a run is finished
-PREDICTIONS = {"val": "predictions_val.csv", "test": "predictions.csv"}
+PREDICTIONS = {"val": "predictions_val.csv", "test": "predictions.csv", "fold": "predictions_fold.csv"}
 COPIES = "copies.csv"  # test faces that training has, too
 GROUPS = "groups.md"
 NET, EXPORTED = "weights.safetensors", "net.onnx"

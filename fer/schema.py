@@ -274,6 +274,8 @@ class TrainConfig(Section):
     fit: bool
     test: bool
     groups: PathField | None = None
+    fold: Annotated[int, Field(gt=0)] | None = None
+    folds: Annotated[int, Field(ge=2, le=100)] = 5
     export: bool = False
     weights: PathField | None
     resume: PathField | None
@@ -291,6 +293,10 @@ class TrainConfig(Section):
                 "fit=false: expected one device, since one process evaluates: leave out trainer=ddp, and set "
                 "trainer.devices=1"
             )
+        if self.fold and self.fold > self.folds:
+            raise ValueError(f"fold: expected a number from 1 to folds={self.folds}, but got {self.fold}")
+        if self.fold and not self.fit:
+            raise ValueError("fit=false: expected no fold, since an evaluation trains on none: leave fold out")
         if self.groups and not self.test:
             raise ValueError("groups: expected test=true, since the groups are of test faces: leave groups out")
         if self.sweep and (self.test or not self.fit or self.trainer.shared_by):

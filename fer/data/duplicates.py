@@ -123,6 +123,27 @@ def find_twins(images: np.ndarray, splits: np.ndarray, first: np.ndarray, least:
     return Twins(nearest, likeness)
 
 
+def families(images: np.ndarray, least: float = NEAR) -> np.ndarray:
+    """Tell which faces belong together, since a chain of equal or nearly equal ones links them.
+
+    Args:
+        images: (N, H, H) uint8.
+        least: correlation from which on two faces are nearly equal.
+
+    Returns:
+        (N,) int64, numbers from 0 on that faces of one family share.
+    """
+    from scipy.sparse import coo_array  # late: only folds and suspects need it
+    from scipy.sparse.csgraph import connected_components
+
+    first = first_equal(images)
+    links = [np.stack((np.arange(len(images)), first))]
+    links += [np.stack((faces, others)) for faces, others, _ in _alike(_thumbnails(images), least)]
+    one, other = np.concatenate(links, axis=1)
+    graph = coo_array((np.ones(len(one), bool), (one, other)), shape=(len(images), len(images)))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
+
+
 def _thumbnails(images: np.ndarray) -> np.ndarray:
     """Return the gray levels of small copies, area-averaged, of mean 0 and length 1: (N, 576) float32; 0 if blank."""
     small = np.empty((len(images), THUMBNAIL**2), np.float32)

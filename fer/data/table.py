@@ -92,7 +92,7 @@ SPLITS_FROM = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one that is read once is told by itself: its folds are dealt once
 class Table:
     """Faces in memory.
 
@@ -106,6 +106,7 @@ class Table:
         skipped: one sentence for each row or image that could not be read, and for each folder of no split.
         others: how many faces of each split and class were left out because `classes` has no such class.
         origin: of FER2013 and FER+, where the split comes from.
+        held: training faces that are left out, to be predicted at the end; a choice of faces has none.
 
     Examples:
         >>> import numpy as np
@@ -128,6 +129,7 @@ class Table:
     skipped: tuple[str, ...] = ()
     others: Counter[tuple[Split, str]] = field(default_factory=Counter)
     origin: Origin | None = None
+    held: "Table | None" = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -153,7 +155,7 @@ class Table:
         index = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
         files = None if self.files is None else tuple(self.files[i] for i in index)
         arrays = {name: getattr(self, name)[index] for name in ("images", "targets", "splits", "rows")}
-        return replace(self, **arrays, files=files)
+        return replace(self, **arrays, files=files, held=None)
 
     def part(self, split: Split) -> "Table":
         """Return the faces of one split."""

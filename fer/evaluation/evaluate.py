@@ -45,7 +45,7 @@ class Evaluation:
     """What an evaluation found.
 
     Attributes:
-        faces: the faces of each evaluated split ("val", "train", "test"), in the order of rows.
+        faces: the faces of each evaluated split ("val", "train", "test", "fold"), in the order of rows.
         outputs: by split, view ("test_flip") and slice ("test_unseen"); their logits are divided by the temperature.
         temperature: that of the net's header, or the one that was fitted.
         results: flat metrics, `test/accuracy` and so on, for metrics.json.
@@ -77,7 +77,7 @@ def evaluate(
     batch: int = BATCH,
     tell: Callable[[str], object] = lambda _: None,
 ) -> Evaluation:
-    """Evaluate validation, a sample of train, and test, of which those without faces are left out.
+    """Evaluate validation, a sample of train, test, and a held-out fold, of which those without faces are left out.
 
     Args:
         net: maps (B, 1, H, W) to logits (B, C); is brought to the device, and into eval mode.
@@ -100,12 +100,13 @@ def evaluate(
     net = net.to(device, memory_format=torch.channels_last).eval()
     faces = {"val": table.part(Split.VAL), "train": table.part(Split.TRAIN).sample(seed)}
     faces |= {"test": table.part(Split.TEST)} if test else {}
+    faces |= {"fold": table.held} if table.held else {}
     faces = {split: part.by_rows() for split, part in faces.items() if len(part)}
     raw: dict[str, Outputs] = {}
     for split, part in faces.items():
         tell(f"evaluating {split}{', a sample' if split == 'train' else ''}: {counted(len(part), 'face')}")
         raw[split] = predict(classifier(net, header), part, device, batch)
-        for view in VIEWS[tta] if split != "train" else ():
+        for view in VIEWS[tta] if split in TITLES else ():
             tell(f"evaluating {split}, {view}: {counted(len(part), 'face')}")
             raw[f"{split}_{view}"] = predict(classifier(net, header, view), part, device, batch)
     _require_finite(raw, whose)
@@ -183,7 +184,7 @@ def draw_evaluation(net: nn.Module, header: Header, found: Evaluation) -> dict[s
 
 
 def write_evaluation(folder: Path, found: Evaluation, drawn: dict[str, Figure]) -> None:
-    """Write the predictions of validation and test, the copies in test, its groups, and the figures.
+    """Write the predictions of validation, test and a fold, the copies in test, its groups, and the figures.
 
     The figure "val/confusion" becomes figures/val_confusion.png.
 

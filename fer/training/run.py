@@ -18,6 +18,7 @@ from fer.architectures import typed
 from fer.data.augmentation import build_strategy
 from fer.data.batches import Closing
 from fer.data.datamodule import FaceData, gray_statistics
+from fer.data.folds import hold_out
 from fer.data.readers import read
 from fer.data.table import Split, Table
 from fer.errors import Terminated, UserError
@@ -123,6 +124,9 @@ def prepare(config: TrainConfig) -> tuple[Table, nn.Module, Header]:
     _require_known(architecture)
     print(f"reading {config.dataset.name}", flush=True)
     table = read(config.dataset, config.model.input_size)
+    if config.fold:
+        print(f"leaving out fold {config.fold} of {config.folds}, copies of a face together", flush=True)
+        table = hold_out(table, config.fold, config.folds, config.seed)
     if len(table.classes) < 2:
         raise UserError(
             f"dataset.root={config.dataset.root}: expected faces of two classes or more, but got only "
