@@ -1,7 +1,7 @@
 """A training split in parts, of which each training leaves out another one and predicts it: k-fold cross-validation.
 
-Equal and nearly equal faces lie in one part, since a net would know by heart what it is to be asked about. Each part has
-about as many faces of every class.
+Equal and nearly equal faces lie in one part, since a net would know by heart what it is to be asked about. Each part
+has about as many faces of every class.
 """
 
 from dataclasses import replace

@@ -110,7 +110,7 @@ def _by_images(runs: list[Run]) -> list[list[Run]]:
     for run in runs:
         images = {"classes": run.classes, "dataset": run.dataset}
         images |= {key: run.metrics[key] for key in ("val/n", "test/n") if key in run.metrics}
-        images |= {split: predictions.images for split, predictions in run.predictions.items()}
+        images |= {name: run.predictions[name].images for name in ("val", "test") if name in run.predictions}
         for known, members in tasks:
             shared = known.keys() & images.keys()
             proven = shared & {"val", "test"}  # a copy of a dataset may have another name
