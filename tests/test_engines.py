@@ -294,6 +294,7 @@ COMMANDS = {
     "python -m fer.evaluation.detector_cost fer2013 data": "torch",
     "python -m fer.evaluation.crop_margins data": "torch",
     "python -m fer.inference.benchmark a.mp4": "torch",
+    "python -m fer.evaluation.suspects sweeps": "torch",
     "python -m fer.training.benchmark": "torch",
     "python -m fer.data.benchmark": "torch",
     "python -m fer.data.inspect dataset=synthetic": "torch",

@@ -142,8 +142,11 @@ def _replace(name, old, new):
 
 MISTAKES = {
     "a fold is missing": (_gone, "expected predictions_fold.csv of 2 folds, but got 1: train the others by"),
-    "a fold is not finished": (lambda sweep: (sweep / "fold=2/metrics.json").unlink(), "fold=2 is not finished"),
-    "a fold is damaged": (_replace("predictions_fold.csv", "index", "x\n"), "fold=2 is predictions_fold.csv cannot be"),
+    "a fold is not finished": (lambda sweep: (sweep / "fold=2/metrics.json").unlink(), "fold=2: not finished"),
+    "a fold is damaged": (
+        _replace("predictions_fold.csv", "index", "x\n"),
+        "fold=2: predictions_fold.csv cannot be read",
+    ),
     "another seed": (_replace(".hydra/config.yaml", "\nseed: 1", "\nseed: 2"), "got seed=2 instead of 1"),
     "another dataset": (_replace(".hydra/config.yaml", "train: 90", "train: 91"), "got dataset.train=91 instead of 90"),
     "twice": (_replace(".hydra/config.yaml", "\nfold: 2", "\nfold: 1"), "fold=1 is fold 1, too"),

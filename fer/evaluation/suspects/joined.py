@@ -94,7 +94,7 @@ def _require_all(runs: list[Run]) -> None:
     folds = runs[0].config.get("folds", len(runs))
     good = [run.config["fold"] for run in runs if "fold" in run.predictions]
     if missing := [str(fold) for fold in range(1, folds + 1) if fold not in good]:
-        bad = [f"{run.folder} is {_problem(run)}" for run in runs if "fold" not in run.predictions]
+        bad = [f"{run.folder}: {_problem(run)}" for run in runs if "fold" not in run.predictions]
         why = f" ({'; '.join(bad)})" if bad else ""
         raise UserError(
             f"{runs[0].folder}: expected {PREDICTIONS['fold']} of {folds} folds, but got {len(good)}{why}: train the "

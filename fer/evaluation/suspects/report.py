@@ -116,13 +116,12 @@ def _draw(found: Found) -> bytes:
 
 
 def _lines(found: Found, command: str) -> Iterator[str]:
-    joined, against, names = found.joined, found.against, found.joined.classes
-    first, count = joined.runs[0], len(joined.rows)
-    suspects, right = len(against.ranked), (joined.probabilities.argmax(1) == joined.labels).mean()
+    suspects, groups = len(found.against.ranked), len(np.unique(found.family[found.disputed]))
     yield "# Suspect labels of the training split\n"
     yield (
-        f"{counted(suspects, 'label')} of {counted(count, 'training face')} {'is' if suspects == 1 else 'are'} "
-        f"contradicted by nets that did not train on the face: [{LISTED}]({LISTED}), the most contradicted first.\n"
+        f"{counted(suspects, 'label')} of {counted(len(found.faces), 'training face')} "
+        f"{'is' if suspects == 1 else 'are'} contradicted by nets that did not train on the face: "
+        f"[{LISTED}]({LISTED}), the most contradicted first.\n"
     )
     yield (
         "This is a list to look at, and no verdict. A net contradicts a label because the label is wrong, because the "
@@ -135,29 +134,39 @@ def _lines(found: Found, command: str) -> Iterator[str]:
     yield "## Labels, and what is more likely\n"
     yield from _by_class(found)
     yield "## Copies with different labels\n"
-    groups = len(np.unique(found.family[found.disputed]))
     yield (
-        f"Of faces that equal each other in every pixel or nearly (correlation of {NEAR} or more), "
-        f"{'none have' if not groups else f'{groups:,} times some have'} different labels: "
+        f"Faces that equal each other in every pixel or nearly (correlation of {NEAR} or more) should have one label. "
+        f"{counted(groups, 'group')} of them {'has' if groups == 1 else 'have'} several: "
         f"{counted(len(found.disputed), 'face')}, [{COPIES}]({COPIES}). No net is asked about that.\n"
     )
     yield "## How this was computed\n"
+    yield from _method(found)
+    yield f"- To make it again: {code(command)}\n"
+
+
+def _method(found: Found) -> Iterator[str]:
+    joined, first = found.joined, found.joined.runs[0]
+    right = float((joined.probabilities.argmax(1) == joined.labels).mean())
     yield (
         f"- {len(joined.runs)} nets, {plain(first.value('model'))}, {first.value('trainer.max_epochs')} epochs, "
-        f"{first.config.get('model.input_size')} pixels, seed {first.seed}: "
-        f"each predicts the part of the split that it did not train on, and is right for {per_cent(float(right))} % "
-        "of these faces. Copies lie in one part. The fewer are right, the more of the list are mistakes of the net."
+        f"{first.value('model.input_size')} pixels, seed {first.seed}: each predicts the part of the split that it did "
+        f"not train on, and {per_cent(right)} % of these predictions agree with the label. Copies lie in one part. The "
+        "fewer agree, the more of the list are mistakes of the net."
     )
+    pairs = zip(joined.classes, found.against.thresholds, strict=True)
+    limits = ", ".join(f"{plain(name)} {limit:.2f}" for name, limit in pairs)
     yield (
         "- Confident learning (Northcutt, Jiang & Chuang 2021): a class is likely for a face if its probability is at "
-        "least the mean of the faces with this label ("
-        + ", ".join(f"{plain(name)} {limit:.2f}" for name, limit in zip(names, against.thresholds, strict=True))
-        + "). A label is suspect if another class is likely and more probable. Rank: probability of the label minus "
-        "that of the most probable other class (`margin`)."
+        f"least the mean of the faces with this label ({limits}). A label is suspect if another class is likely and "
+        "more probable. Rank: probability of the label minus that of the most probable other class (`margin`)."
     )
+    if start := first.config.get("weights"):
+        yield (
+            f"- The nets started from {code(Path(str(start)).name)}. If that was trained on these faces, it knows "
+            "them, and the list misses what it has learned by heart."
+        )
     if trained := first.metrics.get("command"):
         yield f"- Trained by {code(str(trained))}, and so for each fold."
-    yield f"- To make it again: {code(command)}\n"
 
 
 def _by_class(found: Found) -> Iterator[str]:
