@@ -20,7 +20,8 @@ from fer.evaluation.suspects.contradiction import Contradiction
 from fer.evaluation.suspects.joined import Joined
 
 REPORT, LISTED, SHEET, COPIES = "suspects.md", "suspects.csv", "suspects.png", "contradictions.csv"
-SHOWN, COLUMNS = 40, 8  # faces on the sheet
+SHOWN, COLUMNS = 30, 6  # faces on the sheet
+LEVELS = 4  # gray levels to which its noise is rounded: half of the bytes
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ class Found:
         groups, labels = np.unique(pairs[:, 0], return_counts=True)
         chosen = np.flatnonzero(np.isin(self.family, groups[labels > 1]))
         return chosen[np.argsort(self.family[chosen], kind="stable")]
+
+    @property
+    def shown(self) -> np.ndarray:
+        """(K,) int64: the first suspects, one of each family."""
+        _, first = np.unique(self.family[self.against.ranked], return_index=True)
+        return self.against.ranked[np.sort(first)[:SHOWN]]
 
 
 def gather(joined: Joined, faces: Table, against: Contradiction) -> Found:
@@ -101,8 +108,8 @@ def _contradictions(found: Found) -> Iterator[tuple[object, ...]]:
 
 
 def _draw(found: Found) -> bytes:
-    """Return the first suspects as a gray PNG file, each with its label and what the net says."""
-    joined, against, chosen = found.joined, found.against, found.against.ranked[:SHOWN]
+    """Return the sheet as a gray PNG file, each face with its label and what the net says."""
+    joined, against, chosen = found.joined, found.against, found.shown
     captions = [
         f"{joined.classes[joined.labels[place]]}\n{joined.classes[against.likely[place]]} "
         f"{joined.probabilities[place, against.likely[place]]:.0%}\nindex {joined.rows[place]}"
@@ -112,6 +119,7 @@ def _draw(found: Found) -> bytes:
     figure = sheet(gray_levels(found.faces.images[chosen]), captions, title, COLUMNS)
     figure.set_dpi(100)
     image = cv2.cvtColor(pixels(figure), cv2.COLOR_RGB2GRAY)
+    image = np.where(image > 255 - LEVELS, 255, image // LEVELS * LEVELS).astype(np.uint8)
     return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
 
 
@@ -130,7 +138,7 @@ def _lines(found: Found, command: str) -> Iterator[str]:
         "list alone makes the data agree with the net, and a test split treated so measures nothing.\n"
     )
     if suspects:
-        yield f"![The {min(SHOWN, suspects)} most contradicted labels]({SHEET})\n"
+        yield f"![The {len(found.shown)} most contradicted labels, one of each face's copies]({SHEET})\n"
     yield "## Labels, and what is more likely\n"
     yield from _by_class(found)
     yield "## Copies with different labels\n"
