@@ -1,17 +1,22 @@
 """Folds of a training split, and the labels that nets contradict which have not seen them."""
 
 import csv
+import json
 import shutil
 
 import numpy as np
 import pytest
+import torch
+import yaml
 
 from fer.data.duplicates import families
 from fer.data.folds import assign_folds, hold_out
 from fer.data.readers import load
 from fer.data.table import Split, Table
 from fer.errors import UserError
+from fer.evaluation.outputs import Outputs
 from fer.evaluation.report import write_report
+from fer.evaluation.results import split_results, write_json, write_predictions
 from fer.evaluation.suspects.__main__ import main
 from fer.evaluation.suspects.contradiction import contradict
 from fer.evaluation.suspects.joined import join
@@ -75,25 +80,43 @@ DATA = ("dataset.train=90", "dataset.classes=6")
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
-    """Two folds of a tiny training."""
+    """What the trainings of two folds leave, of nets that guess."""
     folder = tmp_path_factory.mktemp("sweep")
-    with pytest.MonkeyPatch.context() as patch:
-        without_figures(patch)
-        for fold in (1, 2):
-            words = tiny(f"fold={fold}", "folds=2", "test=false", "trainer.max_epochs=1", *DATA)
-            kept = folder / f"fold={fold}"
-            _keep(kept, words)
-            run(configure(*words), kept)
+    for fold in (1, 2):
+        words = tiny(f"fold={fold}", "folds=2", "test=false", *DATA)
+        config, own = configure(*words), folder / f"fold={fold}"
+        _keep(own, config, words)
+        table = hold_out(load(config.dataset, config.model.input_size), fold, 2, config.seed)
+        said = {"fold": _guess(table.held.by_rows()), "val": _guess(table.part(Split.VAL).by_rows())}
+        write_predictions(own / "predictions_fold.csv", said["fold"], table.held)
+        write_json(own / "metrics.json", split_results(said, said, table.classes) | {"classes": table.classes})
     return folder
 
 
-def _keep(folder, words):
-    """Keep a run's settings, as Hydra does."""
-    import yaml
+def _guess(table: Table) -> Outputs:
+    logits = torch.from_numpy(np.random.default_rng(0).normal(size=table.targets.shape) + 2 * table.targets)
+    return Outputs(logits.float(), torch.from_numpy(table.labels), torch.from_numpy(table.rows))
 
+
+def _keep(folder, config, words):
+    """Keep a run's settings, as Hydra does."""
     (folder / ".hydra").mkdir(parents=True)
-    (folder / ".hydra/config.yaml").write_text(yaml.safe_dump(configure(*words).model_dump(mode="json")))
+    (folder / ".hydra/config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
     (folder / ".hydra/overrides.yaml").write_text(yaml.safe_dump(words))
+
+
+@pytest.mark.slow
+def test_a_training_leaves_a_fold_out_and_predicts_it(tmp_path, monkeypatch):
+    without_figures(monkeypatch)
+    config = configure(*tiny("fold=2", "folds=3", "test=false", "trainer.max_epochs=1", *DATA))
+    run(config, tmp_path)
+    held = hold_out(load(config.dataset, config.model.input_size), 2, 3, config.seed).held.by_rows()
+    with (tmp_path / "predictions_fold.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["index"]) for row in rows] == held.rows.tolist()
+    assert [row["target"] for row in rows] == [held.classes[label] for label in held.labels]
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["fold"] == "2 of 3" and metrics["fold/n"] == len(held) and metrics["train/n"] == 90 - len(held)
 
 
 def test_the_folds_make_a_list_of_suspects(sweep, tmp_path, capsys):
