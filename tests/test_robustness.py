@@ -40,7 +40,7 @@ from fer.evaluation.robustness.measure import (
 )
 from fer.evaluation.robustness.pictures import HEIGHT, WIDTH, Picture, find_places, look, picture_of
 from fer.evaluation.robustness.section import kept, put_section
-from fer.evaluation.robustness.strategy import seen_by
+from fer.evaluation.robustness.strategy import seen_by, seen_in
 from fer.evaluation.robustness.text import seen_sentence
 from fer.evaluation.statistics import wilson
 from fer.faces.detection import Detection
@@ -221,6 +221,14 @@ def test_what_training_has_seen_follows_its_strategy_and_its_command():
     seen = seen_by({"augmentation": "full", "command": changed})
     assert {name for name in ALL if seen[name]} == {"dark", "bright", "contrast", *OCCLUSIONS}
     assert seen["dark"] == ["light"] and seen["mask"] == ["dropout"]
+
+
+def test_a_transform_that_chooses_between_others_has_shown_what_they_do():
+    chosen = [{"_target_": f"albumentations.{name}", "p": p} for name, p in (("MotionBlur", 1), ("GaussNoise", 0))]
+    seen = seen_in({"one": {"_target_": "albumentations.OneOf", "transforms": chosen, "p": 0.3}})
+    assert {name: names for name, names in seen.items() if names} == {"motion blur": ["one"]}
+    scaled = {"_target_": "albumentations.Affine", "scale": [0.9, 1.1]}
+    assert not any(seen_in({"scale": scaled}).values())
 
 
 @pytest.mark.parametrize(

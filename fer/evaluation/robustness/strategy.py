@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fer.config.jobs import one_config
@@ -50,16 +50,31 @@ def seen_by(training: Mapping[str, Any]) -> dict[str, list[str]] | None:
         A list for each of `ALL`, empty if the training has not seen it; None if its strategy is not known here.
     """
     transforms = _transforms(training)
-    if transforms is None:
-        return None
+    return None if transforms is None else seen_in(transforms)
+
+
+def seen_in(transforms: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return, by corruption, the names of a strategy's transforms that are like it, or that may choose one that is."""
     seen: dict[str, list[str]] = {name: [] for name in ALL}
     for name, arguments in transforms.items():
-        kind = str(arguments.get("_target_")).rpartition(".")[2]
-        if arguments.get("p") == 0 or (kind == "Affine" and not arguments.get("rotate")):
-            continue
-        for corruption in SIMILAR.get(kind, ()):
+        alike = {corruption for part in _parts(arguments) for corruption in _alike(part)}
+        for corruption in alike:
             seen[corruption].append(name)
     return seen
+
+
+def _parts(arguments: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield a transform, and all between which it chooses."""
+    if arguments.get("p") == 0:
+        return
+    yield arguments
+    for part in arguments.get("transforms", ()):
+        yield from _parts(part)
+
+
+def _alike(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    kind = str(arguments.get("_target_")).rpartition(".")[2]
+    return () if kind == "Affine" and not arguments.get("rotate") else SIMILAR.get(kind, ())
 
 
 def _transforms(training: Mapping[str, Any]) -> Mapping[str, Any] | None:
