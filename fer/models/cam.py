@@ -28,7 +28,33 @@ from torch import Tensor, nn
 from fer.models.maps import finish
 
 
-def explain(explainer: str, net: nn.Module, features: Tensor, targets: Tensor) -> np.ndarray:
+def layer_count(net: nn.Module) -> int:
+    """Return how many layers of a net can be explained; the last one's maps are its features."""
+    return len(net.layers()) if hasattr(net, "layers") else 1
+
+
+def features_of(net: nn.Module, inputs: Tensor, layer: int | None) -> tuple[Tensor, Tensor]:
+    """Return a net's last feature maps, and those of a layer, from one pass.
+
+    Args:
+        net: maps inputs (B, 1, H, W) to logits.
+        inputs: normalised faces.
+        layer: from 1 to `layer_count`; None for the last.
+    """
+    if layer is None or layer == layer_count(net):
+        features = net.forward_features(inputs)
+        return features, features
+    x = inputs
+    for number, part in enumerate(net.layers(), 1):
+        x = part(x)
+        if number == layer:
+            found = x
+    return x, found
+
+
+def explain(
+    explainer: str, net: nn.Module, features: Tensor, targets: Tensor, layer: int | None = None
+) -> np.ndarray:
     """Return where each face speaks for its target class, at the resolution of the features, not scaled yet.
 
     Works inside `no_grad` and `inference_mode` and from several threads, and leaves the net as it was.
@@ -36,13 +62,15 @@ def explain(explainer: str, net: nn.Module, features: Tensor, targets: Tensor) -
     Args:
         explainer: one of `EXPLAINERS`.
         net: in eval mode, its weights frozen.
-        features: (B, C, h, w), what `net.forward_features` returned; B at least 1.
+        features: (B, C, h, w), the layer's, as `features_of` returns them; B at least 1.
         targets: (B,) int64; eigencam knows no classes and passes over them.
+        layer: from 1 to `layer_count`; None for the last.
 
     Returns:
         (B, h, w) float32, for `finish`.
     """
-    return EXPLAINERS[explainer](net, features, targets).float().cpu().numpy()
+    end = _End(net, layer_count(net) if layer is None else layer)
+    return EXPLAINERS[explainer](end, features, targets).float().cpu().numpy()
 
 
 def heatmaps(net: nn.Module, inputs: Tensor, targets: Tensor) -> np.ndarray:
@@ -69,36 +97,44 @@ def grad_cam(net: nn.Module, features: Tensor, targets: Tensor) -> Tensor:
     return torch.einsum("bc,bchw->bhw", weights, features)
 
 
-class _Head(nn.Module):
-    """The net behind its features, with a layer of its own for the package's hooks."""
+class _End(nn.Module):
+    """The net behind a layer, with one of its own before it for the package's hooks."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, layer: int) -> None:
         super().__init__()
         self.features, self.net = nn.Identity(), net
+        self.rest = net.layers()[layer:] if layer < layer_count(net) else []  # a list: they are the net's
+
+    @property
+    def is_linear(self) -> bool:
+        return not self.rest and self.net.pools_linearly
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net.forward_head(self.features(x))
+        x = self.features(x)
+        for part in self.rest:
+            x = part(x)
+        return self.net.forward_head(x)
 
 
-def _by_gradients(name: str, net: nn.Module, features: Tensor, targets: Tensor) -> Tensor:
+def _by_gradients(name: str, end: _End, features: Tensor, targets: Tensor) -> Tensor:
     """Explain by a class of the grad-cam package."""
     import pytorch_grad_cam  # seconds
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     with torch.inference_mode(False), torch.enable_grad():
-        head = _Head(net)
-        cam = getattr(pytorch_grad_cam, name)(head, [head.features])
+        cam = getattr(pytorch_grad_cam, name)(end, [end.features])
         leaf = features.detach().clone().requires_grad_()  # a clone, as inference tensors have no gradients
         maps = cam(leaf, [ClassifierOutputTarget(label) for label in targets.tolist()])
     return torch.from_numpy(maps).to(features.device)
 
 
-def _grad_cam(net: nn.Module, features: Tensor, targets: Tensor) -> Tensor:
-    explain = grad_cam if net.pools_linearly else partial(_by_gradients, "GradCAM")
-    return explain(net, features, targets)
+def _grad_cam(end: _End, features: Tensor, targets: Tensor) -> Tensor:
+    if end.is_linear:
+        return grad_cam(end.net, features, targets)
+    return _by_gradients("GradCAM", end, features, targets)
 
 
-def _eigen_cam(net: nn.Module, features: Tensor, targets: Tensor) -> Tensor:
+def _eigen_cam(end: _End, features: Tensor, targets: Tensor) -> Tensor:
     """Project each face's features on their first principal component (Muhammad and Yeasin, Eigen-CAM, 2020).
 
     A component's sign is arbitrary, and the wrong one would light up the background: here it is the one with which the
@@ -112,7 +148,7 @@ def _eigen_cam(net: nn.Module, features: Tensor, targets: Tensor) -> Tensor:
     return torch.where(wrong, -maps, maps).reshape(len(features), *features.shape[2:])
 
 
-EXPLAINERS: dict[str, Callable[[nn.Module, Tensor, Tensor], Tensor]] = {
+EXPLAINERS: dict[str, Callable[[_End, Tensor, Tensor], Tensor]] = {
     "gradcam": _grad_cam,
     "gradcam++": partial(_by_gradients, "GradCAMPlusPlus"),
     "layercam": partial(_by_gradients, "LayerCAM"),

@@ -3,6 +3,7 @@
 A net maps normalised gray faces (B, 1, H, W) to logits (B, classes) and has, as timm's nets do,
 
 - `forward_features(x)`: the last feature maps (B, C, h, w), what the explainers look at;
+- `layers()`, if earlier maps are to be explained, too: modules that are `forward_features`, one behind the other;
 - `forward_head(features)`: the logits (B, classes) of these;
 - `head`: the last linear layer, whose rows are the classes;
 - `pools_linearly`: whether the logits are the head's of the features' means, which gives Grad-CAM a closed form.

@@ -124,6 +124,11 @@ class SEResNet(nn.Module):
             if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
+    def layers(self) -> list[nn.Module]:
+        """Return the stages, the stem with the first: one behind the other, they are `forward_features`."""
+        first, *others = self.stages
+        return [nn.Sequential(self.stem, first), *others]
+
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the last stage's output (B, C, h, w), never below zero: what the explainers look at."""
         return self.stages(self.stem(x))

@@ -4,6 +4,7 @@ Wightman, PyTorch Image Models, 2019. The library is an extra, and imported only
 """
 
 import difflib
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -66,6 +67,38 @@ class TimmNet(nn.Module):
             pooled = self.backbone.forward_head(features, pre_logits=True)
         return pooled.shape == (2, self.channels) and torch.allclose(pooled, features.mean((2, 3)), atol=1e-4)
 
+    def layers(self) -> list[nn.Module]:
+        """Return the parts of the backbone, each up to where the maps become smaller; one if it has no such order.
+
+        Most of timm's nets call their children in the order in which they hold them: found out by trying.
+        """
+        if not self._ends:
+            return [_Features(self.backbone)]
+        starts = (0, *self._ends)
+        return [nn.Sequential(*self._steps[a:b]) for a, b in zip(starts, self._ends, strict=False)]
+
+    @property
+    def _steps(self) -> list[nn.Module]:
+        """The backbone's children, and those of its sequences."""
+        children = self.backbone.children()
+        return [step for child in children for step in (child if type(child) is nn.Sequential else [child])]
+
+    @cached_property
+    def _ends(self) -> tuple[int, ...]:
+        """How many of the steps come before the end of each layer; none if they do not make the features."""
+        weight = self.head.weight
+        x = torch.linspace(-1, 1, 2 * 64 * 64, device=weight.device, dtype=weight.dtype).reshape(2, 1, 64, 64)
+        ends: list[int] = []
+        with torch.no_grad(), suppress(RuntimeError, TypeError, NotImplementedError, AttributeError):
+            wanted = self.backbone.forward_features(x)
+            for number, step in enumerate(self._steps, 1):
+                y = step(x)
+                ends = [*ends[: len(ends) - (y.shape[2:] == x.shape[2:])], number]
+                x = y
+                if x.shape == wanted.shape and torch.allclose(x, wanted, rtol=1e-3, atol=1e-4):
+                    return tuple(ends)
+        return ()
+
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the backbone's last feature maps (B, C, h, w)."""
         return self.backbone.forward_features(x)
@@ -76,6 +109,17 @@ class TimmNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.forward_head(self.forward_features(x))
+
+
+class _Features(nn.Module):
+    """A backbone whose forward pass ends at its features."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.backbone.forward_features(x)
 
 
 def _import_timm() -> Any:

@@ -51,6 +51,14 @@ class VGG(nn.Module):
             if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
+    def layers(self) -> list[nn.Module]:
+        """Return the stages, each but the first with the pooling before it."""
+        parts: list[list[nn.Module]] = [[]]
+        for layer in self.stages:
+            parts += [[]] if isinstance(layer, nn.MaxPool2d) else []
+            parts[-1].append(layer)
+        return [nn.Sequential(*part) for part in parts]
+
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the last stage's output (B, C, h, w), never below zero."""
         return self.stages(x)
