@@ -20,7 +20,7 @@ from fer.data.readers import READERS, class_counts
 from fer.evaluation import card_text
 from fer.faces.detectors import DETECTORS
 from fer.faces.schema import DetectorConfig
-from fer.inference.schema import InferConfig
+from fer.inference.schema import Explainer, InferConfig
 from fer.models.cam import EXPLAINERS
 from fer.models.factory import NETS
 from fer.schema import Dataset, FerPlus, Folder
@@ -164,6 +164,9 @@ def test_an_evaluation_is_a_command(copy):
 # --- the tables that the page tells to add to ---
 
 
+NAMES = ((InferConfig, "mode"), (Explainer, "name"))
+
+
 def test_every_section_of_the_schema_has_its_part():
     assert READERS.keys() == set(get_args(get_args(Dataset)[0]))
     assert DETECTORS.keys() == set(get_args(get_args(DetectorConfig)[0]))
@@ -172,14 +175,13 @@ def test_every_section_of_the_schema_has_its_part():
 
 
 def test_every_name_of_the_schema_has_its_part():
-    fields = InferConfig.model_fields
-    assert set(get_args(fields["explainer"].annotation)) == {*EXPLAINERS, "none"}
-    for mode in set(get_args(fields["mode"].annotation)) - {"auto"}:
+    modes, explainers = (get_args(kind.model_fields[key].annotation) for kind, key in NAMES)
+    assert set(explainers) == {*EXPLAINERS, "none"} == {path.stem for path in (ROOT / "conf/explainer").glob("*.yaml")}
+    for mode in set(modes) - {"auto"}:
         assert "def run(" in (ROOT / f"fer/inference/modes/{mode}.py").read_text(encoding="utf-8")
     listed = (ROOT / "conf/infer.yaml").read_text(encoding="utf-8").splitlines()
-    for key in ("explainer", "mode"):
-        [line] = [line for line in listed if line.startswith(f"{key}: ")]
-        assert all(name in line for name in get_args(fields[key].annotation)), f"conf/infer.yaml: {line}"
+    [line] = [line for line in listed if line.startswith("mode: ")]
+    assert all(name in line for name in modes), f"conf/infer.yaml: {line}"
 
 
 def test_the_schema_tells_how_many_classes_a_dataset_may_have():

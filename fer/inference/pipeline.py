@@ -85,8 +85,9 @@ class Pipeline:
         regions, size = self.regions(image, faces), self.predictor.input_size
         crops = [cut(image, region, size) for region in regions]
         stacked = np.stack(crops) if crops else np.empty((0, size, size), np.uint8)
-        explainer = self.config.explainer if self.heatmaps else "none"
-        answers, heatmaps = self.predictor.look(stacked, explainer, self.config.heatmap.target, settle)
+        explainer, target = self.config.explainer, self.config.heatmap.target
+        name = explainer.name if self.heatmaps else "none"
+        answers, heatmaps = self.predictor.look(stacked, name, target, settle, explainer.layer)
         seen = []
         for index, values in enumerate(answers):
             sure = values.max() >= self.config.not_sure

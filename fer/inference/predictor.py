@@ -107,7 +107,11 @@ class Predictor:
         return self.look(self._faces(images))[0]
 
     def explain(
-        self, images: Image | Iterable[Image], target: str | None = None, explainer: str = "gradcam"
+        self,
+        images: Image | Iterable[Image],
+        target: str | None = None,
+        explainer: str = "gradcam",
+        layer: int | None = None,
     ) -> np.ndarray:
         """Return where each face speaks for an emotion.
 
@@ -115,6 +119,7 @@ class Predictor:
             images: as for `predict`.
             target: an emotion; None for each face's most probable one.
             explainer: "gradcam"; of .safetensors also "gradcam++", "layercam" and "eigencam".
+            layer: of .safetensors, which of the net's layers is explained, 1 for the finest maps; None for the last.
 
         Returns:
             (N, S, S) float32 in [0, 1] over the square in each image's middle, S being `input_size`; all 0 where
@@ -123,18 +128,20 @@ class Predictor:
         Raises:
             UserError: as for `predict`, and for an emotion that the net does not know or an unknown explainer.
         """
-        self.require(explainer)
-        heatmaps = self.look(self._faces(images), explainer, target)[1]
+        self.require(explainer, layer)
+        heatmaps = self.look(self._faces(images), explainer, target, layer=layer)[1]
         assert heatmaps is not None
         return heatmaps
 
-    def require(self, explainer: str) -> None:
-        """Check that the net can be explained by this.
+    def require(self, explainer: str, layer: int | None = None) -> None:
+        """Check that the net can be explained by this, in this layer.
 
         Raises:
             UserError: if it cannot, saying what can.
         """
         require_name("explainer", explainer, self.engine.explainers, self.engine.why_not)
+        if layer is not None and not 1 <= layer <= self.engine.layers:
+            raise UserError(f"explainer.layer={layer}: {self.engine.why_no_layer()}")
 
     def look(
         self,
@@ -142,6 +149,7 @@ class Predictor:
         explainer: str = "none",
         target: str | None = None,
         settle: Callable[[np.ndarray], np.ndarray] | None = None,
+        layer: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Answer and explain all faces of a frame in one pass.
 
@@ -151,6 +159,7 @@ class Predictor:
             target: as for `explain`.
             settle: makes answers of probabilities (B, C), for some faces after the other, such as by smoothing over
                 time; what is explained and returned are these.
+            layer: as for `explain`.
 
         Returns:
             Probabilities (N, C) float32, and heatmaps (N, S, S) float32 in [0, 1], None without an explainer.
@@ -160,7 +169,7 @@ class Predictor:
                 so large that no answers follow from them.
         """
         if explainer != "none":
-            self.require(explainer)
+            self.require(explainer, layer)
         chosen = None if target is None else self._label(target)
         probabilities = np.empty((len(crops), len(self.classes)), np.float32)
         heatmaps = None if explainer == "none" else np.empty((len(crops), *[self.input_size] * 2), np.float32)
@@ -169,7 +178,7 @@ class Predictor:
             if heatmaps is None:
                 answers = self.engine.probabilities(crops[part])  # (B, C)
             else:
-                answers, maps = self.engine.with_maps(crops[part], explainer)
+                answers, maps = self.engine.with_maps(crops[part], explainer, layer)
             _require_finite(answers)
             probabilities[part] = answers = settle(answers) if settle else answers
             if heatmaps is not None:

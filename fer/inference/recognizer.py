@@ -72,6 +72,7 @@ class Recognizer:
         detector: str = "auto",
         detector_model: str | os.PathLike[str] | None = None,
         explainer: str | None = None,
+        layer: int | None = None,
         not_sure: float | None = None,
         smoothing: float | None = None,
         heatmaps: bool = False,
@@ -86,6 +87,7 @@ class Recognizer:
                 file is in the cache or beside the weights, else Haar, which the log says: nothing is downloaded.
             detector_model: YuNet's model file, if it lies elsewhere.
             explainer: "gradcam"; of a .safetensors file also "gradcam++", "layercam", "eigencam"; or "none".
+            layer: of a .safetensors file, which of the net's layers is explained, 1 for the finest maps.
             not_sure: least probability of an answer; faces below it have the emotion "not sure".
             smoothing: seconds, time constant of each track's probabilities in a clip; 0 for none.
             heatmaps: make them in the same pass; otherwise each when it is first read.
@@ -94,11 +96,10 @@ class Recognizer:
         Raises:
             UserError: if the file is missing, damaged or not one of ours, or a word is none of those.
         """
-        options, asked = (
-            default_options(detector),
-            {"explainer": explainer, "not_sure": not_sure, "smoothing": smoothing},
-        )
+        options, asked = default_options(detector, explainer), {"not_sure": not_sure, "smoothing": smoothing}
         options |= {key: value for key, value in asked.items() if value is not None}
+        if layer is not None:
+            options["explainer"] = options["explainer"] | {"layer": layer}
         if detector_model is not None:
             options["detector"] = options["detector"] | {"model": os.fspath(detector_model)}
         try:
@@ -108,8 +109,8 @@ class Recognizer:
         # One: several photos, or steps of a clip, at once pay more. PyTorch's are the whole process's, and left alone.
         threads = 1 if is_onnx(resolve_weights(weights, ".onnx")) else None
         predictor = Predictor.load(weights, device, threads)
-        if config.explainer != "none":
-            predictor.require(config.explainer)
+        if config.explainer.name != "none":
+            predictor.require(config.explainer.name, config.explainer.layer)
         return cls(predictor, make_detector(config.detector, LOG.warning, download=False), config, heatmaps)
 
     def image(self, source: Source) -> Recognition:
@@ -209,7 +210,7 @@ class Recognizer:
     def _pipeline(self) -> Pipeline:
         """Return a pipeline that knows no face yet."""
         pipeline = Pipeline(self.config, self.predictor, self.detector)
-        pipeline.heatmaps = self.heatmaps and self.config.explainer != "none"
+        pipeline.heatmaps = self.heatmaps and self.config.explainer.name != "none"
         return pipeline
 
     def _of_frame(self, frame: Frame, seen: list[FaceResult]) -> Recognition:
@@ -225,6 +226,7 @@ class Recognizer:
         return Recognition(faces, width, height, classes=self.classes, _picture=picture, **place)
 
     def _explain(self, crop: np.ndarray, emotion: str) -> np.ndarray:
-        if self.config.explainer == "none":
+        explainer = self.config.explainer
+        if explainer.name == "none":
             raise UserError("expected an explainer for heatmaps, but got none: Recognizer.load(explainer='gradcam')")
-        return self.predictor.explain(crop, emotion, self.config.explainer)[0]
+        return self.predictor.explain(crop, emotion, explainer.name, explainer.layer)[0]

@@ -25,8 +25,8 @@ def run(config: InferConfig) -> None:
     """
     predictor = load_predictor(config)
     _require_target(config.heatmap.target, predictor.classes)
-    if config.mode != "crop" and config.explainer != "none":
-        predictor.require(config.explainer)
+    if config.mode != "crop" and config.explainer.name != "none":
+        predictor.require(config.explainer.name, config.explainer.layer)
     pipeline = Pipeline(config, predictor, make_detector(config.detector, print))
     style = make_style(config)
     pipeline.heatmaps = style.heatmap
@@ -60,7 +60,7 @@ def load_predictor(config: InferConfig) -> Predictor:
 def make_style(config: InferConfig) -> Style:
     """Return how faces are drawn."""
     return Style(
-        heatmap=config.explainer != "none" and config.draw.heatmap is not False,
+        heatmap=config.explainer.name != "none" and config.draw.heatmap is not False,
         faint=config.draw.heatmap == "auto",
         bars=config.draw.bars,
         labels=config.draw.labels,

@@ -12,6 +12,13 @@ from fer.paths import CONF
 from fer.schema import NotNegative, PathField, Section
 
 
+class Explainer(Section):
+    """conf/explainer/*.yaml: what makes the heatmaps."""
+
+    name: Literal["gradcam", "gradcam++", "layercam", "eigencam", "none"]
+    layer: Annotated[int, Field(ge=1)] | None = None
+
+
 class Heatmap(Section):
     """How an explanation is drawn."""
 
@@ -34,27 +41,29 @@ class PipelineConfig(Section):
     detector: DetectorConfig
     not_sure: Annotated[float, Field(ge=0, lt=1)]
     smoothing: NotNegative
-    explainer: Literal["gradcam", "gradcam++", "layercam", "eigencam", "none"]
+    explainer: Explainer
     heatmap: Heatmap
     crop: Crop
 
 
-def default_options(detector: str) -> dict[str, Any]:
-    """Return the values that conf/infer.yaml and a detector's file have for a `PipelineConfig`.
+def default_options(detector: str, explainer: str | None = None) -> dict[str, Any]:
+    """Return the values that conf/infer.yaml and the files of a detector and an explainer have for a `PipelineConfig`.
 
     Raises:
-        UserError: if there is no such detector.
+        UserError: if there is no such detector or explainer.
     """
     from omegaconf import OmegaConf
 
-    known = sorted(path.stem for path in (CONF / "detector").glob("*.yaml"))
-    if detector not in known:
-        raise UserError(
-            f"detector={detector}: expected one of {', '.join(known)}{nearest(str(detector), tuple(known))}"
-        )
     options = OmegaConf.to_container(OmegaConf.load(CONF / "infer.yaml"))
-    found = OmegaConf.to_container(OmegaConf.load(CONF / "detector" / f"{detector}.yaml"))
-    return {key: options[key] for key in PipelineConfig.model_fields if key in options} | {"detector": found}
+    usual = next(choice["explainer"] for choice in options["defaults"] if "explainer" in choice)
+    chosen = {"detector": detector, "explainer": usual if explainer is None else explainer}
+    values = {key: options[key] for key in PipelineConfig.model_fields if key in options}
+    for group, option in chosen.items():
+        known = tuple(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
+        if option not in known:
+            raise UserError(f"{group}={option}: expected one of {', '.join(known)}{nearest(str(option), known)}")
+        values[group] = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{option}.yaml"))
+    return values
 
 
 class InferConfig(PipelineConfig):
@@ -80,7 +89,7 @@ class InferConfig(PipelineConfig):
     def _choices_agree(self) -> "InferConfig":
         if self.input in (None, "") and self.mode != "webcam":
             raise ValueError(f"mode={self.mode}: expected an input, but input is null: add input=FILE")
-        if self.draw.heatmap is True and self.explainer == "none":
+        if self.draw.heatmap is True and self.explainer.name == "none":
             raise ValueError("draw.heatmap=true: expected an explainer, but explainer=none: choose gradcam")
         if self.mode == "webcam" and not self.show and self.output is None:
             raise ValueError("show=false: expected an output to record to, but output is null: add output=FILE.mp4")

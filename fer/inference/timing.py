@@ -120,7 +120,7 @@ class Work:
         times = []
         for _ in range(calls):
             began = time.perf_counter()
-            self.predictor.look(crops, self.config.explainer)
+            self.predictor.look(crops, self.config.explainer.name, layer=self.config.explainer.layer)
             times.append(time.perf_counter() - began)
         return float(np.median(times)) / faces * 1e3
 
@@ -262,7 +262,7 @@ def measure(asked: argparse.Namespace, folder: Path) -> None:
     detector = type(work.detector).__name__
     print(
         f"{machine()}\n{Path(asked.clip).name}, {first.shape[1]}x{first.shape[0]}, {work.count} frames; {detector}, "
-        f"explainer {work.config.explainer}; {len(seconds)} turns"
+        f"explainer {work.config.explainer.name}; {len(seconds)} turns"
     )
     report_speed(seconds, work.stages(folder))
     costs = ", ".join(f"{faces}: {work.crowd(faces):.1f}" for faces in CROWDS)

@@ -24,19 +24,27 @@ class Engine(Protocol):
     Attributes:
         device: where it runs.
         explainers: what makes its heatmaps.
+        layers: of the net, among which one can be chosen to be explained; 0 if there is no choice.
     """
 
     device: Any
     explainers: tuple[str, ...]
+    layers: int
 
     def probabilities(self, faces: np.ndarray) -> np.ndarray:
         """Return the probabilities (N, K) float32 of faces (N, S, S) uint8 gray, N at least 1."""
 
-    def with_maps(self, faces: np.ndarray, explainer: str) -> tuple[np.ndarray, Maps]:
-        """Return the probabilities, and what explains them by one of `explainers`, from the same pass."""
+    def with_maps(self, faces: np.ndarray, explainer: str, layer: int | None = None) -> tuple[np.ndarray, Maps]:
+        """Return the probabilities, and what explains them by one of `explainers`, from the same pass.
+
+        The layer is one of `layers`, counted from 1; None for the last.
+        """
 
     def why_not(self, explainer: str) -> str:
         """Return why there is no such explainer here, from "expected" on, and what to do."""
+
+    def why_no_layer(self) -> str:
+        """Return which layers can be explained here, from "expected" on."""
 
 
 def load_engine(word: str | os.PathLike[str], device: Any, threads: int | None) -> tuple[Engine, Header]:
@@ -77,8 +85,9 @@ def require_name(key: str, value: str, here: tuple[str, ...], why: Callable[[str
     """
     if value in here:
         return
-    from fer.inference.schema import InferConfig  # late: a correct name needs no schema
+    from fer.inference.schema import Explainer, InferConfig  # late: a correct name needs no schema
 
-    if value in get_args(InferConfig.model_fields[key].annotation):
+    known = Explainer.model_fields["name"] if key == "explainer" else InferConfig.model_fields[key]
+    if value in get_args(known.annotation):
         raise UserError(f"{key}={value}: {why(value)}")
     raise UserError(f"{key}={value}: expected one of {', '.join(here)}{nearest(str(value), here)}")

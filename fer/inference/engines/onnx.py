@@ -35,6 +35,8 @@ class OnnxEngine:
         UserError: if the file is damaged or does not fit its header, or the device cannot be used.
     """
 
+    layers = 0
+
     def __init__(self, path: Path, header: Header, device: str, threads: int | None) -> None:
         self.path, self.header, self.wanted, self.threads = path, header, device, threads
         self.session = self._start(*_provider(device))
@@ -48,21 +50,25 @@ class OnnxEngine:
         """See `Engine`."""
         return self._run(["probabilities"], faces)[0]
 
-    def with_maps(self, faces: np.ndarray, explainer: str) -> tuple[np.ndarray, Maps]:
+    def with_maps(self, faces: np.ndarray, explainer: str, layer: int | None = None) -> tuple[np.ndarray, Maps]:
         """See `Engine`; the mathematics stand at the top of `fer.models.cam`."""
         probabilities, maps = self._run(["probabilities", "maps"], faces)  # (N, K), (N, K, h, w)
         return probabilities, lambda labels: maps[np.arange(len(maps)), labels]
 
     def why_not(self, explainer: str) -> str:
         """See `Engine`."""
+        here = f"one of {', '.join(self.explainers)}, none" if self.explainers else "none"
+        return f"expected {here}, as {self.path.name} holds no others: {self._elsewhere()}"
+
+    def why_no_layer(self) -> str:
+        """See `Engine`."""
+        return f"expected null, as {self.path.name} holds the maps of one layer: {self._elsewhere()}"
+
+    def _elsewhere(self) -> str:
         source, project = self.path.with_suffix(".safetensors"), WEIGHTS.parent
         place = source.relative_to(project) if source.is_relative_to(project) else source
         file = f"weights={place}" if source.is_file() else "the .safetensors file that it was made from"
-        here = f"one of {', '.join(self.explainers)}, none" if self.explainers else "none"
-        return (
-            f"expected {here}, as {self.path.name} holds no others: take {file}, for which PyTorch is needed "
-            f"({how('train')})"
-        )
+        return f"take {file}, for which PyTorch is needed ({how('train')})"
 
     def _run(self, names: list[str], faces: np.ndarray) -> list[np.ndarray]:
         try:

@@ -9,7 +9,7 @@ from torch import nn
 from fer.errors import UserError
 from fer.header import Header
 from fer.inference.engines import Maps, require_name
-from fer.models.cam import EXPLAINERS, explain
+from fer.models.cam import EXPLAINERS, explain, features_of, layer_count
 from fer.models.inputs import normalise
 from fer.weights import load_net
 
@@ -29,28 +29,32 @@ class TorchEngine:
         # (batches of 2 to 16 up to 15 % longer), on two threads batches of 1 to 16 take 15 to 20 % less.
         layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
         self.net = net.requires_grad_(False).to(device, memory_format=layout)
-        self.header, self.device = header, device
+        self.header, self.device, self.layers = header, device, layer_count(net)
 
     def probabilities(self, faces: np.ndarray) -> np.ndarray:
         """See `Engine`."""
         return self.with_maps(faces, "none")[0]
 
     @torch.inference_mode()
-    def with_maps(self, faces: np.ndarray, explainer: str) -> tuple[np.ndarray, Maps]:
+    def with_maps(self, faces: np.ndarray, explainer: str, layer: int | None = None) -> tuple[np.ndarray, Maps]:
         """See `Engine`."""
         inputs = normalise(torch.tensor(faces).to(self.device), self.header.mean, self.header.std)
-        features = self.net.forward_features(inputs)
-        logits = self.net.forward_head(features)  # (N, K)
+        last, features = features_of(self.net, inputs, layer)
+        logits = self.net.forward_head(last)  # (N, K)
 
         @torch.inference_mode()
         def maps(labels: np.ndarray) -> np.ndarray:
-            return explain(explainer, self.net, features, torch.from_numpy(labels).to(self.device))
+            return explain(explainer, self.net, features, torch.from_numpy(labels).to(self.device), layer)
 
         return (logits / self.header.temperature).softmax(1).cpu().numpy(), maps
 
     def why_not(self, explainer: str) -> str:
         """See `Engine`."""
         return f"expected one of {', '.join(self.explainers)}"
+
+    def why_no_layer(self) -> str:
+        """See `Engine`."""
+        return f"expected one of the net's layers, from 1 to {self.layers}, or null for the last"
 
 
 def load_torch_engine(path: Path, device: str | torch.device, threads: int | None) -> tuple[TorchEngine, Header]:
