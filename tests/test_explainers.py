@@ -9,7 +9,7 @@ from pytorch_grad_cam import EigenCAM, GradCAM, GradCAMPlusPlus, LayerCAM
 from pytorch_grad_cam.utils import svd_on_activations
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-from fer.models.cam import EXPLAINERS, explain
+from fer.models.cam import EXPLAINERS, explain, features_of
 from fer.models.maps import finish
 from fer.models.se_resnet import SEResNet
 
@@ -29,7 +29,7 @@ def make_inputs(size=24, count=4, seed=1):
 
 
 def ours(explainer, net, inputs, labels=LABELS):
-    return finish(explain(explainer, net, net.forward_features(inputs), labels), inputs.shape[2])
+    return finish(explain(explainer, net, features_of(net, inputs, explainer), labels), inputs.shape[2])
 
 
 def package(explainer, net, inputs, labels=LABELS):

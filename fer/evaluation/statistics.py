@@ -169,6 +169,18 @@ def between_groups(one: tuple[float, int], other: tuple[float, int]) -> Differen
     return Difference(value, value - below, value + above, float(p))
 
 
+def of_mean(gains: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> Difference:
+    """Return the mean of the gains (N,) on single images, with its percentile bootstrap over the images.
+
+    Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 16.
+    """
+    drawn = np.random.default_rng(seed).integers(len(gains), size=(resamples, len(gains)))
+    means = gains[drawn].mean(1)  # (R,)
+    low, high = np.percentile(means, (50 * (1 - LEVEL), 50 * (1 + LEVEL)))
+    tail = min((means <= 1e-12).sum(), (means >= -1e-12).sum())
+    return Difference(float(gains.mean()), float(low), float(high), float(min(2 * (tail + 1) / (resamples + 1), 1)))
+
+
 def holm(p: Sequence[float]) -> list[float]:
     """Correct the p of several comparisons, so that with 95 % none of them is claimed by chance.
 

@@ -20,12 +20,16 @@ To add one: a line in `EXPLAINERS`, and its name in `fer.inference.schema`, whic
 import copy
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fer.models.maps import finish
+
+BEST = "gatedcam"  # by the figures of docs/trust/faithfulness.md
 
 
 def layer_count(net: nn.Module) -> int:
@@ -33,48 +37,55 @@ def layer_count(net: nn.Module) -> int:
     return len(net.layers()) if hasattr(net, "layers") else 1
 
 
-def features_of(net: nn.Module, inputs: Tensor, layer: int | None) -> tuple[Tensor, Tensor]:
-    """Return a net's last feature maps, and those of a layer, from one pass.
+class Features(NamedTuple):
+    """What one pass saw: the last feature maps, and those of the layer that is explained, with its number from 1."""
+
+    last: Tensor
+    chosen: Tensor
+    layer: int
+
+
+def features_of(net: nn.Module, inputs: Tensor, explainer: str, layer: int | None = None) -> Features:
+    """Return the feature maps that an explainer needs, from one pass.
 
     Args:
         net: maps inputs (B, 1, H, W) to logits.
         inputs: normalised faces.
-        layer: from 1 to `layer_count`; None for the last.
+        explainer: one of `EXPLAINERS`, or another word if nothing is to be explained.
+        layer: from 1 to `layer_count`; None for the explainer's own: the last, of gatedcam the last but one.
     """
-    if layer is None or layer == layer_count(net):
-        features = net.forward_features(inputs)
-        return features, features
+    count = layer_count(net)
+    layer = layer or (max(count - 1, 1) if explainer == "gatedcam" else count)
+    if layer == count:
+        last = net.forward_features(inputs)
+        return Features(last, last, layer)
     x = inputs
     for number, part in enumerate(net.layers(), 1):
         x = part(x)
         if number == layer:
-            found = x
-    return x, found
+            chosen = x
+    return Features(x, chosen, layer)
 
 
-def explain(
-    explainer: str, net: nn.Module, features: Tensor, targets: Tensor, layer: int | None = None
-) -> np.ndarray:
-    """Return where each face speaks for its target class, at the resolution of the features, not scaled yet.
+def explain(explainer: str, net: nn.Module, features: Features, targets: Tensor) -> np.ndarray:
+    """Return where each face speaks for its target class, at the resolution of the layer, not scaled yet.
 
     Works inside `no_grad` and `inference_mode` and from several threads, and leaves the net as it was.
 
     Args:
         explainer: one of `EXPLAINERS`.
         net: in eval mode, its weights frozen.
-        features: (B, C, h, w), the layer's, as `features_of` returns them; B at least 1.
+        features: what `features_of` returned, of at least one face.
         targets: (B,) int64; eigencam knows no classes and passes over them.
-        layer: from 1 to `layer_count`; None for the last.
 
     Returns:
         (B, h, w) float32, for `finish`.
     """
-    end = _End(net, layer_count(net) if layer is None else layer)
-    return EXPLAINERS[explainer](end, features, targets).float().cpu().numpy()
+    return EXPLAINERS[explainer](net, features, targets).float().cpu().numpy()
 
 
 def heatmaps(net: nn.Module, inputs: Tensor, targets: Tensor) -> np.ndarray:
-    """Return Grad-CAM heatmaps of faces, in float32 whatever the net's type and mode, which stay as they are.
+    """Return heatmaps of faces by the explainer that is usual, in float32 whatever the net's type and mode, which stay as they are.
 
     Args:
         net: in any mode, of any float type.
@@ -87,8 +98,8 @@ def heatmaps(net: nn.Module, inputs: Tensor, targets: Tensor) -> np.ndarray:
     # Not in inference_mode, as in Lightning's validation: a copied net's weights could have no gradients there.
     with torch.autocast(inputs.device.type, enabled=False), torch.inference_mode(False), torch.no_grad():
         net = copy.deepcopy(net).float().eval().requires_grad_(False)
-        features = net.forward_features(inputs.float())
-        return finish(explain("gradcam", net, features, targets), inputs.shape[2])
+        features = features_of(net, inputs.float(), BEST)
+        return finish(explain(BEST, net, features, targets), inputs.shape[2])
 
 
 def grad_cam(net: nn.Module, features: Tensor, targets: Tensor) -> Tensor:
@@ -105,10 +116,6 @@ class _End(nn.Module):
         self.features, self.net = nn.Identity(), net
         self.rest = net.layers()[layer:] if layer < layer_count(net) else []  # a list: they are the net's
 
-    @property
-    def is_linear(self) -> bool:
-        return not self.rest and self.net.pools_linearly
-
     def forward(self, x: Tensor) -> Tensor:
         x = self.features(x)
         for part in self.rest:
@@ -116,39 +123,59 @@ class _End(nn.Module):
         return self.net.forward_head(x)
 
 
-def _by_gradients(name: str, end: _End, features: Tensor, targets: Tensor) -> Tensor:
+def _by_gradients(name: str, net: nn.Module, features: Features, targets: Tensor) -> Tensor:
     """Explain by a class of the grad-cam package."""
     import pytorch_grad_cam  # seconds
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     with torch.inference_mode(False), torch.enable_grad():
+        end = _End(net, features.layer)
         cam = getattr(pytorch_grad_cam, name)(end, [end.features])
-        leaf = features.detach().clone().requires_grad_()  # a clone, as inference tensors have no gradients
+        leaf = features.chosen.detach().clone().requires_grad_()  # a clone, as inference tensors have no gradients
         maps = cam(leaf, [ClassifierOutputTarget(label) for label in targets.tolist()])
-    return torch.from_numpy(maps).to(features.device)
+    return torch.from_numpy(maps).to(targets.device)
 
 
-def _grad_cam(end: _End, features: Tensor, targets: Tensor) -> Tensor:
-    if end.is_linear:
-        return grad_cam(end.net, features, targets)
-    return _by_gradients("GradCAM", end, features, targets)
+def _grad_cam(net: nn.Module, features: Features, targets: Tensor) -> Tensor:
+    if net.pools_linearly and features.chosen is features.last:
+        return grad_cam(net, features.last, targets)
+    return _by_gradients("GradCAM", net, features, targets)
 
 
-def _eigen_cam(end: _End, features: Tensor, targets: Tensor) -> Tensor:
+def gate(maps: Tensor, features: Tensor) -> Tensor:
+    """Enlarge maps (B, K, h, w) to the cells of an earlier layer's features (B, C, H, W), and weigh them by these.
+
+    A cell weighs what it is active above the face's least active one, on the mean over the channels.
+    """
+    gates = features.mean(1, keepdim=True)  # (B, 1, H, W)
+    gates = gates - gates.amin((2, 3), keepdim=True)
+    size = tuple(map(int, features.shape[2:]))  # plain numbers, in a trace, too
+    return F.interpolate(maps, size, mode="bilinear", align_corners=False) * gates
+
+
+def _gated_cam(net: nn.Module, features: Features, targets: Tensor) -> Tensor:
+    """Gate Grad-CAM of the last layer by an earlier one; of the last one itself, leave it as it is."""
+    last = Features(features.last, features.last, layer_count(net))
+    maps = _grad_cam(net, last, targets)
+    return maps if features.layer == last.layer else gate(maps[:, None], features.chosen)[:, 0]
+
+
+def _eigen_cam(net: nn.Module, features: Features, targets: Tensor) -> Tensor:
     """Project each face's features on their first principal component (Muhammad and Yeasin, Eigen-CAM, 2020).
 
     A component's sign is arbitrary, and the wrong one would light up the background: here it is the one with which the
     map is bright where the features are strong.
     """
-    pixels = features.float().flatten(2).transpose(1, 2)  # (B, h * w, C)
+    pixels = features.chosen.float().flatten(2).transpose(1, 2)  # (B, h * w, C)
     centred = pixels - pixels.mean(1, keepdim=True)
     first = torch.linalg.svd(centred, full_matrices=False).Vh[:, 0]  # (B, C)
     maps = torch.einsum("bpc,bc->bp", centred, first)  # (B, h * w), each of mean 0
     wrong = (maps * pixels.mean(2)).sum(1, keepdim=True) < 0
-    return torch.where(wrong, -maps, maps).reshape(len(features), *features.shape[2:])
+    return torch.where(wrong, -maps, maps).reshape(len(maps), *features.chosen.shape[2:])
 
 
-EXPLAINERS: dict[str, Callable[[_End, Tensor, Tensor], Tensor]] = {
+EXPLAINERS: dict[str, Callable[[nn.Module, Features, Tensor], Tensor]] = {
+    "gatedcam": _gated_cam,
     "gradcam": _grad_cam,
     "gradcam++": partial(_by_gradients, "GradCAMPlusPlus"),
     "layercam": partial(_by_gradients, "LayerCAM"),

@@ -39,12 +39,12 @@ class TorchEngine:
     def with_maps(self, faces: np.ndarray, explainer: str, layer: int | None = None) -> tuple[np.ndarray, Maps]:
         """See `Engine`."""
         inputs = normalise(torch.tensor(faces).to(self.device), self.header.mean, self.header.std)
-        last, features = features_of(self.net, inputs, layer)
-        logits = self.net.forward_head(last)  # (N, K)
+        features = features_of(self.net, inputs, explainer, layer)
+        logits = self.net.forward_head(features.last)  # (N, K)
 
         @torch.inference_mode()
         def maps(labels: np.ndarray) -> np.ndarray:
-            return explain(explainer, self.net, features, torch.from_numpy(labels).to(self.device), layer)
+            return explain(explainer, self.net, features, torch.from_numpy(labels).to(self.device))
 
         return (logits / self.header.temperature).softmax(1).cpu().numpy(), maps
 
