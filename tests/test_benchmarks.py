@@ -93,7 +93,7 @@ def clip(tmp_path):
 def test_inference_prints_frames_stages_faces_and_start(clip, capsys):
     inference.main([str(clip), "--frames", "6", "--turns", "1", "detector=haar"])
     text = capsys.readouterr().out
-    assert "6 frames; HaarDetector, explainer gradcam; 1 turns" in text
+    assert "6 frames; HaarDetector, explainer auto; 1 turns" in text
     rate, stages, whole, crowd, photos, python, watched, start = (
         re.search(pattern, text)
         for pattern in (

@@ -176,7 +176,11 @@ def test_every_section_of_the_schema_has_its_part():
 
 def test_every_name_of_the_schema_has_its_part():
     modes, explainers = (get_args(kind.model_fields[key].annotation) for kind, key in NAMES)
-    assert set(explainers) == {*EXPLAINERS, "none"} == {path.stem for path in (ROOT / "conf/explainer").glob("*.yaml")}
+    assert (
+        set(explainers)
+        == {*EXPLAINERS, "auto", "none"}
+        == {path.stem for path in (ROOT / "conf/explainer").glob("*.yaml")}
+    )
     for mode in set(modes) - {"auto"}:
         assert "def run(" in (ROOT / f"fer/inference/modes/{mode}.py").read_text(encoding="utf-8")
     listed = (ROOT / "conf/infer.yaml").read_text(encoding="utf-8").splitlines()

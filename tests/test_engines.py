@@ -177,12 +177,46 @@ def test_threads_are_as_many_as_asked_for(nets):
 def test_other_explainers_are_told_to_need_the_weights_file(nets, mapless):
     faces = draw_faces(1, SIDE)[0]
     said = refusal(Predictor.load(nets[1]).explain, faces, explainer="layercam")
-    assert said.startswith("explainer=layercam: expected one of gradcam, none, as net.onnx holds no others: take ")
+    assert said.startswith(
+        "explainer=layercam: expected one of gatedcam, gradcam, none, as net.onnx holds no others: take "
+    )
     assert f"take weights={nets[0]}, for which PyTorch is needed" in said and said.endswith('".[train]")')
     assert "did you mean gradcam?" in refusal(Predictor.load(nets[1]).explain, faces, explainer="grad-cam")
     net = Predictor.load(mapless)
     assert net.predict(faces).shape == (1, 6)
-    assert refusal(net.explain, faces).startswith("explainer=gradcam: expected none, as net.onnx holds no others")
+    assert refusal(net.explain, faces).startswith("explainer=auto: expected none, as net.onnx holds no others")
+
+
+def test_a_layer_is_chosen_of_the_weights_file_alone(nets):
+    faces = draw_faces(2, SIDE)[0]
+    said = refusal(Predictor.load(nets[1]).explain, faces, layer=1)
+    assert said.startswith("explainer.layer=1: expected null, as net.onnx holds the maps of one layer: take weights=")
+    net = Predictor.load(nets[0], "cpu")
+    assert refusal(net.explain, faces, layer=3) == (
+        "explainer.layer=3: expected one of the net's layers, from 1 to 2, or null for the last"
+    )
+    fine, coarse = (net.explain(faces, explainer="layercam", layer=layer) for layer in (1, 2))
+    assert not np.allclose(fine, coarse) and np.array_equal(coarse, net.explain(faces, explainer="layercam"))
+
+
+def test_a_file_of_an_older_version_shows_grad_cam(nets, tmp_path):
+    model = onnx.load(nets[1])
+    kept = [output for output in model.graph.output if output.name != "maps"]
+    for node in model.graph.node:  # as it was: Grad-CAM's maps under the name of today's
+        for names in (node.input, node.output):
+            for place, name in enumerate(names):
+                names[place] = {"maps": "gated", "gradcam": "maps"}.get(name, name)
+    kept[1].name = "maps"
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+    onnx.save(model, tmp_path / "old.onnx")
+    old, faces = Predictor.load(tmp_path / "old.onnx"), draw_faces(3, SIDE)[0]
+    assert old.engine.explainers == ("gradcam",)
+    expected = Predictor.load(nets[1]).explain(faces, explainer="gradcam")
+    assert np.array_equal(old.explain(faces), expected) and np.array_equal(
+        old.explain(faces, None, "gradcam"), expected
+    )
+    assert refusal(old.explain, faces, None, "gatedcam").startswith("explainer=gatedcam: expected one of gradcam, none")
 
 
 def test_the_command_says_so_before_any_work(tmp_path):
@@ -190,7 +224,9 @@ def test_the_command_says_so_before_any_work(tmp_path):
     words = ["input=a.png", "output=b.png", "detector=haar", "explainer=eigencam"]
     found = subprocess.run([sys.executable, ROOT / "infer.py", *words], capture_output=True, text=True, cwd=tmp_path)
     assert found.returncode == 2
-    assert found.stderr.startswith("error: explainer=eigencam: expected one of gradcam, none, as ferplus.onnx holds")
+    assert found.stderr.startswith(
+        "error: explainer=eigencam: expected one of gatedcam, gradcam, none, as ferplus.onnx"
+    )
     assert found.stderr.count("\n") == 1 and [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 

@@ -68,18 +68,20 @@ def answers(path, images):
 def test_it_answers_and_explains_as_the_predictor_does_any_number_of_faces(weights, net, count):
     images = draw_faces(count, SIDE, seed=3)[0]
     found, predictor = answers(net, images), Predictor.load(weights, "cpu")
-    probabilities, heatmaps = predictor.look(images, "gradcam")
+    probabilities, coarse = predictor.look(images, "gradcam")
     assert found["probabilities"] == pytest.approx(probabilities, abs=1e-5)
     assert probabilities.std(1).min() > 0.05  # no answer that any net would give
-    chosen = found["maps"][np.arange(count), probabilities.argmax(1)]
-    assert finish(chosen, SIDE) == pytest.approx(heatmaps, abs=1e-3)
-    assert found["maps"].min() < 0 < found["maps"].max()
+    for output, heatmaps in {"maps": predictor.look(images, "gatedcam")[1], "gradcam": coarse}.items():
+        chosen = found[output][np.arange(count), probabilities.argmax(1)]
+        assert finish(chosen, SIDE) == pytest.approx(heatmaps, abs=1e-3)
+        assert found[output].min() < 0 < found[output].max()
+    assert found["maps"].shape[3] == 2 * found["gradcam"].shape[3]
 
 
-def test_the_maps_means_the_bias_and_the_temperature_make_the_probabilities(weights, net):
+def test_the_means_of_grad_cams_maps_the_bias_and_the_temperature_make_the_probabilities(weights, net):
     state, header = read_weights(weights)
     found = answers(net, draw_faces(5, SIDE)[0])
-    logits = (found["maps"].mean((2, 3)) + state["head.bias"].numpy()) / header.temperature
+    logits = (found["gradcam"].mean((2, 3)) + state["head.bias"].numpy()) / header.temperature
     assert found["probabilities"] == pytest.approx(torch.from_numpy(logits).softmax(1).numpy(), abs=1e-6)
 
 

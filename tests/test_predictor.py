@@ -252,7 +252,9 @@ def test_wrong_names_are_refused_with_the_nearest_even_without_faces(predictor):
     assert said == "target=hapy: expected one of angry, happy, sad, surprise; did you mean happy?"
     assert "target=neutral: expected one of angry, happy" in refusal(predictor.explain, FACES, "neutral")
     assert "did you mean gradcam?" in refusal(predictor.look, empty, "grad-cam")
-    assert "explainer=none: expected one of gradcam, gradcam++" in refusal(predictor.explain, FACES, explainer="none")
+    assert "explainer=none: expected one of gatedcam, gradcam, gradcam++" in refusal(
+        predictor.explain, FACES, explainer="none"
+    )
 
 
 def test_many_faces_are_taken_in_batches(predictor, monkeypatch):

@@ -171,7 +171,7 @@ def _draw_heatmaps(net: nn.Module, header: Header, images: np.ndarray, outputs: 
         f"{header.classes[target]}\npredicted {header.classes[label]}"
         for target, label in zip(targets[chosen].tolist(), predicted.tolist(), strict=True)
     ]
-    return plots.heatmap_panel(images[chosen.numpy()], maps, captions, f"{title}: Grad-CAM of the predicted class")
+    return plots.heatmap_panel(images[chosen.numpy()], maps, captions, f"{title}: what spoke for the predicted class")
 
 
 def draw_evaluation(net: nn.Module, header: Header, found: Evaluation) -> dict[str, Figure]:

@@ -5,7 +5,7 @@
 
 Takes the words of train.py for the dataset. Deletion, insertion and ROAD (fer/evaluation/perturbation.py says what they
 are) for the predicted class of some faces, each explainer compared on the same faces with Grad-CAM of the last layer.
-Beside them stand a blob in the middle, which scores well, as faces are centred, and random maps as fine as each layer's.
+Beside them stand a blob in the middle, which scores well, as faces are centred, and random maps as fine as the layers'.
 Then the net's weights are shuffled from its end on, after which a map of what it has learned has to be another (Adebayo
 et al., Sanity Checks for Saliency Maps, 2018). Writes faithfulness.md with figures, and faithfulness.csv.
 """
@@ -83,7 +83,7 @@ class Found(NamedTuple):
 
 
 def specs_of(words: Sequence[str], layers: int) -> list[Spec]:
-    """Return what to compare: Grad-CAM of the last layer first, then what was asked for (all if nothing), controls last.
+    """Return what to compare: Grad-CAM of the last layer, then what was asked for (all if nothing), then the controls.
 
     Args:
         words: "gradcam", for each of its layers, or "layercam:3".
@@ -98,7 +98,9 @@ def specs_of(words: Sequence[str], layers: int) -> list[Spec]:
     for word in words or EXPLAINERS:
         name, _, number = word.partition(":")
         if name not in EXPLAINERS:
-            raise UserError(f"--explainers {word}: expected some of {', '.join(EXPLAINERS)}, each alone or as gradcam:1")
+            raise UserError(
+                f"--explainers {word}: expected some of {', '.join(EXPLAINERS)}, each alone or as gradcam:1"
+            )
         if number and not (number.isdecimal() and 1 <= int(number) <= layers):
             raise UserError(f"--explainers {word}: expected one of the net's layers, from 1 to {layers}")
         found += [Spec(name, int(number))] if number else [Spec(name, layer) for layer in range(layers, 0, -1)]
@@ -151,9 +153,7 @@ def shuffled_nets(net: "nn.Module", seed: int) -> Iterator["nn.Module"]:
         yield net
 
 
-def measure(
-    net: "nn.Module", header: "Header", images: np.ndarray, words: Sequence[str] = (), seed: int = 0
-) -> Found:
+def measure(net: "nn.Module", header: "Header", images: np.ndarray, words: Sequence[str] = (), seed: int = 0) -> Found:
     """Measure explainers on faces.
 
     Args:
@@ -263,7 +263,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the report; left out: a new one in runs/")
     parser.add_argument("--faces", type=int, default=500, metavar="N", help="how many, drawn by the seed (500)")
     parser.add_argument("--split", choices=("val", "test"), default="val", help="val, by which explainers are chosen")
-    parser.add_argument("--explainers", nargs="+", default=(), metavar="NAME", help="gradcam, or layercam:3 for a layer")
+    parser.add_argument(
+        "--explainers", nargs="+", default=(), metavar="NAME", help="gradcam, or layercam:3 for a layer"
+    )
     asked = parser.parse_intermixed_args(words)
     if asked.faces < 2:
         parser.error(f"--faces={asked.faces}: expected at least two")

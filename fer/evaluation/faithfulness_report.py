@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 REPORT, RESULTS = "faithfulness.md", "faithfulness.csv"
 SHOWN = 6  # faces of the sheet
 METHOD = (
-    "deletion: the pixels that a map points at are replaced first (by the blurred face, by its mean gray), and the area "
-    "below the probability of the predicted class should be small; insertion: they come first, and it should be large; "
+    "deletion: the pixels that a map points at are replaced first (by the blurred face, by the mean gray), and the area below "
+    "the probability of the predicted class should be small; insertion: they come first, and it should be large; "
     "ROAD: filled from their rims, half of the difference between the least and the most important ones, larger is "
     "better. Gain: the mean of what the four areas gain over Grad-CAM of the last layer on the same faces, with its "
     "95 % interval (bootstrap over faces) and p (Holm, over all rows)."
@@ -124,7 +124,9 @@ def _usual(found: "Found") -> str:
 def draw_curves(found: "Found", title: str) -> Figure:
     """Draw deletion and insertion, each the mean of the two ways of emptying a face."""
     figure = new_figure(title, 3.6)
-    for axes, name, part in zip(figure.subplots(1, 2), ("deletion", "insertion"), (slice(0, 2), slice(2, 4)), strict=True):
+    for axes, name, part in zip(
+        figure.subplots(1, 2), ("deletion", "insertion"), (slice(0, 2), slice(2, 4)), strict=True
+    ):
         for (spec, score), colour in zip(_chosen(found).items(), (BLUE, TEAL, AMBER, MUTED, INK), strict=False):
             axes.plot(100 * SHARES, score.curves[:, part].mean((0, 1)), color=colour, label=spec, linewidth=2)
         style_axes(axes, f"pixels, % ({name})", "probability" if name == "deletion" else "", grid="both")

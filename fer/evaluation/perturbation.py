@@ -39,6 +39,7 @@ class Answering(nn.Module):
 
     @torch.inference_mode()
     def forward(self, faces: Tensor) -> Tensor:
+        """Return the probabilities (B, K)."""
         inputs = normalise(faces.reshape(len(faces), *faces.shape[-2:]), self.header.mean, self.header.std)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         return (self.net(inputs) / self.header.temperature).softmax(1)

@@ -16,40 +16,48 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer.header import Header
+from fer.models.cam import BEST, features_of, gate, layer_count
 from fer.models.inputs import normalise
 
 if TYPE_CHECKING:
     import onnx
 
 OPSET = 17  # what ONNX Runtime has known since 2022, and OpenCV 4 reads
-INPUT, OUTPUTS = "faces", ("probabilities", "maps")
+INPUT = "faces"
 
 
 class Answer(nn.Module):
     """Map gray faces (N, 1, S, S) float32 in [0, 255] to probabilities (N, K), and if it can to maps (N, K, h, w).
 
-    Maps are the features weighed by the head, class by class: signed, with the logits but for the bias as their means.
-    What Grad-CAM shows is their positive part (see `fer.models.cam`). Nets with more than the mean and one linear layer
-    behind their features have none.
+    Grad-CAM's maps are the features weighed by the head, class by class: signed, with the logits but for the bias as
+    their means; what is shown is their positive part (see `fer.models.cam`). `maps` are these, gated by an earlier
+    layer, with `gradcam` as they were beside them; of a net without layers, they are Grad-CAM's. Nets with more than
+    the mean and one linear layer behind their features have none.
 
     Args:
         net: in eval mode.
         header: what its weights file says about it.
+
+    Attributes:
+        outputs: the names of what it returns.
     """
 
     def __init__(self, net: nn.Module, header: Header) -> None:
         super().__init__()
         self.net, self.header = net, header
-        self.has_maps = net.pools_linearly  # asked before a trace, which would record how timm's nets find out
+        # Asked before a trace, which would record how timm's nets find out.
+        self.has_maps, self.gates = net.pools_linearly, net.pools_linearly and layer_count(net) > 1
+        self.outputs = ("probabilities", *["maps"] * self.has_maps, *["gradcam"] * self.gates)
 
     def forward(self, faces: Tensor) -> tuple[Tensor, ...]:
-        """Return the outputs, in the order of `OUTPUTS`."""
+        """Return the outputs, in the order of `outputs`."""
         inputs = normalise(faces.squeeze(1), self.header.mean, self.header.std)
-        features = self.net.forward_features(inputs)  # (N, C, h, w)
+        features = features_of(self.net, inputs, BEST)
         if not self.has_maps:
-            return (self._calibrated(self.net.forward_head(features)),)
-        maps = F.conv2d(features, self.net.head.weight[:, :, None, None])
-        return self._calibrated(maps.mean((2, 3)) + self.net.head.bias), maps
+            return (self._calibrated(self.net.forward_head(features.last)),)
+        maps = F.conv2d(features.last, self.net.head.weight[:, :, None, None])
+        probabilities = self._calibrated(maps.mean((2, 3)) + self.net.head.bias)
+        return (probabilities, gate(maps, features.chosen), maps) if self.gates else (probabilities, maps)
 
     def _calibrated(self, logits: Tensor) -> Tensor:
         return (logits / self.header.temperature).softmax(1)
@@ -63,7 +71,7 @@ def make_model(answer: Answer) -> "onnx.ModelProto":
     """
     import onnx
 
-    size, names = answer.header.input_size, list(OUTPUTS[: 1 + answer.has_maps])
+    size, names = answer.header.input_size, list(answer.outputs)
     file = io.BytesIO()
     # It warns of the newer exporter, and of the one way through the net that a trace keeps; of a net that it cannot
     # export, it prints all it knows.
@@ -86,8 +94,18 @@ def make_model(answer: Answer) -> "onnx.ModelProto":
         except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
             raise ValueError(str(error).strip().split("\n")[0]) from error
     model = onnx.load_from_string(file.getvalue())
+    _say_shapes(model.graph, answer)
     _halve(model.graph)
     return model
+
+
+@torch.no_grad()
+def _say_shapes(graph: "onnx.GraphProto", answer: Answer) -> None:
+    """Write the sizes of the outputs, which a trace does not know behind an enlargement."""
+    size = answer.header.input_size
+    for place, values in zip(graph.output, answer(torch.zeros(2, 1, size, size)), strict=True):
+        for dimension, number in list(zip(place.type.tensor_type.shape.dim, values.shape, strict=True))[1:]:
+            dimension.dim_value = number
 
 
 def _halve(graph: "onnx.GraphProto") -> None:

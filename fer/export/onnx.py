@@ -17,7 +17,8 @@ from fer.weights import digest, load_net
 
 GUIDE = (
     "faces (n, 1, S, S): gray from 0 to 255, cut out and resized by averaging. probabilities (n, K): of the classes in "
-    "the metadata. maps (n, K, h, w): where a face speaks for a class, and below zero against it. Metadata is JSON."
+    "the metadata. maps (n, K, h, w): where a face speaks for a class, and below zero against it; gradcam: Grad-CAM's, "
+    "coarser, with the logits less the bias as means. Metadata is JSON."
 )
 
 
@@ -41,7 +42,8 @@ def export(weights: Path, output: Path) -> Export:
     """Write the ONNX file of a weights file.
 
     Its input `faces` is (N, 1, S, S) float32, gray from 0 to 255; its outputs are `probabilities` (N, K) and, of nets
-    that end in the mean and one linear layer, `maps` (N, K, h, w). Equal versions of the libraries write equal bytes.
+    that end in the mean and one linear layer, `maps` (N, K, h, w) and, of those with layers, `gradcam` (N, K, h, w),
+    which is coarser. Equal versions of the libraries write equal bytes.
 
     Args:
         weights: a .safetensors file, or the name of a net that comes with the project.

@@ -10,6 +10,7 @@ from fer.data.synthetic import draw_faces
 from fer.errors import RunError
 from fer.export.graph import INPUT, Answer
 from fer.header import Header
+from fer.models.cam import BEST, features_of, gate
 from fer.models.inputs import normalise
 from fer.onnx_runtime import import_onnxruntime
 
@@ -71,13 +72,15 @@ def _load(model: bytes) -> Any:
 def _differences(found: list[np.ndarray], images: np.ndarray, answer: Answer) -> dict[str, float]:
     """Return the largest difference of each output, and of the probabilities from what the maps found make them."""
     net, header = answer.net, answer.header
-    features = net.forward_features(normalise(torch.from_numpy(images), header.mean, header.std))
-    probabilities = _softmax(net.forward_head(features), header)
+    features = features_of(net, normalise(torch.from_numpy(images), header.mean, header.std), BEST)
+    probabilities = _softmax(net.forward_head(features.last), header)
     differences = {"probabilities": _largest(found[0] - probabilities)}
     if answer.has_maps:
-        maps = torch.einsum("kc,nchw->nkhw", net.head.weight, features).numpy()
-        logits = torch.from_numpy(found[1].mean((2, 3))) + net.head.bias
-        differences["maps"] = _largest(found[1] - maps) / max(1.0, _largest(maps))
+        maps = torch.einsum("kc,nchw->nkhw", net.head.weight, features.last)
+        expected = [gate(maps, features.chosen), maps] if answer.gates else [maps]
+        for name, one, values in zip(answer.outputs[1:], found[1:], expected, strict=True):
+            differences[name] = _largest(one - values.numpy()) / max(1.0, _largest(values.numpy()))
+        logits = torch.from_numpy(found[-1].mean((2, 3))) + net.head.bias
         differences["maps' means"] = _largest(found[0] - _softmax(logits, header))
     return differences
 

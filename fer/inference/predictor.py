@@ -110,7 +110,7 @@ class Predictor:
         self,
         images: Image | Iterable[Image],
         target: str | None = None,
-        explainer: str = "gradcam",
+        explainer: str = "auto",
         layer: int | None = None,
     ) -> np.ndarray:
         """Return where each face speaks for an emotion.
@@ -118,7 +118,8 @@ class Predictor:
         Args:
             images: as for `predict`.
             target: an emotion; None for each face's most probable one.
-            explainer: "gradcam"; of .safetensors also "gradcam++", "layercam" and "eigencam".
+            explainer: "gatedcam" or "gradcam"; of .safetensors also "gradcam++", "layercam" and "eigencam"; "auto" is
+                gatedcam, or what an older .onnx file has.
             layer: of .safetensors, which of the net's layers is explained, 1 for the finest maps; None for the last.
 
         Returns:
@@ -139,6 +140,8 @@ class Predictor:
         Raises:
             UserError: if it cannot, saying what can.
         """
+        if explainer == "auto" and self.engine.explainers:
+            explainer = self.engine.explainers[0]
         require_name("explainer", explainer, self.engine.explainers, self.engine.why_not)
         if layer is not None and not 1 <= layer <= self.engine.layers:
             raise UserError(f"explainer.layer={layer}: {self.engine.why_no_layer()}")
@@ -170,6 +173,7 @@ class Predictor:
         """
         if explainer != "none":
             self.require(explainer, layer)
+            explainer = self.engine.explainers[0] if explainer == "auto" else explainer
         chosen = None if target is None else self._label(target)
         probabilities = np.empty((len(crops), len(self.classes)), np.float32)
         heatmaps = None if explainer == "none" else np.empty((len(crops), *[self.input_size] * 2), np.float32)

@@ -86,7 +86,8 @@ class Recognizer:
             detector: "auto", "yunet", "haar", or "none": each picture is a face already. "auto" is YuNet if its model
                 file is in the cache or beside the weights, else Haar, which the log says: nothing is downloaded.
             detector_model: YuNet's model file, if it lies elsewhere.
-            explainer: "gradcam"; of a .safetensors file also "gradcam++", "layercam", "eigencam"; or "none".
+            explainer: "auto", "gatedcam", "gradcam" or "none"; of a .safetensors file also "gradcam++", "layercam" and
+                "eigencam".
             layer: of a .safetensors file, which of the net's layers is explained, 1 for the finest maps.
             not_sure: least probability of an answer; faces below it have the emotion "not sure".
             smoothing: seconds, time constant of each track's probabilities in a clip; 0 for none.
@@ -228,5 +229,5 @@ class Recognizer:
     def _explain(self, crop: np.ndarray, emotion: str) -> np.ndarray:
         explainer = self.config.explainer
         if explainer.name == "none":
-            raise UserError("expected an explainer for heatmaps, but got none: Recognizer.load(explainer='gradcam')")
+            raise UserError("expected an explainer for heatmaps, but got none: Recognizer.load(explainer='auto')")
         return self.predictor.explain(crop, emotion, explainer.name, explainer.layer)[0]

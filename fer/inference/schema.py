@@ -15,7 +15,7 @@ from fer.schema import NotNegative, PathField, Section
 class Explainer(Section):
     """conf/explainer/*.yaml: what makes the heatmaps."""
 
-    name: Literal["gradcam", "gradcam++", "layercam", "eigencam", "none"]
+    name: Literal["auto", "gatedcam", "gradcam", "gradcam++", "layercam", "eigencam", "none"]
     layer: Annotated[int, Field(ge=1)] | None = None
 
 

@@ -10,7 +10,13 @@ d logit_k / d A_c, sums, and cuts off what is negative. Our net ends in global a
 at every pixel, whatever the face. Their mean is the same, so the map is relu(sum_c W[k, c] A_c) / (h * w), without a
 backward pass. This holds if the features are those that are pooled (no earlier stage), if nothing but dropout, which is
 off, stands between them and the logits (`net.pools_linearly` says so), and if the explainer averages plain gradients.
-An ONNX file holds the sums of all classes, as `maps` (`fer.export.graph`), so that Grad-CAM needs no torch there.
+An ONNX file holds the sums of all classes (`fer.export.graph`), so that Grad-CAM needs no torch there.
+
+The last layer's cells are large: of 48 pixels, 6x6. The usual explainer, gated Grad-CAM, asks Grad-CAM for the class
+and an earlier layer for the place: the enlarged map is weighed, cell by cell, by how active that layer is there. So
+does Poly-CAM (Englebert et al., 2022), which also weighs the channels, by many more passes. One forward pass is all
+that is needed here, so that ONNX files hold it, too, for all classes. docs/trust/faithfulness.md has the figures.
+
 Other nets and explainers go through the grad-cam package, which is given the net's end alone: its backward pass stops
 at the features.
 
@@ -85,7 +91,7 @@ def explain(explainer: str, net: nn.Module, features: Features, targets: Tensor)
 
 
 def heatmaps(net: nn.Module, inputs: Tensor, targets: Tensor) -> np.ndarray:
-    """Return heatmaps of faces by the explainer that is usual, in float32 whatever the net's type and mode, which stay as they are.
+    """Return gated Grad-CAM heatmaps of faces, in float32 whatever the net's type and mode, which stay as they are.
 
     Args:
         net: in any mode, of any float type.

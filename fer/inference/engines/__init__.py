@@ -23,7 +23,7 @@ class Engine(Protocol):
 
     Attributes:
         device: where it runs.
-        explainers: what makes its heatmaps.
+        explainers: what makes its heatmaps, the usual one first.
         layers: of the net, among which one can be chosen to be explained; 0 if there is no choice.
     """
 

@@ -1,4 +1,4 @@
-"""A net's ONNX file in ONNX Runtime, without torch: Grad-CAM is in the file, as `maps`."""
+"""A net's ONNX file in ONNX Runtime, without torch: maps are in the file, of gated Grad-CAM and of Grad-CAM."""
 
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,8 @@ class OnnxEngine:
         self.path, self.header, self.wanted, self.threads = path, header, device, threads
         self.session = self._start(*_provider(device))
         self.device = next(kind for kind, (name, _) in PROVIDERS.items() if name == self.session.get_providers()[0])
-        self.explainers = ("gradcam",) if self._has_maps() else ()
+        self.maps = self._maps()
+        self.explainers = tuple(self.maps)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return OnnxEngine, (self.path, self.header, self.wanted, self.threads)
@@ -52,7 +53,7 @@ class OnnxEngine:
 
     def with_maps(self, faces: np.ndarray, explainer: str, layer: int | None = None) -> tuple[np.ndarray, Maps]:
         """See `Engine`; the mathematics stand at the top of `fer.models.cam`."""
-        probabilities, maps = self._run(["probabilities", "maps"], faces)  # (N, K), (N, K, h, w)
+        probabilities, maps = self._run(["probabilities", self.maps[explainer]], faces)  # (N, K), (N, K, h, w)
         return probabilities, lambda labels: maps[np.arange(len(maps)), labels]
 
     def why_not(self, explainer: str) -> str:
@@ -96,18 +97,23 @@ class OnnxEngine:
             )
         return session
 
-    def _has_maps(self) -> bool:
-        """Tell whether the net explains itself, if its inputs and outputs are those that its header speaks of."""
+    def _maps(self) -> dict[str, str]:
+        """Return the output of each explainer, if the inputs and outputs are those that the header speaks of.
+
+        Files of before version 0.3, and of nets without layers, have Grad-CAM's as `maps`, and no others.
+        """
         size, classes = self.header.input_size, len(self.header.classes)
         found = {place.name: place.shape[1:] for place in (*self.session.get_inputs(), *self.session.get_outputs())}
         wanted = {"faces": [1, size, size], "probabilities": [classes]}
-        maps = found.pop("maps", None)
-        if found != wanted or (maps is not None and (len(maps) != 3 or maps[0] != classes)):
+        maps = {name: found.pop(name) for name in ("maps", "gradcam") if name in found}
+        if found != wanted or any(len(shape) != 3 or shape[0] != classes for shape in maps.values()):
             raise UserError(
                 f"weights={self.path}: expected a net of faces of {size} pixels and {classes} classes, as the file's "
                 f"header says, but it has others ({printable(str(found))}): export it again"
             )
-        return maps is not None
+        if "gradcam" in maps:
+            return {"gatedcam": "maps", "gradcam": "gradcam"}
+        return {"gradcam": "maps"} if maps else {}
 
     def _cannot(self, error: Exception) -> UserError:
         reason = printable(str(error).strip().split("\n")[0])
