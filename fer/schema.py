@@ -270,6 +270,7 @@ class TrainConfig(Section):
     gradient_clip: NotNegative
     mixup: NotNegative
     cutmix: NotNegative
+    not_sure_accuracy: Annotated[float, Field(ge=0, lt=1)] = 0.9
     tta: Literal["none", "flip", "tencrop", "all"]
     fit: bool
     test: bool

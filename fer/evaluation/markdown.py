@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fer.evaluation.statistics import Difference, Estimate
 
@@ -31,6 +32,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
 def per_cent(value: float) -> str:
     """Return 70.5 of 0.705, and a dash of NaN."""
     return "–" if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def answers_left(results: Mapping[str, Any], split: str) -> str:
+    """Return what the threshold leaves: "60.2 % of the faces have an answer, 90.0 % of these the right one"."""
+    left = f"{per_cent(results[f'{split}/coverage'])} % of the faces have an answer"
+    right = results.get(f"{split}/selective_accuracy", math.nan)
+    return left if math.isnan(right) else f"{left}, {per_cent(right)} % of these the right one"
 
 
 def points(value: float) -> str:

@@ -86,7 +86,8 @@ class Recognizer:
                 file is in the cache or beside the weights, else Haar, which the log says: nothing is downloaded.
             detector_model: YuNet's model file, if it lies elsewhere.
             explainer: "gradcam"; of a .safetensors file also "gradcam++", "layercam", "eigencam"; or "none".
-            not_sure: least probability of an answer; faces below it have the emotion "not sure".
+            not_sure: least probability of an answer; faces below it have the emotion "not sure". None takes the weights
+                file's, which was chosen on validation; 0 always answers.
             smoothing: seconds, time constant of each track's probabilities in a clip; 0 for none.
             heatmaps: make them in the same pass; otherwise each when it is first read.
             device: as for `Predictor.load`.

@@ -17,8 +17,8 @@ from fer.extras import require
 from fer.run_folder import LAST, NET, RESULTS, SETTINGS, STUDY, SWEEP, AtWork, is_at_work
 
 MAY_DIFFER = (  # none of them changes what is trained; that the data is the same, FaceData tells by its content
-    *("resume", "workers", "test", "tta", "groups", "export", "sweep.trials", "dataset.root", "logger"),
-    *("trainer.name", "trainer.accelerator", "trainer.precision"),
+    *("resume", "workers", "test", "not_sure_accuracy", "tta", "groups", "export", "sweep.trials", "dataset.root"),
+    *("logger", "trainer.name", "trainer.accelerator", "trainer.precision"),
 )
 ADDED = {"model.architecture": "se_resnet", "folds": 5}  # what older runs were trained by, without saying it
 

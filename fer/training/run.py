@@ -86,12 +86,12 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
             tta=config.tta,
             crowd=crowd,
             groups=groups,
-            calibrate=True,
+            calibrate=config.not_sure_accuracy,
             seed=config.seed,
             device=device,
             batch=config.batch_size,
         )
-        header = replace(header, temperature=found.temperature)
+        header = replace(header, temperature=found.temperature, not_sure=found.not_sure)
         results = found.results | describe(config, header, folder, device.type, trainer.precision)
         results |= record.summary(config.monitor) | table.facts
         save_weights(folder / NET, net.state_dict(), header.trained(results))
