@@ -78,6 +78,7 @@ def describe(config: TrainConfig, header: Header, folder: Path | None, device: s
     trained = header.training or {
         "dataset": config.dataset.name,
         "labels": config.dataset.labels,
+        **({"others": "uniform"} if config.trains_others else {}),
         "augmentation": config.augmentation.name,
         "model": config.model.name,
         **({"pretrained": config.model.backbone} if getattr(config.model, "pretrained", False) else {}),

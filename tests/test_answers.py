@@ -4,12 +4,19 @@ import json
 from dataclasses import replace
 
 import pytest
+from pydantic import ValidationError
 
+from fer import load_dataset
+from fer.config.settings_file import completed
+from fer.emotions import class_names
+from fer.errors import UserError
 from fer.evaluation import calibrate
 from fer.header import LARGEST, read_header
 from fer.onnx_file import read_metadata
+from fer.training.run import prepare
 from fer.weights import read_weights, save_weights
-from tests.runs import DRAWN, tensors
+from tests.data import write_class_folders, write_fer2013_csv, write_ferplus_csv
+from tests.runs import DRAWN, configure, run, tensors, without_figures
 
 WORDS = (*DRAWN, "trainer.accelerator=cpu")
 
@@ -66,3 +73,42 @@ def test_what_cannot_be_calibrated_is_said_and_the_file_stays(file, capsys, word
         calibrate.main([str(file), *WORDS, *words])
     assert sentence in capsys.readouterr().err
     assert file.read_bytes() == before
+
+
+# Faces of none of the classes
+
+
+def test_settings_that_came_later_are_those_that_older_runs_had():
+    assert completed({"dataset.name": "fer2013", "seed": 1})["dataset.others"] == "drop"
+    assert "dataset.others" not in completed({"dataset.name": "synthetic"})
+    assert completed({"dataset.name": "folder", "dataset.others": "uniform"})["dataset.others"] == "uniform"
+
+
+def test_training_faces_of_other_classes_teach_that_none_is_sure(tmp_path, monkeypatch, capsys):
+    without_figures(monkeypatch)
+    write_class_folders(tmp_path / "data", class_names(7), per_class=4)
+    words = ("dataset=folder", f"dataset.root={tmp_path / 'data'}", "dataset.classes=6", "trainer.max_epochs=1")
+    run(configure(*words, "dataset.others=uniform"), tmp_path / "run")
+    assert "none of these: training faces 4 of neutral, with equal shares as targets" in capsys.readouterr().out
+    found = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert (found["others"], found["test_others/n"], found["val_others/n"]) == ("uniform", 4, 4)
+    assert all(0 <= found[f"test_others/{name}"] <= 1 for name in ("confidence", "answered", "auroc"))
+    assert read_header(tmp_path / "run/weights.safetensors").training["others"] == "uniform"
+
+
+def test_where_there_are_no_others_none_can_be_trained(tmp_path):
+    write_class_folders(tmp_path / "data", class_names(6))
+    words = ("dataset=folder", f"dataset.root={tmp_path / 'data'}", "dataset.others=uniform")
+    with pytest.raises(UserError, match=r"dataset.others=uniform: expected training faces of other classes than angry"):
+        prepare(configure(*words))
+    with pytest.raises(ValidationError, match="expected labels other than multi"):
+        configure("dataset=ferplus", "dataset.labels=multi", "dataset.others=uniform")
+
+
+@pytest.mark.parametrize(("write", "others"), [(write_fer2013_csv, 6), (write_ferplus_csv, 12)])
+def test_faces_of_other_classes_are_read_apart(tmp_path, write, others):
+    write(tmp_path)
+    table = load_dataset("ferplus" if others == 12 else "fer2013", tmp_path, size=32, classes=6)
+    assert len(table.other_faces) == table.others.total() == others
+    assert not set(table.other_faces.rows) & set(table.rows)
+    assert table.other_faces.images.shape[1:] == (32, 32)

@@ -11,7 +11,7 @@ from torch import distributed, multiprocessing
 from fer.emotions import class_names
 from fer.evaluation.calibration import LOWEST, answered, fit_temperature, fit_threshold
 from fer.evaluation.confusion import confusion, rates
-from fer.evaluation.metrics import compute_metrics
+from fer.evaluation.metrics import compute_metrics, other_metrics
 from fer.evaluation.outputs import OutputCollector, Outputs
 from fer.evaluation.results import split_results
 from fer.evaluation.statistics import bootstrap
@@ -122,6 +122,16 @@ def test_the_area_under_the_risk_coverage_curve_is_the_mean_risk_of_the_most_con
     assert metrics["excess_aurc"] == pytest.approx(metrics["aurc"] - (0 + 0 + 1 / 3 + 2 / 4) / 4)
     in_order = compute_metrics(*faces((0.9, 1), (0.8, 1), (0.7, 0)), "ab")
     assert in_order["excess_aurc"] == 0 and in_order["aurc"] == pytest.approx(1 / 9)
+
+
+def test_faces_of_other_classes_are_told_from_the_known_by_their_confidence():
+    known, _ = faces((0.9, 1), (0.6, 1))
+    other, _ = faces((0.8, 1), (0.55, 1), (0.55, 1))
+    found = other_metrics(known, other, 0.6)
+    assert found["n"] == 3 and found["confidence"] == pytest.approx(1.9 / 3)
+    assert found["answered"] == pytest.approx(1 / 3)
+    assert found["auroc"] == pytest.approx(5 / 6)  # of six pairs, one is in the wrong order
+    assert other_metrics(known, other, 0.0)["answered"] == 1
 
 
 def test_the_calibration_error_of_a_class_is_of_all_faces_by_its_probability():

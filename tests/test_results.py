@@ -70,7 +70,7 @@ def test_the_card_s_figures_are_those_of_the_results(name):
     card = weights.with_suffix(".md").read_text(encoding="utf-8")
     assert digest(weights) == found["weights_sha256"] == crops["weights_sha256"]
     assert digest(weights)[:16] in card
-    splits = sorted({key.partition("/")[0] for key in found if key.endswith("/n")} - {"train"})
+    splits = sorted({key.partition("/")[0] for key in found if key.endswith("/accuracy")} - {"train"})
     assert len(splits) > 5
     for split in splits:
         figures = [shown(found, split, key) for key in ("accuracy", "balanced_accuracy", "f1_macro")]

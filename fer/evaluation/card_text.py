@@ -10,7 +10,7 @@ import numpy as np
 
 from fer.emotions import EMOTIONS
 from fer.evaluation.confusion import confusion, rates
-from fer.evaluation.markdown import answers_left, code, listed, per_cent, spread, table
+from fer.evaluation.markdown import answers_left, code, listed, others_told, per_cent, spread, table
 from fer.evaluation.slices import SLICES
 from fer.evaluation.statistics import estimate
 from fer.evaluation.study.runs import Run
@@ -139,7 +139,8 @@ def _recipe(training: dict[str, Any], header: Header) -> Iterator[tuple[str, str
         yield "started from", f"{file}: {_command_of(earlier)}, {made}"
     yield "epochs", f"{training.get('epochs', '?')}, the best on validation: {training.get('best_epoch', '?')}"
     yield "augmentation", code(str(training["augmentation"]))
-    yield "labels", str(training["labels"])
+    others = "; faces of other classes with equal shares" if training.get("others") == "uniform" else ""
+    yield "labels", f"{training['labels']}{others}"
     yield "loss", str(training["loss"])
     yield "optimizer, schedule", f"{training['optimizer']}, {training['scheduler']}"
     yield "seed", str(training["seed"])
@@ -227,6 +228,8 @@ def _limitations(counts: np.ndarray, classes: Sequence[str], metrics: dict[str, 
         yield f"Most frequent confusions: {'; '.join(confused)}."
     if "neutral" not in classes and set(classes) <= set(EMOTIONS):
         yield "There is no neutral class: a calm face, too, gets one of these labels."
+    if "test_others/n" in metrics:
+        yield others_told(metrics, "test")
     copies, near = metrics["test/copies"], metrics.get("test/near_copies", 0)  # older evaluations looked for none
     if copies + near:
         also = f", and {near:,} more show the same photograph in another light, crop or compression" if near else ""

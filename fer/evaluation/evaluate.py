@@ -25,7 +25,7 @@ from fer.evaluation.calibration import fit_temperature, fit_threshold
 from fer.evaluation.confusion import confusion
 from fer.evaluation.copies import Copies, find_copies, write_copies
 from fer.evaluation.groups import GroupFigures, compare_groups, write_groups
-from fer.evaluation.metrics import compute_metrics
+from fer.evaluation.metrics import compute_metrics, other_metrics
 from fer.evaluation.outputs import Outputs
 from fer.evaluation.predict import BATCH, classifier, predict
 from fer.evaluation.results import split_results, write_predictions
@@ -125,6 +125,12 @@ def evaluate(
     results |= copies.counts() if copies else {}
     compared = compare_groups(outputs["test"], groups, header.classes) if groups and "test" in outputs else None
     results |= compared.results() if compared else {}
+    for split in TITLES.keys() & outputs.keys() if table.other_faces else ():
+        if len(others := table.other_faces.part(Split[split.upper()])):
+            tell(f"evaluating {split}, other classes: {counted(len(others), 'face')}")
+            other = predict(classifier(net, header), others, device, batch).scaled(temperature)
+            found = other_metrics(outputs[split].logits, other.logits, not_sure)
+            results |= {f"{split}_others/{name}": value for name, value in found.items()}
     return Evaluation(faces, outputs, temperature, not_sure, results, copies, compared)
 
 

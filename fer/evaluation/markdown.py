@@ -41,6 +41,16 @@ def answers_left(results: Mapping[str, Any], split: str) -> str:
     return left if math.isnan(right) else f"{left}, {per_cent(right)} % of these the right one"
 
 
+def others_told(results: Mapping[str, Any], split: str) -> str:
+    """Return what the net makes of faces of classes that it does not have, in a sentence."""
+    n, *shares = (results[f"{split}_others/{name}"] for name in ("n", "answered", "confidence", "auroc"))
+    answered, confidence, area = map(per_cent, shares)
+    return (
+        f"Of the {n:,} {split} faces of other classes {answered} % have an answer nevertheless; their mean confidence "
+        f"is {confidence} %, and the AUROC by which it tells them from the net's own {area}."
+    )
+
+
 def points(value: float) -> str:
     """Return +3.1 of 0.031, and a dash of NaN."""
     text = f"{100 * value:+.1f}".replace("-", "−")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional.classification import (
+    binary_auroc,
     multiclass_calibration_error,
     multilabel_auroc,
 )
@@ -82,6 +83,30 @@ def by_confidence(probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tenso
 def running_risk(wrong: Tensor) -> Tensor:
     """Return the share of mistakes among the first k faces, for k from 1: (N,) bool -> (N,) float64."""
     return wrong.double().cumsum(0) / torch.arange(1, len(wrong) + 1, device=wrong.device)
+
+
+def other_metrics(known: Tensor, other: Tensor, not_sure: float) -> dict[str, float]:
+    """Return how a net takes faces of classes that it does not have, which no answer fits.
+
+    Args:
+        known: (N, C) logits of faces of its classes, N at least 1.
+        other: (M, C) logits of other faces, M at least 1.
+        not_sure: the threshold of answers.
+
+    Returns:
+        `n`; `confidence`, the mean; `answered`, the share that has an answer nevertheless; `auroc`, how well confidence
+        tells the known from the others: 1 wholly, 0.5 not at all (Hendrycks & Gimpel, A Baseline for Detecting
+        Misclassified and Out-of-Distribution Examples, 2017).
+    """
+    confidence = torch.cat((known, other)).detach().double().softmax(1).amax(1)
+    is_known = torch.arange(len(confidence)) < len(known)
+    strange = confidence[~is_known]
+    return {
+        "n": len(other),
+        "confidence": strange.mean().item(),
+        "answered": (strange >= not_sure).double().mean().item(),
+        "auroc": binary_auroc(confidence, is_known.long(), validate_args=False).item(),
+    }
 
 
 def compute_metrics(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> dict[str, float]:
