@@ -197,7 +197,7 @@ class Table:
         table = self.select(known)
         other_faces = self.select(~known)._of_one_class() if others else None
         if self.other_faces and other_faces:
-            other_faces = self.other_faces.joined(other_faces)
+            other_faces = self.other_faces._joined(other_faces)
         targets = np.zeros((len(table), len(names)), np.float32)
         for place, name in enumerate(names):
             if name in self.classes:
@@ -211,7 +211,7 @@ class Table:
         targets = np.ones((len(self), 1), np.float32)
         return Table(self.images, targets, self.splits, self.rows, (OTHER,), self.files)
 
-    def joined(self, more: "Table") -> "Table":
+    def _joined(self, more: "Table") -> "Table":
         """Return the table with the faces of another behind its own; both have as many classes."""
         names = ("images", "targets", "splits", "rows")
         arrays = {name: np.concatenate((getattr(self, name), getattr(more, name))) for name in names}
@@ -222,7 +222,7 @@ class Table:
         if not self.other_faces:
             return self
         targets = np.tile(target, (len(self.other_faces), 1))
-        return self.joined(replace(self.other_faces, targets=targets))
+        return self._joined(replace(self.other_faces, targets=targets))
 
     def counts(self) -> dict[Split, np.ndarray]:
         """Return the number of faces of each class, (C,) int64, per split."""
