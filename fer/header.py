@@ -49,6 +49,7 @@ def _no_figures(training: dict[str, Any]) -> dict[str, Any]:
 Mean = Annotated[float, Strict(), Field(ge=0, le=1)]
 Deviation = Annotated[float, Strict(), Field(ge=1e-4, le=1)]  # training's is at least 1e-3
 Temperature = Annotated[float, Strict(), Field(ge=0.01, le=100)]  # training fits one from 0.1 to 10
+NotSure = Annotated[float, Strict(), Field(ge=0, lt=1)]
 Classes = Annotated[
     tuple[Annotated[str, AfterValidator(_sensible)], ...],
     Field(min_length=2, max_length=MAX_CLASSES),
@@ -68,6 +69,7 @@ class Header:
         temperature: what logits are divided by before the softmax.
         training: what the net was trained on and how (dataset, augmentation, seed, epochs, versions).
         metrics: flat keys as in metrics.json.
+        not_sure: least probability of an answer; a face below it is "not sure". With 0, each has an answer.
     """
 
     classes: Classes
@@ -78,6 +80,7 @@ class Header:
     temperature: Temperature = 1.0
     training: Annotated[dict[str, Any], AfterValidator(_no_figures)] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    not_sure: NotSure = 0.0
 
     def texts(self) -> dict[str, str]:
         """Return the entries of text by which a file holds the header; `parse` reads them."""

@@ -4,9 +4,9 @@ from collections.abc import Collection
 
 from fer.config.messages import nearest
 
-WHOLE = ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "loss")
+WHOLE = ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "aurc", "loss")
 OF_A_CLASS = ("recall", "precision", "f1")
-LESS_IS_BETTER = ("ece", "loss")
+LESS_IS_BETTER = ("ece", "aurc", "loss")
 
 
 def sign(metric: str) -> int:

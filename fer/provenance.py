@@ -78,6 +78,7 @@ def describe(config: TrainConfig, header: Header, folder: Path | None, device: s
     trained = header.training or {
         "dataset": config.dataset.name,
         "labels": config.dataset.labels,
+        **({"others": "uniform"} if config.trains_others else {}),
         "augmentation": config.augmentation.name,
         "model": config.model.name,
         **({"pretrained": config.model.backbone} if getattr(config.model, "pretrained", False) else {}),
@@ -87,6 +88,7 @@ def describe(config: TrainConfig, header: Header, folder: Path | None, device: s
         "max_epochs": config.trainer.max_epochs,
         "seed": config.seed,
         **({"fold": f"{config.fold} of {config.folds}"} if config.fold else {}),
+        "not_sure_accuracy": config.not_sure_accuracy,
         "precision": precision,
         **({"started_from": _origin(config.weights)} if config.weights else {}),
         **({"command": command} if (command := as_typed(folder)) else {}),

@@ -60,6 +60,7 @@ Shares = Annotated[
 ]
 OfficialSplit = Literal["official", "as_is"]
 OnError = Literal["raise", "skip"]
+Others = Literal["drop", "uniform"]
 Weighting = Literal["none", "balanced", "sqrt", "effective"]
 
 FORBIDDEN = r"/\#?%:"  # in the name of a project, by wandb
@@ -75,6 +76,7 @@ class Fer2013(Section):
     classes: Annotated[Literal[6, 7], Whole]
     split: OfficialSplit = "official"
     on_error: OnError
+    others: Others = "drop"
 
 
 class FerPlus(Section):
@@ -86,6 +88,7 @@ class FerPlus(Section):
     labels: Literal["majority", "probability", "soft", "multi"]
     split: OfficialSplit = "official"
     on_error: OnError
+    others: Others = "drop"
 
 
 class Folder(Section):
@@ -98,6 +101,7 @@ class Folder(Section):
     split: Shares | None = None
     seed: Count = 0
     on_error: OnError
+    others: Others = "drop"
 
 
 class Synthetic(Section):
@@ -270,6 +274,7 @@ class TrainConfig(Section):
     gradient_clip: NotNegative
     mixup: NotNegative
     cutmix: NotNegative
+    not_sure_accuracy: Annotated[float, Field(ge=0, lt=1)] = 0.9
     tta: Literal["none", "flip", "tencrop", "all"]
     fit: bool
     test: bool
@@ -306,9 +311,19 @@ class TrainConfig(Section):
             )
         if isinstance(self.dataset, Synthetic):
             self.dataset.require_room(self.model.input_size)
+        if self.trains_others and self.dataset.labels == "multi":
+            raise ValueError(
+                "dataset.others=uniform: expected labels other than multi, by which a net is right with any class: set "
+                "dataset.labels=soft"
+            )
         if self.mixup + self.cutmix > 0 and self.dataset.labels == "multi":
             raise ValueError("dataset.labels=multi: expected mixup=0 and cutmix=0: mixed faces have no best label")
         return self
+
+    @property
+    def trains_others(self) -> bool:
+        """Whether training faces of classes that the net does not have are trained, too, as none of those it has."""
+        return getattr(self.dataset, "others", "drop") == "uniform"
 
     def _classes(self) -> tuple[str, ...] | None:
         """The names of the classes, unless only the data or a weights file tells them."""

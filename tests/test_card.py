@@ -52,10 +52,16 @@ def test_the_card_says_what_the_evaluation_found(runs, tmp_path):
             f"{found[f'{key}/n']}",
             f"{middle} ({low} to {high})",
         ]
+    errors = [row[5] for row in cells if row[0] in class_names(6) and len(row) == 6]
+    assert errors == [f"{100 * found[f'test/ece/{name}']:.1f}" for name in class_names(6)]
     counts = [list(map(int, row[1:])) for row in cells if row[0] in class_names(6) and len(row) == 7]
     assert sum(map(sum, counts)) == 24
     assert sum(counts[i][i] for i in range(6)) == round(24 * found["test/accuracy"])
     assert f"over the temperature {found['temperature']:g}," in text
+    left = [f"{100 * found[f'test/{name}']:.1f} %" for name in ("coverage", "selective_accuracy")]
+    assert f'below {100 * found["not_sure"]:.1f} % are "not sure", chosen on validation for 90.0 % right ones.' in text
+    assert f"of test, {left[0]} of the faces have an answer, {left[1]} of these the right one." in text
+    assert f"curve of test is {100 * found['test/aurc']:.1f}, {100 * found['test/excess_aurc']:.1f} more" in text
     assert "20 of 24 test faces are found by the detector (yunet). On these the accuracy is 50.0 as" in text
     assert "2 trainings that differ in the seed" in text and "seed 2" in text
     assert f"python train.py fit=false weights={found['weights']} tta=flip\n" in text  # drawn faces have no folder

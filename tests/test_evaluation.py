@@ -9,9 +9,9 @@ from pytorch_grad_cam.utils.image import scale_cam_image
 from torch import distributed, multiprocessing
 
 from fer.emotions import class_names
-from fer.evaluation.calibration import LOWEST, fit_temperature
+from fer.evaluation.calibration import LOWEST, answered, fit_temperature, fit_threshold
 from fer.evaluation.confusion import confusion, rates
-from fer.evaluation.metrics import compute_metrics
+from fer.evaluation.metrics import compute_metrics, other_metrics
 from fer.evaluation.outputs import OutputCollector, Outputs
 from fer.evaluation.results import split_results
 from fer.evaluation.statistics import bootstrap
@@ -58,7 +58,88 @@ def test_a_split_without_mistakes_has_a_temperature_all_the_same():
     assert fit_temperature(torch.eye(6), torch.arange(6)) == pytest.approx(LOWEST, rel=1e-3)
 
 
+# The threshold of answers
+
+
+def faces(*answers):
+    """Logits and targets of two classes, for (confidence, whether it is right)."""
+    confidence, right = (torch.tensor(values, dtype=torch.float64) for values in zip(*answers, strict=True))
+    return torch.stack((confidence, 1 - confidence), 1).log(), 1 - right.long()
+
+
+FOUR = faces((0.9, 1), (0.8, 1), (0.7, 0), (0.6, 1))
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "threshold", "coverage"),
+    [
+        (0.0, 0.0, 1.0),
+        (0.75, 0.0, 1.0),  # all answers reach it
+        (0.76, 0.701, 0.5),  # the lowest thousandth above the mistake
+        (0.999, 0.701, 0.5),
+    ],
+)
+def test_the_threshold_is_the_lowest_from_which_on_answers_reach_the_accuracy(accuracy, threshold, coverage):
+    assert fit_threshold(*FOUR, accuracy) == threshold
+    assert answered(*FOUR, threshold) == (coverage, 0.75 if coverage == 1 else 1.0)
+
+
+def test_a_threshold_leaves_half_of_the_faces_an_answer_whatever_is_asked_for():
+    logits, targets = faces((0.9, 0), (0.8, 0), (0.7, 1), (0.6, 1))
+    assert fit_threshold(logits, targets, 0.9) == 0.8
+    assert answered(logits, targets, 0.8) == (0.5, 0.0)
+    coverage, accuracy = answered(logits, targets, 0.95)
+    assert coverage == 0 and math.isnan(accuracy)
+
+
+def test_answers_of_a_calibrated_net_reach_the_accuracy_on_other_faces():
+    threshold = fit_threshold(*sample(5000), 0.85)
+    coverage, accuracy = answered(*sample(20_000, seed=1), threshold)
+    assert 0.5 < coverage < 0.9
+    assert accuracy == pytest.approx(0.85, abs=0.015)
+
+
+def test_an_evaluated_split_tells_what_the_threshold_leaves():
+    outputs = {"val": Outputs(*FOUR, torch.arange(4))}
+    assert (
+        split_results(outputs, outputs, ("a", "b"), 0.75).items()
+        >= {
+            "val/coverage": 0.5,
+            "val/selective_accuracy": 1.0,
+        }.items()
+    )
+    silent = split_results(outputs, outputs, ("a", "b"), 0.95)
+    assert silent["val/coverage"] == 0 and "val/selective_accuracy" not in silent
+
+
 # Metrics
+
+
+def test_the_area_under_the_risk_coverage_curve_is_the_mean_risk_of_the_most_confident():
+    logits, targets = faces((0.9, 1), (0.8, 0), (0.7, 1), (0.6, 0))
+    metrics = compute_metrics(logits, targets, "ab")
+    assert metrics["aurc"] == pytest.approx((0 + 1 / 2 + 1 / 3 + 2 / 4) / 4)
+    assert metrics["excess_aurc"] == pytest.approx(metrics["aurc"] - (0 + 0 + 1 / 3 + 2 / 4) / 4)
+    in_order = compute_metrics(*faces((0.9, 1), (0.8, 1), (0.7, 0)), "ab")
+    assert in_order["excess_aurc"] == 0 and in_order["aurc"] == pytest.approx(1 / 9)
+
+
+def test_faces_of_other_classes_are_told_from_the_known_by_their_confidence():
+    known, _ = faces((0.9, 1), (0.6, 1))
+    other, _ = faces((0.8, 1), (0.55, 1), (0.55, 1))
+    found = other_metrics(known, other, 0.6)
+    assert found["n"] == 3 and found["confidence"] == pytest.approx(1.9 / 3)
+    assert found["answered"] == pytest.approx(1 / 3)
+    assert found["auroc"] == pytest.approx(5 / 6)  # of six pairs, one is in the wrong order
+    assert other_metrics(known, other, 0.0)["answered"] == 1
+
+
+def test_the_calibration_error_of_a_class_is_of_all_faces_by_its_probability():
+    logits = torch.tensor([[0.7, 0.2, 0.1]] * 10).log()
+    metrics = compute_metrics(logits, torch.tensor(5 * [0] + 4 * [1] + [2]), "abc")
+    assert [metrics[f"ece/{name}"] for name in "abc"] == pytest.approx([0.2, 0.2, 0.0], abs=1e-6)
+    assert metrics["classwise_ece"] == pytest.approx(0.4 / 3, abs=1e-6)
+    assert metrics["ece"] == pytest.approx(0.2, abs=1e-6)  # of the answers, a, alone
 
 
 def test_a_class_that_is_only_predicted_counts_in_the_f1_and_one_that_is_not_there_does_not():
@@ -120,7 +201,7 @@ def test_absent_classes_give_finite_metrics_without_warnings(targets):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         metrics = compute_metrics(logits, torch.tensor(targets), SIX)
-    assert len(metrics) == 7 + 2 * 6 + len(set(targets))  # no recall of a class without faces
+    assert len(metrics) == 10 + 3 * 6 + len(set(targets))  # no recall of a class without faces
     assert all(isinstance(value, float) and 0 <= value < 100 for value in metrics.values())
 
 

@@ -93,11 +93,17 @@ def test_reliability_names_the_calibration_error():
     assert figure.get_suptitle() == "Test · ECE 25.0%"
 
 
-def test_coverage_is_the_accuracy_of_the_most_confident():
+def test_coverage_is_the_risk_of_the_most_confident_with_the_threshold_marked():
     logits = torch.tensor([[4.0, 0], [3, 0], [2, 0], [1, 0]])
-    figure = figures.coverage(logits, torch.tensor([0, 0, 0, 1]), "Test")
-    assert [text.get_text() for text in figure.axes[0].texts] == ["100.0%", "100.0%", "75.0%"]
-    assert figure.axes[0].lines[0].get_ydata().tolist() == [1, 1, 1, 0.75]
+    figure = figures.coverage(logits, torch.tensor([0, 0, 0, 1]), "Test", 0.8)
+    assert figure.get_suptitle() == "Test · AURC 6.2%"
+    shown = [text.get_text() for text in figure.axes[0].texts]
+    assert shown == ["0.0%", "0.0%", "25.0%", "0.0%\nfrom 80.0% on,\n75% answered"]
+    curve, *_, mark = figure.axes[0].lines
+    assert curve.get_ydata().tolist() == [0, 0, 0, 0.25]
+    assert (mark.get_xdata().item(), mark.get_ydata().item()) == (0.75, 0)
+    unmarked = figures.coverage(logits, torch.tensor([0, 0, 0, 1]), "Test")
+    assert len(unmarked.axes[0].lines) == len(figure.axes[0].lines) - 1
 
 
 def test_coverage_begins_where_a_face_more_is_not_a_jump():

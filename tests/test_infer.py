@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -286,6 +287,20 @@ def test_an_answer_can_be_not_sure(run, tmp_path):
     run("mode=image", "input=a.png", "output=out.png", "not_sure=0.99", HAAR)
     [record] = records(tmp_path / "out.jsonl")
     assert {face["emotion"] for face in record["faces"]} == {"not sure"}
+
+
+def test_the_weights_file_says_which_answers_are_not_sure_unless_the_command_does(run, tmp_path, weights):
+    write_scene(tmp_path / "a.png")
+    state, header = read_weights(weights)
+    save_weights(tmp_path / "wary.safetensors", state, replace(header, not_sure=0.9))
+    words = ("input=a.png", "output=out.png", "weights=wary.safetensors", "explainer=none", HAAR)
+    assert 'answers below 90.0% are "not sure" (not_sure=0: ' in run(*words).out
+    [record] = records(tmp_path / "out.jsonl")
+    assert [face["emotion"] for face in record["faces"]] == ["not sure"] * len(PLACES)
+    assert "not sure" not in run(*words, "not_sure=0").out
+    [record] = records(tmp_path / "out.jsonl")
+    assert {face["emotion"] for face in record["faces"]} <= set(header.classes)
+    assert "not_sure: expected a number or auto" in run(*words, "not_sure=maybe").err
 
 
 def test_heatmap_labels_and_bars_can_be_left_out_of_photos(run, tmp_path):

@@ -77,6 +77,22 @@ def test_the_last_epochs_may_be_of_whole_faces():
     assert build_strategy({"crop": crop}, SIZE, whole=True) is None
 
 
+def test_faces_of_other_classes_are_trained_if_they_have_a_target_and_never_validated():
+    table, other = make_table().with_classes(class_names(6)[:4]), np.full(4, 0.25, np.float32)
+    assert len(table.other_faces.part(Split.TRAIN)) == 12
+    plain, taught = (FaceData(table, None, 8, 0, 1, other=target) for target in (None, other))
+    assert plain.digest != taught.digest and (plain.steps(), taught.steps()) == (3, 5)
+    for data, count in ((plain, 0), (taught, 12)):
+        batches = list(data.train_dataloader())
+        targets = torch.cat([batch.targets for batch in batches])
+        rows = torch.cat([batch.rows for batch in batches])
+        flat = (targets == 0.25).all(1)
+        assert flat.sum() == count
+        assert set(rows[flat].tolist()) <= set(table.other_faces.rows.tolist())
+        for loader in data.val_dataloader():  # of the sample of train, too
+            assert all((batch.targets.amax(1) == 1).all() for batch in loader)
+
+
 def test_a_later_epoch_does_not_depend_on_the_earlier_ones():
     loader = make_data().train_dataloader()
     first = [epoch_of(loader, epoch) for epoch in range(3)]

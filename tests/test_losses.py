@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from fer.models.se_resnet import SEResNet
 from fer.schema import AdamW, Cosine, CrossEntropy, Focal, Plateau, Sgd
 from fer.training.lightning_module import make_mixers
-from fer.training.losses import FocalLoss, best_of, class_weights, make_loss
+from fer.training.losses import FocalLoss, best_of, class_weights, make_loss, none_of_these
 from fer.training.optim import choose_precision, make_optimizer, make_scheduler
 
 COUNTS = np.array([100, 400, 0, 2500])
@@ -44,6 +44,23 @@ def test_class_weights_are_in_the_ratios_of_their_formulas(weighting, ratios):
 
 def test_balanced_weights_are_the_usual_ones():
     assert class_weights(np.array([1, 3]), "balanced").tolist() == pytest.approx([2, 2 / 3])  # N / (C n)
+
+
+@pytest.mark.parametrize("weighting", ["none", "balanced", "sqrt", "effective"])
+def test_a_face_of_no_class_is_best_answered_by_equal_probabilities_whatever_the_classes_weigh(weighting):
+    counts = np.array([100, 400, 50, 2500])
+    target = torch.from_numpy(none_of_these(class_weights(counts, weighting)))[None]
+    logits = torch.zeros(1, 4, requires_grad=True)
+    loss = make_loss(CrossEntropy(name="cross_entropy", weighting=weighting, label_smoothing=0.0), counts)(
+        logits, target
+    )
+    loss.backward()
+    assert loss.item() == pytest.approx(math.log(4), rel=1e-5)
+    assert logits.grad.abs().max() < 1e-6
+
+
+def test_a_class_without_faces_has_no_share_in_the_target_of_a_face_of_no_class():
+    assert none_of_these(class_weights(np.array([3, 1, 0]), "none")).tolist() == pytest.approx([1 / 3, 1 / 3, 0])
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -22,6 +22,7 @@ from fer.inference.recognition import Recognition, to_pandas
 from fer.inference.recognizer import Recognizer
 from fer.inference.schema import InferConfig
 from fer.processes import cores
+from fer.weights import read_weights, save_weights
 from tests.clips import spoil, write_clip
 from tests.runs import ROOT
 from tests.scenes import PLACES, records, scene
@@ -29,7 +30,7 @@ from tests.scenes import PLACES, records, scene
 
 @pytest.fixture(scope="module")
 def recognizer():
-    return Recognizer.load("ferplus", detector="haar")
+    return Recognizer.load("ferplus", detector="haar", not_sure=0)  # of drawn faces, many answers are not sure
 
 
 def rgb(step=0):
@@ -200,6 +201,14 @@ def test_unsure_answers_are_withheld(recognizer):
     photo = Recognizer.load("ferplus", detector="haar", not_sure=0.999).image(rgb())
     assert [face.emotion for face in photo.faces] == ["not sure"] * 2
     assert photo.faces[0].heatmap.shape == (48, 48)
+
+
+def test_the_weights_file_says_which_answers_are_withheld(weights, tmp_path):
+    state, header = read_weights(weights)
+    save_weights(tmp_path / "wary.safetensors", state, replace(header, not_sure=0.9))
+    for not_sure, is_silent in ((None, True), (0, False)):
+        wary = Recognizer.load(tmp_path / "wary.safetensors", detector="haar", not_sure=not_sure)
+        assert [face.emotion == "not sure" for face in wary.image(rgb()).faces] == [is_silent] * 2
 
 
 def test_results_cannot_be_changed(recognizer):

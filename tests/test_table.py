@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer.data.table import Split, Table
+from fer.data.table import OTHER, Split, Table
 
 
 def make_table() -> Table:
@@ -33,6 +33,18 @@ def test_fewer_classes_are_those_asked_for_in_their_order():
         "VAL": [1, 0],
         "TEST": [1, 0],
     }
+
+
+def test_faces_of_other_classes_stay_apart_and_come_back_with_a_target():
+    table = make_table()
+    less = table.with_classes(("happy", "sad")).with_classes(("sad",))
+    assert (less.rows.tolist(), less.other_faces.rows.tolist()) == ([8, 9], [3, 5])
+    assert dict(less.others) == {(Split.TRAIN, "angry"): 1, (Split.TRAIN, "happy"): 1}
+    assert less.other_faces.classes == (OTHER,) and less.resized(2).other_faces.images.shape == (2, 2, 2)
+    back = table.with_classes(("happy", "sad")).with_others(np.array([0.5, 0.5], np.float32))
+    assert (back.rows.tolist(), back.files) == ([5, 8, 9, 3], ("b", "c", "d", "a"))
+    assert back.targets[-1].tolist() == [0.5, 0.5] and np.array_equal(back.images[-1], table.images[0])
+    assert table.with_others(np.ones(3)) is table  # there are none
 
 
 def test_a_table_shows_itself_in_a_line():

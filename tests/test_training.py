@@ -78,8 +78,9 @@ def test_metrics_are_flat_and_complete(finished):
     found = results(finished)
     classes = class_names(6)
     names = {"accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "ece_uncalibrated", "loss", "n"}
+    names |= {"classwise_ece", "aurc", "excess_aurc", "coverage", "selective_accuracy"}
     names |= {f"{name}_{end}" for name in ("accuracy", "balanced_accuracy", "f1_macro") for end in ("low", "high")}
-    names |= {f"{kind}/{emotion}" for kind in ("precision", "recall", "f1") for emotion in classes}
+    names |= {f"{kind}/{emotion}" for kind in ("precision", "recall", "f1", "ece") for emotion in classes}
     for split in ("val", "test", "train", "val_flip", "test_flip", "test_surest"):
         known = {key.partition("/")[2] for key in found if key.startswith(f"{split}/")}
         assert known == names | ({"copies", "near_copies"} if split == "test" else set())
@@ -92,7 +93,10 @@ def test_metrics_are_flat_and_complete(finished):
     assert {"fer", "python", "torch", "lightning", "numpy"} <= set(found["versions"])
     assert 0 < found["seconds"] < 600
     assert found["test_surest/n"] == 19
-    assert found["temperature"] == load_net(finished / "weights.safetensors")[1].temperature != 1
+    header = load_net(finished / "weights.safetensors")[1]
+    assert found["temperature"] == header.temperature != 1
+    assert found["not_sure"] == header.not_sure
+    assert found["not_sure_accuracy"] == header.training["not_sure_accuracy"] == 0.9
     assert not any(isinstance(value, dict) for key, value in found.items() if key != "versions")
 
 

@@ -25,6 +25,7 @@ HEADER = Header(
     temperature=1.5,
     training={"dataset": "fer2013", "seed": 1, "versions": {"torch": "2"}},
     metrics={"test/accuracy": 0.7},
+    not_sure=0.4,
 )
 
 
@@ -204,6 +205,10 @@ def architecture(**changes):
         ({"temperature": "1e300"}, "temperature: expected at most 100"),
         ({"temperature": '"1"'}, "temperature: expected a number, but got '1'"),
         ({"temperature": "true"}, "temperature: expected a number, but got true"),
+        ({"not_sure": "1"}, "not_sure: expected less than 1, but got 1"),
+        ({"not_sure": "-0.1"}, "not_sure: expected at least 0, but got -0.1"),
+        ({"not_sure": "NaN"}, "not_sure: expected"),
+        ({"not_sure": '"auto"'}, "not_sure: expected a number, but got 'auto'"),
         ({"input_size": "48.5"}, "input_size: expected a whole number"),
         ({"input_size": "48.0"}, "input_size: expected a whole number"),
         ({"input_size": "true"}, "input_size: expected a whole number"),
@@ -335,8 +340,13 @@ def test_a_file_or_folder_that_is_closed_to_the_user_is_not_called_missing(path)
 
 
 def test_fields_that_have_a_default_may_be_missing(tmp_path, net):
-    save_file(net.state_dict(), tmp_path / "net.safetensors", texts(temperature=None, training=None, metrics=None))
-    assert load_net(tmp_path / "net.safetensors")[1].temperature == 1
+    save_file(
+        net.state_dict(),
+        tmp_path / "net.safetensors",
+        texts(temperature=None, training=None, metrics=None, not_sure=None),
+    )
+    header = load_net(tmp_path / "net.safetensors")[1]
+    assert (header.temperature, header.not_sure) == (1, 0)
 
 
 def test_equal_nets_start_from_the_file_s_tensors(path, net):

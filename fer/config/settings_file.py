@@ -19,6 +19,14 @@ LINK = re.compile(r"\$\{([\w.]+)\}")
 SHARE = re.compile(r"\$\{share:(\$\{[\w.]+\}),([\d.]+)\}")
 
 
+def completed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return a run's settings, by dotted key, with those that came later: what the run did, without saying it."""
+    later = {"model.architecture": "se_resnet", "whole_faces": 0, "folds": 5}
+    if settings.get("dataset.name") in ("fer2013", "ferplus", "folder"):
+        later["dataset.others"] = "drop"
+    return later | settings
+
+
 def read_settings(path: Path) -> dict[str, Any]:
     """Return what a configuration file holds; of `${...}`, only what conf/ has is resolved, and the rest is a text.
 

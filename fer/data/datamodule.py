@@ -26,6 +26,7 @@ class FaceData(LightningDataModule):
         seed: of shuffling and augmentation.
         draw_labels: draw a label from each training target whenever it is seen.
         closing: what training faces go through in the last epochs.
+        other: (C,) the target by which the table's other faces are trained, too; None leaves them out.
     """
 
     def __init__(
@@ -37,9 +38,11 @@ class FaceData(LightningDataModule):
         seed: int,
         draw_labels: bool = False,
         closing: Closing | None = None,
+        other: np.ndarray | None = None,
     ) -> None:
         super().__init__()
         self.parts = {split: table.part(split) for split in Split}
+        self.taught = (table if other is None else table.with_others(other)).part(Split.TRAIN)
         self.transform, self.batch_size, self.workers = transform, batch_size, workers
         self.seed, self.draw_labels, self.closing = seed, draw_labels, closing
 
@@ -47,7 +50,7 @@ class FaceData(LightningDataModule):
     def digest(self) -> str:
         """A number that tells these faces, targets and splits from others, wherever they lie."""
         found = hashlib.blake2b(digest_size=16)
-        for split, part in self.parts.items():
+        for split, part in (self.parts | {Split.TRAIN: self.taught}).items():
             found.update(f"{split.name} {part.images.shape} {part.classes}".encode())
             for array in (part.images, part.targets):
                 found.update(np.ascontiguousarray(array))
@@ -78,7 +81,7 @@ class FaceData(LightningDataModule):
 
     def steps(self) -> int:
         """Return the number of training batches in an epoch, for each process."""
-        return len(self._batches(len(self.parts[Split.TRAIN]), shuffle=True))
+        return len(self._batches(len(self.taught), shuffle=True))
 
     def first_batch(self) -> Batch:
         """Return the first epoch's first training batch."""
@@ -90,7 +93,7 @@ class FaceData(LightningDataModule):
         return [self._plain(part) for part in (self.parts[Split.VAL], self.parts[Split.TRAIN].sample(self.seed))]
 
     def _train_faces(self) -> Faces:
-        return Faces(self.parts[Split.TRAIN], self.transform, self.draw_labels, self.seed, self.closing)
+        return Faces(self.taught, self.transform, self.draw_labels, self.seed, self.closing)
 
     def _plain(self, table: Table) -> DataLoader[Batch]:
         return self._loader(Faces(table, None, False, self.seed), shuffle=False)

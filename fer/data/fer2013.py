@@ -3,7 +3,6 @@
 Validation is PublicTest and test is PrivateTest, as in the challenge, told by the images (`fer.data.copies`).
 """
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from fer.data.bad_rows import Faults
 from fer.data.copies import Copy, restore
 from fer.data.image_files import unread_folders
 from fer.data.layouts import locate
-from fer.data.table import Origin, Split, Table
+from fer.data.table import Origin, Table
 from fer.emotions import EMOTIONS, class_names
 
 
@@ -37,17 +36,14 @@ def read_fer2013(root: Path, size: int, classes: int = 6, on_error: str = "raise
 
 def _one_hot(copy: Copy, names: tuple[str, ...], origin: Origin, skipped: tuple[str, ...]) -> Table:
     """Return the faces whose emotion is one of `names`, with one-hot targets."""
-    left = np.flatnonzero(copy.emotions >= len(names))
-    others = Counter((Split(copy.splits[i]), EMOTIONS[copy.emotions[i]]) for i in left)
-    copy = copy.select(np.flatnonzero(copy.emotions < len(names)))
-    return Table(
+    table = Table(
         images=copy.images,
-        targets=np.eye(len(names), dtype=np.float32)[copy.emotions],
+        targets=np.eye(len(EMOTIONS), dtype=np.float32)[copy.emotions],
         splits=copy.splits,
         rows=copy.index,
-        classes=names,
+        classes=EMOTIONS,
         files=copy.files,
         skipped=skipped,
-        others=others,
         origin=origin,
     )
+    return table.with_classes(names)

@@ -4,7 +4,6 @@ Two forms: fer2013new.csv, whose rows are those of the challenge's CSV, beside a
 the FERPlus repository makes of both.
 """
 
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -160,20 +159,20 @@ def _read_pair(pair: Pair, classes: int, labels: str, faults: Faults, split: str
         _require_official(pair, voted)
         copy = copy.select(np.flatnonzero(copy.rows >= 0))
         rows = copy.rows
-    targets, others = _targets(voted.votes[rows], copy.splits, classes, labels)
+    targets = _targets(voted.votes[rows], copy.splits, labels)
     kept = np.flatnonzero(targets.any(1))
     copy = copy.select(kept)
-    return Table(
+    table = Table(
         images=copy.images,
         targets=targets[kept],
         splits=copy.splits,
         rows=copy.index,
-        classes=class_names(classes),
+        classes=EMOTIONS,
         files=copy.files,
         skipped=faults.close(),
-        others=others,
         origin=replace(origin, relabelled=0),  # FER2013's labels are not used
     )
+    return table.with_classes(class_names(classes), _leading(voted.votes[rows[kept]]))
 
 
 def _require_official(pair: Pair, voted: Voted) -> None:
@@ -219,36 +218,30 @@ def _read_folders(folders: dict[Split, Path], size: int, classes: int, labels: s
     parts = {split: read_labels(folder / LABELS, split, faults) for split, folder in folders.items()}
     paths = [folders[split] / name for split, part in parts.items() for name in part.names]
     splits = np.concatenate([part.splits for part in parts.values()])
-    targets, others = _targets(np.concatenate([part.votes for part in parts.values()]), splits, classes, labels)
+    votes = np.concatenate([part.votes for part in parts.values()])
+    targets = _targets(votes, splits, labels)
     kept = np.flatnonzero(targets.any(1))
     base = folders[Split.TRAIN].parent
     images, good = decode_files(base, [paths[i] for i in kept], size, faults)
     kept = kept[good]
-    return Table(
+    table = Table(
         images=images,
         targets=targets[kept],
         splits=splits[kept],
         rows=kept,
-        classes=class_names(classes),
+        classes=EMOTIONS,
         files=tuple(paths[i].relative_to(base).as_posix() for i in kept),
         skipped=faults.close(),
-        others=others,
     )
+    return table.with_classes(class_names(classes), _leading(votes[kept]))
 
 
-def _targets(
-    votes: np.ndarray, splits: np.ndarray, classes: int, labels: str
-) -> tuple[np.ndarray, Counter[tuple[Split, str]]]:
-    """Return (N, classes) float32 targets, zeros for the faces to leave out: those of no emotion or of another one.
-
-    And how many faces of each split are of which other one.
-    """
+def _targets(votes: np.ndarray, splits: np.ndarray, labels: str) -> np.ndarray:
+    """Return (N, 8) float32 targets, zeros for the faces to leave out: those of no emotion."""
     train = (splits == Split.TRAIN)[:, None]
-    targets = np.where(train, targets_from(votes, labels), targets_from(votes, "majority"))  # (N, 8)
-    leading = votes[:, : len(EMOTIONS)].argmax(1)
-    left = np.flatnonzero(targets.any(1) & (leading >= classes))
-    others = Counter((Split(splits[i]), EMOTIONS[leading[i]]) for i in left)
-    targets[leading >= classes] = 0
-    targets = targets[:, :classes]
-    total = targets.sum(1, keepdims=True)
-    return np.divide(targets, total, out=np.zeros_like(targets), where=total > 0), others
+    return np.where(train, targets_from(votes, labels), targets_from(votes, "majority"))
+
+
+def _leading(votes: np.ndarray) -> np.ndarray:
+    """Return the emotion with the most votes, by which a face belongs to a class: (N, 10) -> (N,)."""
+    return votes[:, : len(EMOTIONS)].argmax(1)

@@ -84,6 +84,7 @@ def read_folder(
     shares: Shares | None = None,
     seed: int = 0,
     fit: bool = True,
+    others: str = "drop",
 ) -> Table:
     """Read a user's own faces.
 
@@ -96,6 +97,7 @@ def read_folder(
         shares: as for `locate_folder`.
         seed: of the choice of the faces that are taken from train.
         fit: as for `locate_folder`.
+        others: "uniform" reads the faces of other classes, too.
 
     Raises:
         UserError: if folders are missing or misnamed, or images cannot be read.
@@ -104,9 +106,11 @@ def read_folder(
     if shares:
         missing = set(Split) - set(split_folders(root))
         faces = divide(faces, {split: shares[split] for split in sorted(missing | {Split.TRAIN})}, seed)
-    count = classes if fit else None
-    names = class_names(count) if isinstance(count, int) else in_order({face.emotion for face in faces})
-    return read_faces(root, faces, names, size, on_error)
+    count, found = classes if fit else None, in_order({face.emotion for face in faces})
+    names = class_names(count) if isinstance(count, int) else found
+    if others == "drop":
+        return read_faces(root, faces, names, size, on_error)
+    return read_faces(root, faces, found, size, on_error).with_classes(names)
 
 
 def divide(faces: Sequence[FaceFile], shares: dict[Split, float], seed: int) -> list[FaceFile]:

@@ -45,7 +45,7 @@ READERS: dict[type[Section], Reader] = {
     Folder: Reader(
         lambda config, fit: locate_folder(config.root, config.classes, config.split, fit),
         lambda config, size, fit: read_folder(
-            config.root, size, config.classes, config.on_error, config.split, config.seed, fit
+            config.root, size, config.classes, config.on_error, config.split, config.seed, fit, config.others
         ),
     ),
     Synthetic: Reader(

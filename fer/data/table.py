@@ -12,6 +12,7 @@ from fer.counting import counted
 from fer.data.decoding import resize
 from fer.errors import UserError
 
+OTHER = "other"  # the one class of the faces that are of none of a table's
 SAMPLE = 1000  # faces that stand for a split where all of them would take long
 
 
@@ -107,6 +108,7 @@ class Table:
         others: how many faces of each split and class were left out because `classes` has no such class.
         origin: of FER2013 and FER+, where the split comes from.
         held: training faces that are left out, to be predicted at the end; a choice of faces has none.
+        other_faces: those that `others` counts, as far as they were read, all of the class `OTHER`.
 
     Examples:
         >>> import numpy as np
@@ -130,6 +132,7 @@ class Table:
     others: Counter[tuple[Split, str]] = field(default_factory=Counter)
     origin: Origin | None = None
     held: "Table | None" = None
+    other_faces: "Table | None" = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -176,22 +179,50 @@ class Table:
         images = np.empty((len(self), size, size), np.uint8)
         for source, target in zip(self.images, images, strict=True):
             target[:] = resize(source, size)
-        return replace(self, images=images)
+        return replace(self, images=images, other_faces=self.other_faces and self.other_faces.resized(size))
 
-    def with_classes(self, names: tuple[str, ...]) -> "Table":
-        """Return the faces of the named classes only, with targets in that order; a name may have no faces."""
-        if names == self.classes:
+    def with_classes(self, names: tuple[str, ...], labels: np.ndarray | None = None) -> "Table":
+        """Return the faces of the named classes only, with targets in that order; a name may have no faces.
+
+        Args:
+            names: of the classes.
+            labels: (N,) the class that a face belongs to; None for the one with the largest share of its target.
+        """
+        if names == self.classes and labels is None:
             return self
-        known = np.isin(self.classes, names)[self.labels]  # (N,) bool
-        left = zip(self.splits[~known], self.labels[~known], strict=True)
+        labels = self.labels if labels is None else labels
+        known = np.isin(self.classes, names)[labels]  # (N,) bool
+        left = zip(self.splits[~known], labels[~known], strict=True)
         others = Counter((Split(split), self.classes[label]) for split, label in left)
         table = self.select(known)
+        other_faces = self.select(~known)._of_one_class() if others else None
+        if self.other_faces and other_faces:
+            other_faces = self.other_faces._joined(other_faces)
         targets = np.zeros((len(table), len(names)), np.float32)
         for place, name in enumerate(names):
             if name in self.classes:
                 targets[:, place] = table.targets[:, self.classes.index(name)]
         targets /= targets.sum(1, keepdims=True)
-        return replace(table, targets=targets, classes=names, others=self.others + others)
+        other_faces = other_faces or self.other_faces
+        return replace(table, targets=targets, classes=names, others=self.others + others, other_faces=other_faces)
+
+    def _of_one_class(self) -> "Table":
+        """Return the faces as others of a table."""
+        targets = np.ones((len(self), 1), np.float32)
+        return Table(self.images, targets, self.splits, self.rows, (OTHER,), self.files)
+
+    def _joined(self, more: "Table") -> "Table":
+        """Return the table with the faces of another behind its own; both have as many classes."""
+        names = ("images", "targets", "splits", "rows")
+        arrays = {name: np.concatenate((getattr(self, name), getattr(more, name))) for name in names}
+        return replace(self, **arrays, files=self.files + more.files if self.files and more.files else None)
+
+    def with_others(self, target: np.ndarray) -> "Table":
+        """Return the table with its `other_faces` behind its own, each with this target (C,)."""
+        if not self.other_faces:
+            return self
+        targets = np.tile(target, (len(self.other_faces), 1))
+        return self._joined(replace(self.other_faces, targets=targets))
 
     def counts(self) -> dict[Split, np.ndarray]:
         """Return the number of faces of each class, (C,) int64, per split."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from fer.emotions import EMOTIONS
 from fer.evaluation.confusion import confusion, rates
-from fer.evaluation.markdown import code, listed, per_cent, spread, table
+from fer.evaluation.markdown import answers_left, code, listed, others_told, per_cent, spread, table
 from fer.evaluation.slices import SLICES
 from fer.evaluation.statistics import estimate
 from fer.evaluation.study.runs import Run
@@ -68,16 +68,18 @@ def card_lines(run: Run, weights: Path, header: Header, runs: Sequence[Run], cro
         f"The probabilities are those of logits over the temperature {header.temperature:g}, fitted on validation: the "
         f"expected calibration error on test is {after} with it and {before} without."
     )
+    yield from _answers(metrics, training, header)
     if crops:
         yield from ("", crops)
     yield from ("", "### By class (test)", "")
-    kinds = ("precision", "recall", "f1")
+    kinds = {"precision": "precision", "recall": "recall", "f1": "F1", "ece": "calibration error"}
+    kinds = {kind: words for kind, words in kinds.items() if f"test/{kind}/{header.classes[0]}" in metrics}
     counts = _counts(run)
     rows = [
         (name, f"{n:,}", *(per_cent(metrics.get(f"test/{kind}/{name}", math.nan)) for kind in kinds))
         for name, n in zip(header.classes, counts.sum(1), strict=True)
     ]
-    yield from table(("class", "n", "precision", "recall", "F1"), rows)
+    yield from table(("class", "n", *kinds.values()), rows)
     yield from ("### Confusion matrix (test)", "")
     yield from table(
         ("true \\ predicted", *header.classes),
@@ -137,7 +139,8 @@ def _recipe(training: dict[str, Any], header: Header) -> Iterator[tuple[str, str
         yield "started from", f"{file}: {_command_of(earlier)}, {made}"
     yield "epochs", f"{training.get('epochs', '?')}, the best on validation: {training.get('best_epoch', '?')}"
     yield "augmentation", code(str(training["augmentation"]))
-    yield "labels", str(training["labels"])
+    others = "; faces of other classes with equal shares" if training.get("others") == "uniform" else ""
+    yield "labels", f"{training['labels']}{others}"
     yield "loss", str(training["loss"])
     yield "optimizer, schedule", f"{training['optimizer']}, {training['scheduler']}"
     yield "seed", str(training["seed"])
@@ -187,6 +190,21 @@ def _over_seeds(runs: Sequence[Run]) -> Iterator[str]:
     yield from table(("", *seeds, "over seeds"), rows)
 
 
+def _answers(metrics: dict[str, Any], training: dict[str, Any], header: Header) -> Iterator[str]:
+    """Say which answers are withheld, and what that brings; older evaluations did not count them."""
+    if "test/aurc" not in metrics:
+        return
+    aurc, excess = (per_cent(metrics[f"test/{name}"]) for name in ("aurc", "excess_aurc"))
+    area = f"The area under the risk-coverage curve of test is {aurc}, {excess} more than with all mistakes last."
+    if not header.not_sure:
+        yield from ("", area)
+        return
+    asked = f" for {per_cent(training['not_sure_accuracy'])} % right ones" if "not_sure_accuracy" in training else ""
+    left = [f"of {SPLITS[key]}, {answers_left(metrics, key)}" for key in ("val", "test") if f"{key}/n" in metrics]
+    yield from ("", f'Answers below {per_cent(header.not_sure)} % are "not sure", chosen on validation{asked}.')
+    yield f"{'; '.join(left).replace('of', 'Of', 1)}. {area}"
+
+
 def _counts(run: Run) -> np.ndarray:
     """Return (C, C) int64: how often a test face of class i (row) was predicted to be j (column)."""
     found = run.predictions["test"]
@@ -210,6 +228,8 @@ def _limitations(counts: np.ndarray, classes: Sequence[str], metrics: dict[str, 
         yield f"Most frequent confusions: {'; '.join(confused)}."
     if "neutral" not in classes and set(classes) <= set(EMOTIONS):
         yield "There is no neutral class: a calm face, too, gets one of these labels."
+    if "test_others/n" in metrics:
+        yield others_told(metrics, "test")
     copies, near = metrics["test/copies"], metrics.get("test/near_copies", 0)  # older evaluations looked for none
     if copies + near:
         also = f", and {near:,} more show the same photograph in another light, crop or compression" if near else ""

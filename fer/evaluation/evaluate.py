@@ -21,11 +21,11 @@ from fer.data.groups import Groups
 from fer.data.table import Split, Table
 from fer.errors import CALMER, Diverged
 from fer.evaluation import plots
-from fer.evaluation.calibration import fit_temperature
+from fer.evaluation.calibration import fit_temperature, fit_threshold
 from fer.evaluation.confusion import confusion
 from fer.evaluation.copies import Copies, find_copies, write_copies
 from fer.evaluation.groups import GroupFigures, compare_groups, write_groups
-from fer.evaluation.metrics import compute_metrics
+from fer.evaluation.metrics import compute_metrics, other_metrics
 from fer.evaluation.outputs import Outputs
 from fer.evaluation.predict import BATCH, classifier, predict
 from fer.evaluation.results import split_results, write_predictions
@@ -47,7 +47,7 @@ class Evaluation:
     Attributes:
         faces: the faces of each evaluated split ("val", "train", "test", "fold"), in the order of rows.
         outputs: by split, view ("test_flip") and slice ("test_unseen"); their logits are divided by the temperature.
-        temperature: that of the net's header, or the one that was fitted.
+        temperature, not_sure: those of the net's header, or the ones that were fitted.
         results: flat metrics, `test/accuracy` and so on, for metrics.json.
         copies: the test faces that training has, too; None without test.
         groups: figures of the groups of test faces; None if there are none.
@@ -56,6 +56,7 @@ class Evaluation:
     faces: dict[str, Table]
     outputs: dict[str, Outputs]
     temperature: float
+    not_sure: float
     results: dict[str, float]
     copies: Copies | None = None
     groups: GroupFigures | None = None
@@ -71,7 +72,7 @@ def evaluate(
     tta: str = "none",
     crowd: np.ndarray | None = None,
     groups: Groups | None = None,
-    calibrate: bool = False,
+    calibrate: float | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
     batch: int = BATCH,
@@ -81,14 +82,15 @@ def evaluate(
 
     Args:
         net: maps (B, 1, H, W) to logits (B, C); is brought to the device, and into eval mode.
-        header: its classes, normalisation and temperature.
+        header: its classes, normalisation, temperature and threshold.
         table: the faces, with the net's classes and input size.
         whose: net it is, for an error: "weights=a.safetensors".
         test: whether test is evaluated; the one reading of a reported run.
         tta: "none", or views that are evaluated beside the faces as they are: "flip", "tencrop", "all".
         crowd: what FER+'s annotators call the test faces, as `make_slices` takes it.
         groups: of the test faces, in the order of rows.
-        calibrate: fit the temperature on validation instead of taking the header's.
+        calibrate: the accuracy that answers are to reach: fit temperature and threshold on validation instead of taking
+            the header's.
         seed: of the sample of train.
         device: where the net runs.
         batch: faces at a time.
@@ -110,19 +112,26 @@ def evaluate(
             tell(f"evaluating {split}, {view}: {counted(len(part), 'face')}")
             raw[f"{split}_{view}"] = predict(classifier(net, header, view), part, device, batch)
     _require_finite(raw, whose)
-    temperature = fit_temperature(*raw["val"][:2]) if calibrate else header.temperature
+    temperature = header.temperature if calibrate is None else fit_temperature(*raw["val"][:2])
     outputs = {name: output.scaled(temperature) for name, output in raw.items()}
     _require_finite(outputs, whose)
+    not_sure = header.not_sure if calibrate is None else fit_threshold(*outputs["val"][:2], calibrate)
     copies = find_copies(table) if "test" in outputs else None
     if copies:
         slices = make_slices(outputs["test"], table, crowd, copies)
         for all_of in (raw, outputs):
             all_of |= {name: take(all_of["test"]) for name, take in slices.items()}
-    results = split_results(raw, outputs, header.classes)
+    results = split_results(raw, outputs, header.classes, not_sure)
     results |= copies.counts() if copies else {}
     compared = compare_groups(outputs["test"], groups, header.classes) if groups and "test" in outputs else None
     results |= compared.results() if compared else {}
-    return Evaluation(faces, outputs, temperature, results, copies, compared)
+    for split in TITLES.keys() & outputs.keys() if table.other_faces else ():
+        if len(others := table.other_faces.part(Split[split.upper()])):
+            tell(f"evaluating {split}, other classes: {counted(len(others), 'face')}")
+            other = predict(classifier(net, header), others, device, batch).scaled(temperature)
+            found = other_metrics(outputs[split].logits, other.logits, not_sure)
+            results |= {f"{split}_others/{name}": value for name, value in found.items()}
+    return Evaluation(faces, outputs, temperature, not_sure, results, copies, compared)
 
 
 def _require_finite(outputs: dict[str, Outputs], whose: str) -> None:
@@ -138,7 +147,7 @@ def draw_split(
 
     Args:
         net: which was evaluated; explains some faces, on the device where it is.
-        header: its classes and normalisation.
+        header: its classes, normalisation and threshold.
         split: "val" or "test".
         outputs: what it said.
         faces: of which; in the order of the outputs.
@@ -151,7 +160,7 @@ def draw_split(
         "confusion": lambda: plots.confusion_matrix(matrix, classes, n),
         "per_class": lambda: plots.per_class(compute_metrics(logits, targets, classes), classes, n),
         "reliability": lambda: plots.reliability(logits, targets, n),
-        "coverage": lambda: plots.coverage(logits, targets, f"{n}: if unsure faces may be left out"),
+        "coverage": lambda: plots.coverage(logits, targets, n, header.not_sure),
         "mistakes": lambda: plots.mistakes(images, logits, targets, classes, f"{title}: most confident mistakes"),
         "gradcam": lambda: _draw_heatmaps(net, header, images, outputs, title),
     }

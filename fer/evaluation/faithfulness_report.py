@@ -23,10 +23,10 @@ REPORT, RESULTS = "faithfulness.md", "faithfulness.csv"
 SHOWN = 6  # faces of the sheet
 METHOD = (
     "deletion: the pixels that a map points at are replaced first (by the blurred face, by the mean gray), and the "
-    "area below the probability of the predicted class should be small; insertion: they come first, and it should be large; "
-    "ROAD: filled from their rims, half of the difference between the least and the most important ones, larger is "
-    "better. Gain: the mean of what the four areas gain over Grad-CAM of the last layer on the same faces, with its "
-    "95 % interval (bootstrap over faces) and p (Holm, over all rows)."
+    "area below the probability of the predicted class should be small; insertion: they come first, and it should be "
+    "large; ROAD: filled from their rims, half of the difference between the least and the most important ones, "
+    "larger is better. Gain: the mean of what the four areas gain over Grad-CAM of the last layer on the same faces, "
+    "with its 95 % interval (bootstrap over faces) and p (Holm, over all rows)."
 )
 SHUFFLED = (
     "Rank correlation of each map with that of the net after its head, and then each layer from the last on, got its "

@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fer.evaluation.statistics import Difference, Estimate
 
@@ -31,6 +32,23 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
 def per_cent(value: float) -> str:
     """Return 70.5 of 0.705, and a dash of NaN."""
     return "–" if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def answers_left(results: Mapping[str, Any], split: str) -> str:
+    """Return what the threshold leaves: "60.2 % of the faces have an answer, 90.0 % of these the right one"."""
+    left = f"{per_cent(results[f'{split}/coverage'])} % of the faces have an answer"
+    right = results.get(f"{split}/selective_accuracy", math.nan)
+    return left if math.isnan(right) else f"{left}, {per_cent(right)} % of these the right one"
+
+
+def others_told(results: Mapping[str, Any], split: str) -> str:
+    """Return what the net makes of faces of classes that it does not have, in a sentence."""
+    n, *shares = (results[f"{split}_others/{name}"] for name in ("n", "answered", "confidence", "auroc"))
+    answered, confidence, area = map(per_cent, shares)
+    return (
+        f"Of the {n:,} {split} faces of other classes {answered} % have an answer nevertheless; their mean confidence "
+        f"is {confidence} %, and the AUROC by which it tells them from the net's own {area}."
+    )
 
 
 def points(value: float) -> str:

@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import Tensor
 
-from fer.evaluation.metrics import CALIBRATION_BINS, calibration_error
+from fer.evaluation.metrics import CALIBRATION_BINS, by_confidence, calibration_error
 from fer.evaluation.plot_style import (
     AMBER,
     BLUE,
@@ -143,35 +143,38 @@ def reliability(logits: Tensor, targets: Tensor, title: str) -> Figure:
     return figure
 
 
-def coverage(logits: Tensor, targets: Tensor, title: str) -> Figure:
-    """Draw the accuracy of the most confident faces against their share.
+def coverage(logits: Tensor, targets: Tensor, title: str, threshold: float = 0.0) -> Figure:
+    """Draw the risk-coverage curve: the share of mistakes among the most confident faces against their share of all.
 
     El-Yaniv & Wiener, On the Foundations of Noise-free Selective Classification, 2010.
 
     Args:
         logits: (N, C).
         targets: (N,) int64.
-        title: heading.
+        title: heading; the area under the curve is added.
+        threshold: least probability of an answer, which is marked; 0 for none.
     """
-    confidence, predictions = logits.detach().double().softmax(1).max(1)
-    order = confidence.argsort(descending=True, stable=True)
-    hits = (predictions == targets)[order].double().cpu().numpy()
-    answered = np.arange(1, len(hits) + 1)
-    first = max(len(hits) // 20, 1)  # of fewer faces the accuracy jumps about
-    figure = new_figure(title, 4.6)
+    found = by_confidence(logits.detach().double().softmax(1), targets)
+    confidence, risk = (values.cpu().numpy() for values in found)
+    share = np.arange(1, len(risk) + 1) / len(risk)
+    figure = new_figure(f"{title} · AURC {risk.mean():.1%}", 4.6)
     axes = figure.add_subplot()
-    share, accuracy = (answered / len(hits))[first - 1 :], (hits.cumsum() / answered)[first - 1 :]
-    axes.plot(share, accuracy, color=BLUE, linewidth=2)
-    for part in (0.5, 0.8, 1.0):
-        place = max(round(part * len(hits)), first) - first
-        axes.plot(share[place], accuracy[place], "o", markersize=8, markerfacecolor="white", markeredgecolor=BLUE)
-        label = f"{accuracy[place]:.1%}"
-        axes.annotate(label, (share[place], accuracy[place]), (7, 6), textcoords="offset points", color=INK)
+    first = max(len(risk) // 20, 1)  # of fewer faces the risk jumps about
+    axes.plot(share[first - 1 :], risk[first - 1 :], color=BLUE, linewidth=2)
+    marks = [(max(round(part * len(risk)), first), BLUE, "") for part in (0.5, 0.8, 1.0)]
+    if threshold and (kept := int((confidence >= threshold).sum())):
+        marks.append((kept, AMBER, f"\nfrom {threshold:.1%} on,\n{kept / len(risk):.0%} answered"))
+    for place, colour, words in marks:
+        at = share[place - 1], risk[place - 1]
+        axes.plot(*at, "o", markersize=8, markerfacecolor="white", markeredgecolor=colour, markeredgewidth=1.5)
+        beside = {"xytext": (7, -6), "va": "top"} if words else {"xytext": (-7, 6), "ha": "right"}
+        axes.annotate(f"{at[1]:.1%}{words}", at, textcoords="offset points", color=INK, **beside)
     axes.set_xlim(0, 1.1)
     axes.margins(y=0.15)
+    axes.set_ylim(bottom=0)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
-    style_axes(axes, "coverage: share of the faces, the most confident first", "accuracy")
+    style_axes(axes, "coverage: share of the faces that are answered, the most confident first", "risk: wrong answers")
     return figure
 
 

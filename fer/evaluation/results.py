@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from fer.atomic import whole_file
 from fer.data.table import Table
+from fer.evaluation.calibration import answered
 from fer.evaluation.confusion import confusion
 from fer.evaluation.metrics import calibration_error, compute_metrics
 from fer.evaluation.outputs import Outputs
@@ -18,7 +20,7 @@ History = dict[str, list[tuple[int, float]]]  # key -> [(epoch, value), ...], ep
 
 
 def split_results(
-    raw: dict[str, Outputs], calibrated: dict[str, Outputs], classes: tuple[str, ...]
+    raw: dict[str, Outputs], calibrated: dict[str, Outputs], classes: tuple[str, ...], not_sure: float = 0.0
 ) -> dict[str, float]:
     """Return flat metrics of every evaluated split: `test/accuracy`, its interval `test/accuracy_low` and `_high`, ...
 
@@ -27,11 +29,14 @@ def split_results(
             without a temperature, `ece_uncalibrated`.
         calibrated: the same, with logits divided by the temperature; for all else.
         classes: C names.
+        not_sure: the threshold of answers, for `coverage` and, if any face has an answer, `selective_accuracy`.
     """
     results: dict[str, float] = {}
     for split, (logits, targets, _) in calibrated.items():
         metrics = compute_metrics(logits, targets, classes)
         metrics["ece_uncalibrated"] = calibration_error(raw[split].logits.double().softmax(1), targets)
+        metrics["coverage"], accuracy = answered(logits, targets, not_sure)
+        metrics |= {} if math.isnan(accuracy) else {"selective_accuracy": accuracy}
         matrix = confusion(targets.numpy(), logits.argmax(1).numpy(), len(classes))
         for name, (low, high) in bootstrap(matrix).items():
             metrics |= {f"{name}_low": low, f"{name}_high": high}

@@ -131,7 +131,7 @@ def measure(
         tell=tell,
     )
     results = found.results | describe(config, header, folder, device.type, "32-true") | scope(table) | table.facts
-    return found, results | {"temperature": found.temperature}
+    return found, results | {"temperature": found.temperature, "not_sure": found.not_sure}
 
 
 def publish(
@@ -149,7 +149,7 @@ def publish(
         found: by the evaluation.
         drawn: figures, by name.
         loggers: of the run.
-        results: for metrics.json; takes the temperature and the seconds of the run.
+        results: for metrics.json; takes temperature, threshold and the seconds of the run.
         seconds: tells how long the run has taken.
     """
     write_evaluation(folder, found, drawn)
@@ -157,7 +157,7 @@ def publish(
     final = {f"final/{key}": results[key] for key in keys if key in results}
     for logger in loggers:
         logger.results(final, sorted((folder / "figures").glob("*.png")))
-    results["temperature"] = found.temperature
+    results |= {"temperature": found.temperature, "not_sure": found.not_sure}
     results["seconds"] = round(seconds(), 1)
     write_json(folder / RESULTS, results)
 

@@ -31,6 +31,7 @@ class Pipeline:
         detector: finds the faces.
 
     Attributes:
+        not_sure: the least probability of an answer.
         area: the part of each picture in which faces are searched; None is all of it.
         smoother: knows how much the answers of a clip flicker.
         heatmaps: whether faces are explained; may change from frame to frame.
@@ -38,6 +39,7 @@ class Pipeline:
 
     def __init__(self, config: PipelineConfig, predictor: Predictor, detector: Detector) -> None:
         self.config, self.predictor, self.detector = config, predictor, detector
+        self.not_sure = predictor.header.not_sure if config.not_sure == "auto" else config.not_sure
         self.area = getattr(config.detector, "area", None)
         self.follower = FlowTracker(partial(search_in, self.area, detector.find), getattr(config.detector, "every", 1))
         self.tracker, self.smoother = Tracker(), Smoother(config.smoothing)
@@ -90,7 +92,7 @@ class Pipeline:
         answers, heatmaps = self.predictor.look(stacked, name, target, settle, explainer.layer)
         seen = []
         for index, values in enumerate(answers):
-            sure = values.max() >= self.config.not_sure
+            sure = values.max() >= self.not_sure
             emotion = self.predictor.classes[int(values.argmax())] if sure else NOT_SURE
             heatmap = None if heatmaps is None else heatmaps[index]
             seen.append(FaceResult(faces[index], regions[index], tracks[index], values, emotion, heatmap, crops[index]))

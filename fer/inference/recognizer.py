@@ -89,7 +89,8 @@ class Recognizer:
             explainer: "auto", "gatedcam", "gradcam" or "none"; of a .safetensors file also "gradcam++", "layercam" and
                 "eigencam".
             layer: of a .safetensors file, which of the net's layers is explained, 1 for the finest maps.
-            not_sure: least probability of an answer; faces below it have the emotion "not sure".
+            not_sure: least probability of an answer; faces below it have the emotion "not sure". None takes the weights
+                file's, which was chosen on validation; 0 always answers.
             smoothing: seconds, time constant of each track's probabilities in a clip; 0 for none.
             heatmaps: make them in the same pass; otherwise each when it is first read.
             device: as for `Predictor.load`.

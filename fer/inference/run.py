@@ -28,6 +28,8 @@ def run(config: InferConfig) -> None:
     if config.mode != "crop" and config.explainer.name != "none":
         predictor.require(config.explainer.name, config.explainer.layer)
     pipeline = Pipeline(config, predictor, make_detector(config.detector, print))
+    if pipeline.not_sure and config.mode != "crop":
+        print(f'answers below {pipeline.not_sure:.1%} are "not sure" (not_sure=0: every face has an answer)')
     style = make_style(config)
     pipeline.heatmaps = style.heatmap
     if config.heatmap.target and config.mode != "crop":

@@ -39,7 +39,7 @@ class PipelineConfig(Section):
     """How faces are found, cut out, answered and explained: a part of conf/infer.yaml."""
 
     detector: DetectorConfig
-    not_sure: Annotated[float, Field(ge=0, lt=1)]
+    not_sure: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"]
     smoothing: NotNegative
     explainer: Explainer
     heatmap: Heatmap

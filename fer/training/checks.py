@@ -11,16 +11,16 @@ from typing import Any
 from fer import processes
 from fer.config.dotted import leaves
 from fer.config.jobs import Job, differences
+from fer.config.settings_file import completed, read_settings
 from fer.counting import counted
 from fer.errors import UserError, printable
 from fer.extras import require
 from fer.run_folder import LAST, NET, RESULTS, SETTINGS, STUDY, SWEEP, AtWork, is_at_work
 
 MAY_DIFFER = (  # none of them changes what is trained; that the data is the same, FaceData tells by its content
-    *("resume", "workers", "test", "tta", "groups", "export", "sweep.trials", "dataset.root", "logger"),
-    *("trainer.name", "trainer.accelerator", "trainer.precision"),
+    *("resume", "workers", "test", "not_sure_accuracy", "tta", "groups", "export", "sweep.trials", "dataset.root"),
+    *("logger", "trainer.name", "trainer.accelerator", "trainer.precision"),
 )
-ADDED = {"model.architecture": "se_resnet", "folds": 5}  # what older runs were trained by, without saying it
 
 
 def check_training(jobs: list[Job], multirun: bool) -> None:
@@ -239,7 +239,7 @@ def _compare(job: Job) -> Iterator[str]:
     """Compare with what the checkpoint holds, since its net was trained by that; before the first, with `.hydra/`."""
     path = job.folder / SETTINGS
     try:
-        old = ADDED | dict(leaves(_trained_by(job.folder / LAST)))
+        old = completed(dict(leaves(_trained_by(job.folder / LAST))))
         found = differences(old, job.config.model_dump(mode="json"), MAY_DIFFER)
     except Exception:  # there is none, or it cannot be read, which is told when it is to be used
         try:
@@ -261,9 +261,7 @@ def _trained_by(checkpoint: Path) -> dict[str, Any]:
 
 
 def _differences_from(path: Path, job: Job) -> list[str]:
-    from fer.config.settings_file import read_settings
-
-    old, unresolved = ADDED | dict(leaves(read_settings(path))), dict(leaves(job.unresolved))
+    old, unresolved = completed(dict(leaves(read_settings(path)))), dict(leaves(job.unresolved))
     # What is looked up, as an environment's ${oc.env:...} is, is not looked up for a file.
     new = {key: old[key] if old.get(key, ...) == unresolved.get(key) else value for key, value in leaves(job.plain)}
     return differences(old, new, MAY_DIFFER)

@@ -10,6 +10,7 @@ from torch import nn
 from fer.counting import counted
 from fer.data.table import Split, Table
 from fer.evaluation.console import print_faces, print_facts, relative_path, size_of
+from fer.evaluation.markdown import listed
 from fer.evaluation.search_report import best_command, name_of
 from fer.header import read_header
 from fer.schema import TrainConfig
@@ -20,6 +21,10 @@ def print_start(config: TrainConfig, folder: Path, table: Table, net: nn.Module,
     """Print the classes' counts and weights, the net, the device and the run's folder."""
     weights = class_weights(table.counts()[Split.TRAIN], config.loss.weighting)
     print_faces(config.dataset.name, table, {"loss weight": [f"{weight:.2f}" for weight in weights]})
+    if config.trains_others:
+        counts = {name: count for (split, name), count in sorted(table.others.items()) if split == Split.TRAIN}
+        named = listed([f"{count:,} of {name}" for name, count in counts.items()])
+        Console(highlight=False).print(f"none of these: training faces {named}, with equal shares as targets")
     print_facts(
         {
             "net": f"{_net_name(config)}, {size_of(net, table)}",

@@ -32,6 +32,20 @@ def class_weights(counts: np.ndarray, weighting: str) -> Tensor:
     return torch.tensor(weights * counts.sum() / total, dtype=torch.float32)
 
 
+def none_of_these(weights: Tensor) -> np.ndarray:
+    """Return the target of a face of no class, (C,) float32: equal shares, divided by the weights of the classes.
+
+    So the loss is least where all probabilities are equal, whatever the weights are, and as large as without any. As
+    examples of "none of these": Lee et al., Training Confidence-calibrated Classifiers for Detecting
+    Out-of-Distribution Samples, 2018; Hendrycks et al., Deep Anomaly Detection with Outlier Exposure, 2019.
+
+    Args:
+        weights: (C,), as `class_weights` returns them.
+    """
+    shares = torch.where(weights > 0, 1 / (len(weights) * weights), 0.0)
+    return shares.numpy()
+
+
 class FocalLoss(nn.Module):
     """Multiclass focal loss over soft targets: mean of -sum_c w_c t_c (1 - p_c)^gamma log p_c.
 

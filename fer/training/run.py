@@ -36,7 +36,7 @@ from fer.training.callbacks import Record
 from fer.training.console import print_start
 from fer.training.dashboard import Dashboard, draw_augmented, draw_history
 from fer.training.lightning_module import EmotionModule
-from fer.training.losses import make_loss
+from fer.training.losses import class_weights, make_loss, none_of_these
 from fer.training.resumption import require_resumable
 from fer.training.trainer import make_trainer
 from fer.weights import Header, rounded, save_weights, transplant
@@ -86,12 +86,12 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
             tta=config.tta,
             crowd=crowd,
             groups=groups,
-            calibrate=True,
+            calibrate=config.not_sure_accuracy,
             seed=config.seed,
             device=device,
             batch=config.batch_size,
         )
-        header = replace(header, temperature=found.temperature)
+        header = replace(header, temperature=found.temperature, not_sure=found.not_sure)
         results = found.results | describe(config, header, folder, device.type, trainer.precision)
         results |= record.summary(config.monitor) | table.facts
         save_weights(folder / NET, net.state_dict(), header.trained(results))
@@ -132,6 +132,7 @@ def prepare(config: TrainConfig) -> tuple[Table, nn.Module, Header]:
             f"dataset.root={config.dataset.root}: expected faces of two classes or more, but got only "
             f"{', '.join(table.classes)}"
         )
+    _require_others(config, table)
     start = {"pretrained": True} if getattr(config.model, "pretrained", False) else {}
     try:
         net = build_net(len(table.classes), architecture, **start)
@@ -144,6 +145,18 @@ def prepare(config: TrainConfig) -> tuple[Table, nn.Module, Header]:
             print("to start from the file's own net: model=weights", flush=True)
     mean, std = gray_statistics(table)
     return table, net, Header(table.classes, config.model.input_size, mean, std, architecture)
+
+
+def _require_others(config: TrainConfig, table: Table) -> None:
+    """Raise a UserError if there are no faces that are to be trained as others."""
+    if not config.trains_others:
+        return
+    others = table.other_faces
+    if not others or not (others.splits == Split.TRAIN).any():
+        raise UserError(
+            f"dataset.others=uniform: expected training faces of other classes than {', '.join(table.classes)}, but "
+            "there are none: leave it out"
+        )
 
 
 def _require_known(architecture: dict[str, Any]) -> None:
@@ -159,8 +172,10 @@ def make_data(config: TrainConfig, table: Table) -> FaceData:
     transforms, size = config.augmentation.transforms, table.images.shape[1]
     closing = Closing(config.trainer.max_epochs - config.whole_faces, build_strategy(transforms, size, whole=True))
     draws = config.dataset.labels == "probability"
-    strategy = build_strategy(transforms, size)
-    return FaceData(table, strategy, config.batch_size, config.workers, config.seed, draws, closing)
+    strategy, other = build_strategy(transforms, size), None
+    if config.trains_others:
+        other = none_of_these(class_weights(table.counts()[Split.TRAIN], config.loss.weighting))
+    return FaceData(table, strategy, config.batch_size, config.workers, config.seed, draws, closing, other)
 
 
 def fit(trainer: Trainer, module: EmotionModule, data: FaceData, folder: Path) -> None:

@@ -14,7 +14,7 @@ from fer.evaluation.study.runs import Run
 from fer.run_folder import RESULTS
 
 # The seed, and what changes nothing in what is trained.
-NOT_SETTINGS = ("seed", "resume", "workers", "test", "tta", "groups", "export", "logger")
+NOT_SETTINGS = ("seed", "resume", "workers", "test", "not_sure_accuracy", "tta", "groups", "export", "logger")
 
 
 @dataclass

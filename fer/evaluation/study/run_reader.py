@@ -18,7 +18,7 @@ import numpy as np
 import yaml
 
 from fer.config.dotted import leaves
-from fer.config.settings_file import read_settings
+from fer.config.settings_file import completed, read_settings
 from fer.errors import UserError
 from fer.evaluation.study.runs import Predictions, Run
 from fer.run_folder import ERROR, HYDRA, PREDICTIONS, RESULTS, SETTINGS, WORDS
@@ -103,7 +103,7 @@ def _first_line(error: Exception) -> str:
 def _read_settings(run: Run) -> None:
     path = run.folder / SETTINGS
     with _reading(path):
-        run.config = dict(leaves(read_settings(path)))
+        run.config = completed(dict(leaves(read_settings(path))))
     if not isinstance(run.seed, int):
         raise Damaged(f"{path.name} has no seed")
 

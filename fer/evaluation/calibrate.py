@@ -1,0 +1,112 @@
+"""Fit temperature and threshold of a weights file anew, as the end of a training does, and keep them in the file.
+
+    python -m fer.evaluation.calibrate WEIGHTS dataset.root=DIR
+    python -m fer.evaluation.calibrate WEIGHTS dataset=folder dataset.root=DIR not_sure_accuracy=0.95
+
+Takes the words of train.py. Both numbers are fitted on validation, so that probabilities mean what they say and answers
+reach the accuracy that is asked for: of an older file, which has no threshold, or on faces as those that are to be
+answered. No answer changes. An ONNX file beside the weights is written anew, too.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer.errors import ending
+from fer.extras import require
+
+if TYPE_CHECKING:  # they are imported late: --help needs none of it
+    from fer.evaluation.evaluate import Evaluation
+    from fer.header import Header
+
+
+def calibrate(weights: Path, words: Sequence[str]) -> None:
+    """Fit, say what changes, and write.
+
+    Args:
+        weights: a .safetensors file, or the name of a net that comes with the project.
+        words: key=value and group=option, as for train.py: the dataset, and `not_sure_accuracy`.
+
+    Raises:
+        UserError: if the words are wrong, or the weights or the data cannot be used.
+        RunError: if a file cannot be written, or an answer is not finite.
+    """
+    from fer.config.jobs import one_config
+    from fer.devices import evaluation_device
+    from fer.evaluation.evaluate import evaluate
+    from fer.evaluation.run import prepare
+    from fer.export.onnx import export
+    from fer.paths import exported, resolve_weights
+    from fer.schema import TrainConfig
+    from fer.weights import read_weights, save_weights
+
+    config = one_config("train", [*words, "fit=false", f"weights={weights}", "test=false"], TrainConfig)
+    file = resolve_weights(weights)
+    if (beside := exported(file)).is_file():
+        require("export")  # before anything is written
+    net, header, table = prepare(config)
+    found = evaluate(
+        net,
+        header,
+        table,
+        whose=f"weights={weights}",
+        test=False,
+        calibrate=config.not_sure_accuracy,
+        device=evaluation_device(config.trainer.accelerator),
+        batch=config.batch_size,
+        tell=lambda text: print(text, flush=True),
+    )
+    _say(header, found)
+    state, _ = read_weights(weights)
+    save_weights(file, state, calibrated(header, found, config.dataset.name, config.not_sure_accuracy))
+    print(f"written: {file}")
+    if beside.is_file():
+        print(export(file, beside))
+    if (card := file.with_suffix(".md")).is_file():
+        print(f"{card} is of the file as it was: evaluate the file again, and write the card from that")
+
+
+def calibrated(header: "Header", found: "Evaluation", dataset: str, accuracy: float) -> "Header":
+    """Return the header with what was found; of its figures, those of other probabilities are left out.
+
+    Args:
+        header: as it was.
+        found: the evaluation that has fitted both numbers.
+        dataset: its name.
+        accuracy: that answers are to reach.
+    """
+    same = found.temperature == header.temperature and dataset == header.training.get("dataset")
+    facts = header.training | {"not_sure_accuracy": accuracy, "calibrated_on": dataset}
+    figures = (header.metrics if same else {}) | found.results
+    return replace(header, temperature=found.temperature, not_sure=found.not_sure, training=facts, metrics=figures)
+
+
+def _say(header: "Header", found: "Evaluation") -> None:
+    from fer.counting import counted
+    from fer.evaluation.markdown import answers_left, per_cent
+
+    error = per_cent(found.results["val/ece"])
+    print(f"temperature: {header.temperature:g} -> {found.temperature:g}; calibration error {error} %")
+    print(f"not sure: below {per_cent(header.not_sure)} % -> {per_cent(found.not_sure)} %")
+    print(f"validation, {counted(found.results['val/n'], 'face')}: {answers_left(found.results, 'val')}")
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Calibrate the file that is asked for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fer.evaluation.calibrate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("weights", type=Path, metavar="WEIGHTS", help="a .safetensors file, or ferplus or fer2013")
+    parser.add_argument("words", nargs="*", help="key=value and group=option, as for train.py")
+    asked = parser.parse_intermixed_args(words)
+    with ending(parser):
+        require("train")
+        calibrate(asked.weights, asked.words)
+
+
+if __name__ == "__main__":
+    main()
