@@ -56,7 +56,8 @@ WRONG = {
         "epochs=3": "epochs: unknown key; did you mean trainer.max_epochs?",
         "Seed=3": "Seed: unknown key; did you mean seed?",
         "seed.x=3": "seed.x: unknown key; did you mean seed?",
-        "dataset.labels=soft": "dataset.labels: unknown key; dataset=fer2013 has root, classes, split, on_error, others",
+        "dataset.labels=soft": "dataset.labels: unknown key; dataset=fer2013 has root, classes, split, on_error, "
+        "others",
         "hydra.run.dirr=x": "hydra.run.dirr: unknown key; did you mean hydra.run.dir?",
         "~seedd": "seedd: unknown key; did you mean seed?",
         "~augmentation.transforms.blur": "augmentation.transforms.blur: unknown key; augmentation.transforms has flip, "
@@ -82,7 +83,8 @@ WRONG = {
         "augmentation.transforms.flip=3": "augmentation.transforms.flip: expected keys with values, but got 3",
         "augmentation.name=3": "augmentation.name: expected a text, but got 3",
         "monitor=accuracy": "monitor: expected one of val/accuracy, val/balanced_accuracy, val/f1_macro, val/auroc, "
-        "val/ece, val/aurc, val/loss, val/recall/CLASS, val/precision/CLASS, val/f1/CLASS, but got 'accuracy'; did you mean "
+        "val/ece, val/aurc, val/loss, val/recall/CLASS, val/precision/CLASS, val/f1/CLASS, but got 'accuracy'; did you "
+        "mean "
         "val/accuracy?",
         "tta=flips": "tta: expected none, flip, tencrop or all, but got 'flips'; did you mean flip?",
         "trainer.precision=32": "trainer.precision: expected auto, 32-true, bf16-mixed or 16-mixed, but got 32",
