@@ -14,7 +14,7 @@ from fer.evaluation import calibrate
 from fer.header import LARGEST, read_header
 from fer.onnx_file import read_metadata
 from fer.training.run import prepare
-from fer.weights import read_weights, save_weights
+from fer.weights import digest, read_weights, save_weights
 from tests.data import write_class_folders, write_fer2013_csv, write_ferplus_csv
 from tests.runs import DRAWN, configure, run, tensors, without_figures
 
@@ -44,9 +44,11 @@ def test_temperature_and_threshold_are_fitted_on_validation_and_kept_in_the_file
     assert "test/accuracy" not in header.metrics  # its probabilities were others
 
     save_weights(file, read_weights(file)[0], replace(header, metrics={"test/accuracy": 0.5}))
+    file.with_suffix(".md").write_text(f"| `net.safetensors` | `{digest(file)}` |")
     calibrate.main([str(file), *WORDS, "not_sure_accuracy=0"])
     again = read_header(file)
     assert (again.temperature, again.not_sure, again.metrics["val/coverage"]) == (header.temperature, 0, 1)
+    assert digest(file) in file.with_suffix(".md").read_text()
     assert again.metrics["test/accuracy"] == 0.5 and again.training["not_sure_accuracy"] == 0
 
 

@@ -93,10 +93,10 @@ def test_a_threshold_leaves_half_of_the_faces_an_answer_whatever_is_asked_for():
 
 
 def test_answers_of_a_calibrated_net_reach_the_accuracy_on_other_faces():
-    threshold = fit_threshold(*sample(5000), 0.85)
+    threshold = fit_threshold(*sample(5000), 0.8)
     coverage, accuracy = answered(*sample(20_000, seed=1), threshold)
     assert 0.5 < coverage < 0.9
-    assert accuracy == pytest.approx(0.85, abs=0.015)
+    assert accuracy == pytest.approx(0.8, abs=0.015)
 
 
 def test_an_evaluated_split_tells_what_the_threshold_leaves():

@@ -84,8 +84,7 @@ WRONG = {
         "augmentation.name=3": "augmentation.name: expected a text, but got 3",
         "monitor=accuracy": "monitor: expected one of val/accuracy, val/balanced_accuracy, val/f1_macro, val/auroc, "
         "val/ece, val/aurc, val/loss, val/recall/CLASS, val/precision/CLASS, val/f1/CLASS, but got 'accuracy'; did you "
-        "mean "
-        "val/accuracy?",
+        "mean val/accuracy?",
         "tta=flips": "tta: expected none, flip, tencrop or all, but got 'flips'; did you mean flip?",
         "trainer.precision=32": "trainer.precision: expected auto, 32-true, bf16-mixed or 16-mixed, but got 32",
         "scheduler.name=cos": "scheduler.name: expected one of cosine, plateau, but got 'cos'; did you mean cosine?",

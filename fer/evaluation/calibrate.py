@@ -5,7 +5,8 @@
 
 Takes the words of train.py. Both numbers are fitted on validation, so that probabilities mean what they say and answers
 reach the accuracy that is asked for: of an older file, which has no threshold, or on faces as those that are to be
-answered. No answer changes. An ONNX file beside the weights is written anew, too.
+answered. No answer changes. An ONNX file beside the weights is written anew, too. Where the temperature stays, so do
+all figures of a model card beside them, which then names the new files.
 """
 
 import argparse
@@ -40,7 +41,7 @@ def calibrate(weights: Path, words: Sequence[str]) -> None:
     from fer.export.onnx import export
     from fer.paths import exported, resolve_weights
     from fer.schema import TrainConfig
-    from fer.weights import read_weights, save_weights
+    from fer.weights import digest, read_weights, save_weights
 
     config = one_config("train", [*words, "fit=false", f"weights={weights}", "test=false"], TrainConfig)
     file = resolve_weights(weights)
@@ -59,13 +60,31 @@ def calibrate(weights: Path, words: Sequence[str]) -> None:
         tell=lambda text: print(text, flush=True),
     )
     _say(header, found)
+    written = [path for path in (file, beside) if path.is_file()]
+    before = [digest(path) for path in written]
     state, _ = read_weights(weights)
     save_weights(file, state, calibrated(header, found, config.dataset.name, config.not_sure_accuracy))
     print(f"written: {file}")
-    if beside.is_file():
+    if beside in written:
         print(export(file, beside))
     if (card := file.with_suffix(".md")).is_file():
-        print(f"{card} is of the file as it was: evaluate the file again, and write the card from that")
+        same = found.temperature == header.temperature
+        renamed = dict(zip(before, map(digest, written), strict=True)) if same else {}
+        print(_renew(card, renamed))
+
+
+def _renew(card: Path, renamed: dict[str, str]) -> str:
+    """Let a card name the files that have taken the place of others, by SHA-256; return what to say of it."""
+    from fer.atomic import whole_file
+
+    text = card.read_text(encoding="utf-8")
+    for old, new in renamed.items():
+        text = text.replace(old, new)
+    if renamed:
+        with whole_file(card) as file:
+            file.write(text)
+    what = "names the new file, but not its threshold" if renamed else "is of the file as it was"
+    return f"{card} {what}: evaluate the file again, and write the card from that"
 
 
 def calibrated(header: "Header", found: "Evaluation", dataset: str, accuracy: float) -> "Header":
