@@ -15,7 +15,8 @@ from fer.evaluation.metrics import compute_metrics, other_metrics
 from fer.evaluation.outputs import OutputCollector, Outputs
 from fer.evaluation.results import split_results
 from fer.evaluation.statistics import bootstrap
-from fer.models.cam import heatmaps
+from fer.models.cam import explain, features_of, heatmaps
+from fer.models.maps import finish
 from fer.models.se_resnet import SEResNet
 
 SIX = class_names(6)
@@ -335,8 +336,9 @@ def test_grad_cam_equals_the_closed_form(net):
         maps = torch.einsum("bc,bchw->bhw", net.head.weight[LABELS], activations).relu()
     pixels = activations[0, 0].numel()  # Grad-CAM's weights are the head's, over the number of pooled pixels
     expected = scale_cam_image(scale_cam_image(maps.numpy() / pixels, (24, 24)))
-    found = heatmaps(net, FACES, LABELS)
-    assert found.shape == (3, 24, 24)
+    with torch.no_grad():
+        found = finish(explain("gradcam", net, features_of(net, FACES, "gradcam"), LABELS), 24)
+    assert found.shape == heatmaps(net, FACES, LABELS).shape == (3, 24, 24)
     assert found.dtype == np.float32
     assert found.max() <= 1
     assert found.std() > 0.1

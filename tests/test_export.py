@@ -233,11 +233,14 @@ def test_a_net_that_the_exporter_does_not_know_is_named_in_one_line(weights, tmp
     assert re.search(r"net\.safetensors: expected a net that ONNX knows, but .*aten::strange.*\n$", err)
 
 
+NAMES = {"pytorch_grad_cam": "grad-cam", "mlflow": "mlflow-skinny"}  # of packages, by what is imported
+
+
 def test_the_extras_are_those_of_the_project():
     optional = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     listed = {name: optional["dependencies"] + optional["optional-dependencies"][name] for name in extras.EXTRAS}
     for name, libraries in extras.EXTRAS.items():
-        packages = {{"pytorch_grad_cam": "grad-cam"}.get(library, library) for library in libraries}
+        packages = {NAMES.get(library, library) for library in libraries}
         assert packages <= {re.match(r"[\w-]+", line)[0] for line in listed[name]}
 
 

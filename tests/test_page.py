@@ -123,9 +123,15 @@ def test_the_threshold_of_a_file_is_the_pages_and_what_is_wrong_with_a_file_is_t
     net, page = tmp_path / "net.onnx", tmp_path / "page"
     main([with_metadata(net, "not_sure", "0.4"), "--page", str(page), *parts])
     assert json.loads((page / "net.json").read_text(encoding="utf-8"))["not_sure"] == 0.4
-    for key, value in (("not_sure", '"much"'), ("not_sure", "{"), ("crop", '{"margin": 1e9}'), ("licence", "[]")):
+    wrong = "the file's metadata are wrong: "
+    for key, value, words in (
+        ("not_sure", '"much"', "the file's header is wrong: not_sure"),
+        ("not_sure", "{", "its not_sure is damaged"),
+        ("crop", '{"margin": 1e9}', wrong),
+        ("licence", "[]", wrong),
+    ):
         sentence = refused([with_metadata(net, key, value), "--page", page, *parts], capsys)
-        assert "net.onnx: the file's metadata are wrong: " in sentence
+        assert "net.onnx: " in sentence and words in sentence
 
 
 @pytest.mark.parametrize("name", FILES)
