@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError
@@ -277,13 +276,10 @@ def test_another_package_that_is_imported_as_fer_is_noticed(tmp_path, record):
         require_alone(tmp_path)
 
 
-def test_to_notice_it_costs_no_time(tmp_path):
-    for number in range(500):
-        (tmp_path / f"package_{number}-1.0.dist-info").mkdir()
-    began = time.perf_counter()
-    for _ in range(10):
-        require_alone(tmp_path)
-    assert (time.perf_counter() - began) / 10 < 0.02  # seconds; 2 ms on a machine at rest
+def test_to_notice_it_nothing_slow_is_imported():
+    code = "import sys, fer; print({'importlib.metadata', 'pkg_resources', 'numpy'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (found.stdout, found.stderr) == ("set()\n", "")
 
 
 def test_without_the_libraries_of_training_one_sentence_names_the_extra(monkeypatch):
