@@ -120,7 +120,7 @@ class Predictor:
             target: an emotion; None for each face's most probable one.
             explainer: "gatedcam" or "gradcam"; of .safetensors also "gradcam++", "layercam" and "eigencam"; "auto" is
                 gatedcam, or what an older .onnx file has.
-            layer: of .safetensors, which of the net's layers is explained, 1 for the finest maps; None for the explainer's own.
+            layer: of .safetensors, which of the net's layers is explained, 1 for the finest maps; None: its usual one.
 
         Returns:
             (N, S, S) float32 in [0, 1] over the square in each image's middle, S being `input_size`; all 0 where
