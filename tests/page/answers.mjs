@@ -23,9 +23,9 @@ const looker = await Looker.load(
 const answers = [];
 for (const { file, width, height } of JSON.parse(readFileSync(0, "utf8"))) {
   const faces = await looker.photo({ data: new Uint8ClampedArray(readFileSync(file)), width, height });
-  const told = faces.map(({ box, score, turn, probabilities, best, maps, crop }) => {
+  const told = faces.map(({ box, score, turn, probabilities, best, sure, maps, crop }) => {
     const heatmap = finish(maps, best, net.input_size);
-    return { box, score, turn, best, probabilities: [...probabilities], heatmap: [...heatmap], crop: [...crop] };
+    return { box, score, turn, best, sure, probabilities: [...probabilities], heatmap: [...heatmap], crop: [...crop] };
   });
   answers.push(told);
 }

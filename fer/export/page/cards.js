@@ -53,7 +53,7 @@ export class Cards {
     card.root.style.setProperty("--colour", css(colour));
     card.root.style.setProperty("--letters", lettersOn(colour));
     put(card.number, face.track ? `#${face.track}` : count > 1 ? `${index + 1}` : "");
-    put(card.answer, answer(face.best, this.net.classes));
+    put(card.answer, answer(face, this.net.classes));
     put(card.share, percent(Math.max(...face.probabilities)));
     const pixels = new ImageData(this.net.input_size, this.net.input_size);
     for (const [at, value] of face.crop.entries()) pixels.data.set([value, value, value, 255], 4 * at);

@@ -45,12 +45,12 @@ export function draw(context, picture, faces, net, style) {
 }
 
 /** Return the colour [red, green, blue] of a face's answer. */
-export function colourOf({ best }, net) {
-  return net.colours[answer(best, net.classes)];
+export function colourOf(face, net) {
+  return net.colours[answer(face, net.classes)];
 }
 
 function drawHeat(context, face, net, { scale, target }) {
-  if (!face.maps || (face.best < 0 && target === null)) return;
+  if (!face.maps) return;
   const size = net.input_size;
   const alpha = net.alpha * strength(face.region.side, face.level);
   const values = finish(face.maps, target ?? face.best, size);
@@ -83,10 +83,11 @@ function drawBox(context, [x, y, width, height], colour, dots) {
 }
 
 /** Return the label of a face, and shorter forms for where many faces leave no room. */
-function forms({ best, probabilities, track }, index, count, net) {
-  const name = answer(best, net.classes);
+function forms(face, index, count, net) {
+  const { best, sure, probabilities, track } = face;
+  const name = answer(face, net.classes);
   const number = track ? `#${track}  ` : count > 1 ? `${index + 1}  ` : "";
-  return [...(best < 0 ? [] : [`${number}${name}  ${percent(probabilities[best])}`]), number + name, name];
+  return [...(sure ? [`${number}${name}  ${percent(probabilities[best])}`] : []), number + name, name];
 }
 
 /** Return words, size and place of the best label for which there is room; null if there is none. */

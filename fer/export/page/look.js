@@ -79,7 +79,7 @@ export class Looker {
     return [...seen.values()].sort((one, other) => one.track - other.track);
   }
 
-  /** Return a face with `probabilities`, `best` (-1: not sure), `maps`, `crop`, `region` and `level` (of gray). */
+  /** Return a face with `probabilities`, `best` (its label), `sure`, `maps`, `crop`, `region` and `level` (of gray). */
   async face(image, face, time) {
     const square = region(face, this.net.crop);
     const size = this.net.input_size;
@@ -90,10 +90,10 @@ export class Looker {
     if (!probabilities.every(Number.isFinite)) throw new Error("the net's answers are no numbers");
     if (face.track !== undefined) probabilities = this.smoother.smooth(face.track, probabilities, time);
     const most = Math.max(...probabilities);
-    const best = most >= this.net.not_sure ? probabilities.indexOf(most) : -1;
+    const [best, sure] = [probabilities.indexOf(most), most >= this.net.not_sure];
     const [, , height, width] = answer.maps?.dims ?? [];
     const maps = answer.maps && { data: Float32Array.from(answer.maps.data), height, width };
-    return { ...face, region: square, crop, probabilities, best, maps, level: brightness(image, face.box) };
+    return { ...face, region: square, crop, probabilities, best, sure, maps, level: brightness(image, face.box) };
   }
 
   async detect({ values, width, height }) {

@@ -39,16 +39,16 @@ export function percent(probability) {
   return `${Math.round(100 * probability)}%`;
 }
 
-/** Return what the net answers for a face, by its index. */
-export function answer(best, classes) {
-  return best < 0 ? "not sure" : classes[best];
+/** Return what the net answers for a face. */
+export function answer({ best, sure }, classes) {
+  return sure ? classes[best] : "not sure";
 }
 
 /** Say all faces in one line. */
 export function told(faces, classes) {
-  const parts = faces.map(({ best, probabilities, track }, index) => {
-    const number = faces.length > 1 ? `${track ?? index + 1} ` : "";
-    return number + answer(best, classes) + (best < 0 ? "" : ` ${percent(probabilities[best])}`);
+  const parts = faces.map((face, index) => {
+    const number = faces.length > 1 ? `${face.track ?? index + 1} ` : "";
+    return number + answer(face, classes) + (face.sure ? ` ${percent(face.probabilities[face.best])}` : "");
   });
   return `${parts.length} face${parts.length > 1 ? "s" : ""}: ${parts.join(", ")}`;
 }
