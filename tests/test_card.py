@@ -53,7 +53,7 @@ def test_the_card_says_what_the_evaluation_found(runs, tmp_path):
             f"{middle} ({low} to {high})",
         ]
     errors = [row[5] for row in cells if row[0] in class_names(6) and len(row) == 6]
-    assert errors == [f"{100 * found[f'test/ece/{name}']:.1f}" for name in class_names(6)]
+    assert errors == [f"{100 * found[f'test/class_ece/{name}']:.1f}" for name in class_names(6)]
     counts = [list(map(int, row[1:])) for row in cells if row[0] in class_names(6) and len(row) == 7]
     assert sum(map(sum, counts)) == 24
     assert sum(counts[i][i] for i in range(6)) == round(24 * found["test/accuracy"])

@@ -138,7 +138,7 @@ def test_faces_of_other_classes_are_told_from_the_known_by_their_confidence():
 def test_the_calibration_error_of_a_class_is_of_all_faces_by_its_probability():
     logits = torch.tensor([[0.7, 0.2, 0.1]] * 10).log()
     metrics = compute_metrics(logits, torch.tensor(5 * [0] + 4 * [1] + [2]), "abc")
-    assert [metrics[f"ece/{name}"] for name in "abc"] == pytest.approx([0.2, 0.2, 0.0], abs=1e-6)
+    assert [metrics[f"class_ece/{name}"] for name in "abc"] == pytest.approx([0.2, 0.2, 0.0], abs=1e-6)
     assert metrics["classwise_ece"] == pytest.approx(0.4 / 3, abs=1e-6)
     assert metrics["ece"] == pytest.approx(0.2, abs=1e-6)  # of the answers, a, alone
 

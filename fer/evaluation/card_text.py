@@ -72,7 +72,7 @@ def card_lines(run: Run, weights: Path, header: Header, runs: Sequence[Run], cro
     if crops:
         yield from ("", crops)
     yield from ("", "### By class (test)", "")
-    kinds = {"precision": "precision", "recall": "recall", "f1": "F1", "ece": "calibration error"}
+    kinds = {"precision": "precision", "recall": "recall", "f1": "F1", "class_ece": "calibration error"}
     kinds = {kind: words for kind, words in kinds.items() if f"test/{kind}/{header.classes[0]}" in metrics}
     counts = _counts(run)
     rows = [

@@ -121,7 +121,7 @@ def compute_metrics(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> 
         `loss` (mean negative log likelihood), `accuracy`, `balanced_accuracy`, `f1_macro`, `auroc`, `ece`,
         `classwise_ece`, `aurc` (the mean risk over all coverages, Geifman et al., Bias-Reduced Uncertainty Estimation
         for Deep Neural Classifiers, 2019), `excess_aurc` (what of that a perfect order would not have), `n`, and for
-        each class `precision/NAME`, `f1/NAME` (0 where undefined), `ece/NAME`, and `recall/NAME` if it has faces.
+        each class `precision/NAME`, `f1/NAME` (0 where undefined), `class_ece/NAME`, and `recall/NAME` if it has faces.
     """
     logits = logits.detach().double()
     probabilities = logits.softmax(1)
@@ -140,7 +140,7 @@ def compute_metrics(logits: Tensor, targets: Tensor, classes: Sequence[str]) -> 
     }
     for name in ("precision", "recall", "f1"):
         metrics |= {f"{name}/{emotion}": float(value) for emotion, value in zip(classes, values[name], strict=True)}
-    metrics |= {f"ece/{emotion}": error for emotion, error in zip(classes, errors.tolist(), strict=True)}
+    metrics |= {f"class_ece/{emotion}": error for emotion, error in zip(classes, errors.tolist(), strict=True)}
     for emotion, faces in zip(classes, matrix.sum(1), strict=True):
         if not faces:
             del metrics[f"recall/{emotion}"]
