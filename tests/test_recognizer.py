@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import logging
+import re
 import subprocess
 import sys
 import textwrap
@@ -317,7 +318,7 @@ def test_the_readme_s_lines_do_what_they_say(server, tmp_path, monkeypatch, caps
         cv2.imwrite(name, scene())
     write_clip(tmp_path / "clip.mp4", 3, picture=scene)
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = text[text.index("    from fer import Recognizer") :].split("\n\nPhotos, frames")[0]
+    block = re.match(r"(    .*\n|\n)+", text[text.index("    from fer import Recognizer") :])[0]
     values: dict = {}
     exec(textwrap.dedent(block).replace("camera(0)", f"camera('http://{server.place}/live')"), values)
     assert len(values["table"]) == 4 and set(values["table"]["file"]) == {"album/a.jpg", "album/b.jpg"}

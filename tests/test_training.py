@@ -80,11 +80,12 @@ def test_metrics_are_flat_and_complete(finished):
     names = {"accuracy", "balanced_accuracy", "f1_macro", "auroc", "ece", "ece_uncalibrated", "loss", "n"}
     names |= {"classwise_ece", "aurc", "excess_aurc", "coverage", "selective_accuracy"}
     names |= {f"{name}_{end}" for name in ("accuracy", "balanced_accuracy", "f1_macro") for end in ("low", "high")}
-    names |= {f"{kind}/{emotion}" for kind in ("precision", "recall", "f1", "ece") for emotion in classes}
+    names |= {f"{kind}/{emotion}" for kind in ("precision", "recall", "f1", "class_ece") for emotion in classes}
     for split in ("val", "test", "train", "val_flip", "test_flip", "test_surest"):
         known = {key.partition("/")[2] for key in found if key.startswith(f"{split}/")}
         assert known == names | ({"copies", "near_copies"} if split == "test" else set())
         assert found[f"{split}/accuracy_low"] <= found[f"{split}/accuracy"] <= found[f"{split}/accuracy_high"]
+    assert not {key.rpartition("/")[0] for key in found} & set(found), "a name below a name, which MLflow cannot keep"
     assert (found["test/n"], found["val/n"], found["train/n"]) == (24, 24, 48)
     assert found["classes"] == list(classes)
     assert (found["dataset"], found["augmentation"], found["seed"]) == ("synthetic", "full", 1)
