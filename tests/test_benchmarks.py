@@ -34,6 +34,7 @@ def spreads(lines, start):
     return [tuple(map(float, found)) for found in re.findall(SPREAD, line)]
 
 
+@pytest.mark.slow
 def test_loading_prints_a_row_for_each_comparison(capsys):
     words = "--faces 70 --size 32 --batch 32 --repeats 2 --workers 1 --strategies none full"
     loading.main(words.split())
@@ -59,6 +60,7 @@ def test_loading_refuses_what_it_cannot_measure(words, capsys):
     assert words[0] in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_training_prints_a_row_for_each_loop(capsys, monkeypatch):
     monkeypatch.setattr(timing.Dashboard, "on_validation_epoch_end", lambda *_: None)  # seconds of drawing
     monkeypatch.setattr(timing, "FER2013", (24, 12))

@@ -69,6 +69,7 @@ def test_the_card_says_what_the_evaluation_found(runs, tmp_path):
     assert not re.search(r"\bnan\b|None", text)
 
 
+@pytest.mark.slow
 def test_the_card_of_a_training_from_weights_tells_their_own(runs, tmp_path, monkeypatch):
     without_figures(monkeypatch)
     first = runs / "seed1/weights.safetensors"

@@ -232,6 +232,7 @@ def test_a_failing_job_does_not_stop_the_others(train, task):
     assert result.err.endswith("failed: not every job of the sweep went well; see their errors above\n")
 
 
+@pytest.mark.slow
 def test_a_full_disk_fails_each_job_of_a_sweep_and_stops_none(train, task, monkeypatch):
     task.raises = dict.fromkeys((1, 2), OSError(errno.ENOSPC, "No space left on device"))
     failed = train("-m", "seed=1,2", "hydra.sweep.dir=a", check=unchecked)
@@ -263,6 +264,7 @@ def test_a_full_disk_is_no_mistake_of_the_user(train, task, monkeypatch, words):
     assert not task.calls
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_run_outlasts_what_takes_its_output(tmp_path):
     stub = tmp_path / "stub.py"
@@ -322,6 +324,7 @@ def test_settings_that_somebody_has_written_are_compared_or_refused(train, task,
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_settings_from_the_environment_are_those_of_the_interrupted_run(train, tmp_path, monkeypatch):
     own = tmp_path / "own/augmentation/mine.yaml"
     own.parent.mkdir(parents=True)
@@ -459,6 +462,7 @@ def test_all_mistakes_are_one_list_and_nothing_is_written(train, task, tmp_path,
     assert not task.calls
 
 
+@pytest.mark.slow
 def test_shipped_weights_go_by_name_and_from_any_folder(train, task):
     for word in ("ferplus", "weights/ferplus.safetensors"):
         assert train(*EASY, "fit=false", f"weights={word}").code == 0

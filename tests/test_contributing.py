@@ -122,6 +122,7 @@ def test_examples_keep_the_style(copy):
 # --- the examples ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "expected"), zip(TRAININGS, ("synthetic dusk SE", "synthetic mid Plain", "arrays mid SE"), strict=True)
 )

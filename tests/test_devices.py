@@ -32,6 +32,7 @@ except UserError as error:
 """
 
 
+@pytest.mark.slow
 def test_each_process_takes_the_gpu_that_the_fewest_have(tmp_path):
     taken = [claim(["a", "b"], tmp_path) for _ in range(5)]
     assert taken == [0, 1, 0, 1, 0]

@@ -155,6 +155,7 @@ def test_a_start_that_is_refused_leaves_a_run_at_work_as_it_was(train, task, at_
     assert train(*EASY, "seed=1", "resume=a run").code == 0
 
 
+@pytest.mark.slow
 def test_a_start_that_is_refused_leaves_a_sweep_at_work_as_it_was(train, task, at_work, tmp_path):
     process = at_work("-m", *EASY, "seed=1,2", "hydra.sweep.dir=s")
     before = contents(tmp_path / "s")
@@ -176,6 +177,7 @@ def test_a_start_that_is_refused_leaves_a_sweep_at_work_as_it_was(train, task, a
     assert train("-m", *EASY, "seed=1,2", "resume=s").code == 0
 
 
+@pytest.mark.slow
 def test_a_job_that_another_process_works_on_is_left_to_it(train, task, at_work, tmp_path):
     assert train("-m", *EASY, "seed=1,2", "hydra.sweep.dir=s").code == 0
     at_work(*EASY, "seed=1", "resume=s/seed=1")  # as a job that stayed in a cluster's queue
@@ -215,6 +217,7 @@ def test_a_net_goes_on_by_the_settings_that_it_was_trained_by(train, task, earli
 # --- names ---
 
 
+@pytest.mark.slow
 def test_commands_of_one_second_take_folders_of_their_own(train, task, tmp_path, monkeypatch):
     class Standing:
         @staticmethod

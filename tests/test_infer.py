@@ -485,6 +485,7 @@ def test_results_that_cannot_be_made_are_one_sentence(run, tmp_path, words):
     assert len(result.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "path"),
     [

@@ -345,6 +345,7 @@ def test_a_strategy_whose_transforms_fit_alone_but_not_in_a_row_is_refused_befor
     assert "augmentation.transforms.two: " in found.err and "augmentation.transforms.one: " not in found.err
 
 
+@pytest.mark.slow
 def test_a_sweep_of_wrong_jobs_is_refused_before_all_of_them_are_composed(monkeypatch):
     composed = []
     compose = Command.compose

@@ -357,6 +357,7 @@ def test_heatmaps_that_are_no_numbers_are_told(predictor, monkeypatch):
     assert "some of this one's are NaN" in refusal(predictor.explain, FACES)
 
 
+@pytest.mark.slow
 def test_a_library_s_user_keeps_threads_and_log_level(tmp_path):
     words = (
         "import cv2, torch; before = cv2.utils.logging.getLogLevel(), cv2.getNumThreads(), torch.get_num_threads(); "

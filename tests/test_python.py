@@ -190,6 +190,7 @@ def test_a_user_s_process_stays_as_it_was(here, ending):
     assert {key: after[key] for key in before if before[key] != after[key]} == {}
 
 
+@pytest.mark.slow
 def test_a_program_s_own_hydra_is_left_alone(here):
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.2"):
         fer.load_dataset("synthetic", **FEW)
@@ -198,6 +199,7 @@ def test_a_program_s_own_hydra_is_left_alone(here):
     assert not GlobalHydra.instance().is_initialized()
 
 
+@pytest.mark.slow
 def test_threads_may_read_data_sets_beside_each_other():
     with ThreadPoolExecutor(8) as pool:
         tables = list(pool.map(lambda seed: fer.load_dataset("synthetic", size=24, seed=seed, **FEW), range(12)))
@@ -205,6 +207,7 @@ def test_threads_may_read_data_sets_beside_each_other():
     assert not GlobalHydra.instance().is_initialized()
 
 
+@pytest.mark.slow
 def test_trainings_of_several_threads_come_one_after_another(here):
     with ThreadPoolExecutor(2) as pool:
         runs = list(pool.map(fer.train, [WORDS, WORDS]))

@@ -55,6 +55,7 @@ def summary(folder):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_nets_that_may_have_learned_nothing_are_named(tmp_path, make, without_figures):
     sweep(tmp_path, {"none": 0.19, "mid": 0.21, "vflip": 0.6}, seeds=(1, 2))
     text = conclusion(make(tmp_path)[1])

@@ -120,6 +120,7 @@ def test_the_last_whole_epoch_is_kept_also_if_it_was_not_the_best(tmp_path, monk
     assert (kept(tmp_path, "best")["epoch"], kept(tmp_path)["epoch"]) == (0, 2)
 
 
+@pytest.mark.slow
 def test_a_run_that_had_stopped_early_does_not_go_on(tmp_path, monkeypatch):
     config = configure("trainer.max_epochs=9", "early_stopping=1", "monitor=val/loss", "optimizer.lr=1")
     run(config, tmp_path / "whole")
@@ -148,6 +149,7 @@ def test_a_run_without_a_checkpoint_starts_anew(tmp_path, monkeypatch):
     assert outcome(tmp_path / "twice") == outcome(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_its_data_elsewhere_but_not_with_other_data(tmp_path, monkeypatch):
     def config(place, *words):
         return configure("dataset=folder", f"dataset.root={tmp_path / place}", "trainer.max_epochs=3", *words)
@@ -278,6 +280,7 @@ def test_a_checkpoint_that_cannot_be_gone_on_from_is_refused(begun, tmp_path, ch
     assert says in refused(tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["last", "best"])
 def test_a_damaged_checkpoint_is_refused_and_nothing_in_it_is_run(begun, tmp_path, name):
     shutil.copytree(begun, tmp_path / "run")

@@ -64,6 +64,7 @@ def test_swept_files_make_a_job_each_below_the_sweep_s_folder(train, task, tmp_p
     assert telling_settings(*task.calls[-1])["weights"] == "b c"
 
 
+@pytest.mark.slow
 def test_long_names_are_shortened_and_stay_distinct(train, task, tmp_path):
     keys = ("contrast_limit", "brightness_limit")
     words = [f"augmentation.transforms.light.{key}=0.1{'0' * 90}1,0.2{'0' * 90}1" for key in keys]
@@ -159,6 +160,7 @@ def test_a_finished_run_is_not_run_again(tmp_path, monkeypatch):
     assert (tmp_path / "metrics.json").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", [".hydra/config.yaml", "metrics.json", "checkpoints/last.ckpt"])
 def test_a_sweep_is_resumed_by_its_own_settings_only(sweep, task, tmp_path, left, capsys):
     sweep("seed=1,2", "hydra.sweep.dir=here")
@@ -228,6 +230,7 @@ def test_an_interrupted_parallel_sweep_leaves_no_process(tmp_path, number, code)
     wait_until_gone(process.pid)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups, and orphans hear of nothing")
 def test_a_killed_parallel_sweep_leaves_no_process(tmp_path):
     stub = tmp_path / "stub.py"

@@ -472,6 +472,7 @@ def test_the_metric_of_a_class_without_validation_faces_cannot_be_monitored(metr
         run(config, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_class_without_test_faces_has_no_recall_and_that_is_said(tmp_path, finished, capsys):
     write_class_folders(tmp_path / "data")
     shutil.rmtree(tmp_path / "data/test/fear")

@@ -357,6 +357,7 @@ def test_window_begins_with_what_the_configuration_says(monkeypatch, on):
     assert (view.heatmap, view.bars) == (on, not on)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="X11")
 def test_missing_display_is_one_sentence(start, server):
     with start(None, "mode=webcam", "detector=none") as command:
