@@ -9,6 +9,7 @@ import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -138,6 +139,20 @@ def test_haar_finds_drawn_faces_as_yunet_would(scene):
     faces = make_detector(haar(), silent).find(scene)
     assert_found(faces)
     assert all(face.landmarks is None for face in faces)
+
+
+def test_haar_s_faces_come_in_one_order_in_whichever_opencv_s_threads_find_them():
+    detector, squares = (
+        make_detector(haar(), silent),
+        [(9, 5, 50, 50), (80, 5, 50, 50), (9, 80, 50, 50), (200, 5, 50, 50)],
+    )
+    found = []
+    for order in ([0, 1, 2, 3], [3, 1, 2, 0]):
+        answer = np.array(squares)[order], np.array([5, 5, 5, 9])[order]
+        detector.cascade = SimpleNamespace(detectMultiScale2=lambda *_, answer=answer, **__: answer)
+        found.append(detector.find(np.zeros((200, 300, 3), np.uint8)))
+    assert found[0] == found[1] and [face.score for face in found[0]] == [0.9] + 3 * [5 / 6]
+    assert found[0][1].box < found[0][2].box < found[0][3].box
 
 
 def test_haar_s_square_becomes_the_box_that_yunet_would_give():

@@ -134,13 +134,14 @@ class HaarDetector:
         self.cascade.read(storage.getFirstTopLevelNode())
 
     def find(self, image: np.ndarray, share: float | None = None) -> list[Detection]:
-        """Return the faces of an image (H, W, 3) uint8, without landmarks."""
+        """Return the faces of an image (H, W, 3) uint8 by falling score, without landmarks."""
         small, scale = shrink(image, share or working_share(image, self.width))
         least = int(HAAR_SIDE * self.min_size / scale.max())
         gray = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
         with self.lock:
             squares, counts = self.cascade.detectMultiScale2(gray, STEP, NEIGHBOURS, minSize=(least, least))
         faces = [_from_haar(square, count, scale) for square, count in zip(squares, counts, strict=True)]
+        faces.sort(key=lambda face: (-face.score, face.box))  # OpenCV's threads find them in any order
         return [face for face in faces if max(face.box[2:]) >= self.min_size]
 
 
