@@ -46,7 +46,7 @@ class Pipeline:
         self.heatmaps = True
 
     def photo(self, image: np.ndarray) -> list[FaceResult]:
-        """Return what is seen in a picture (H, W, 3) that has no neighbours in time."""
+        """Return what is seen in a picture (H, W, 3) that has no neighbours in time, from left to right."""
         faces = self.search(image)
         return self._look(image, faces, [None] * len(faces))
 
@@ -59,7 +59,7 @@ class Pipeline:
         return [] if frame.image is None else self.follower.find(frame.image)
 
     def look(self, frame: Frame, faces: list[Detection]) -> list[FaceResult]:
-        """Return what is seen in the next frame of a clip, whose faces `find` has found."""
+        """Return what is seen in the next frame of a clip, whose faces `find` has found, from left to right."""
         if frame.image is None:
             return []
         tracks = self.tracker.update(faces, frame.time, frame.image)
@@ -96,4 +96,4 @@ class Pipeline:
             emotion = self.predictor.classes[int(values.argmax())] if sure else NOT_SURE
             heatmap = None if heatmaps is None else heatmaps[index]
             seen.append(FaceResult(faces[index], regions[index], tracks[index], values, emotion, heatmap, crops[index]))
-        return seen
+        return sorted(seen, key=lambda one: one.face.box[0])

@@ -222,8 +222,7 @@ class Recognizer:
         return self._recognition(frame.image, seen, index=frame.index, time=frame.time, error=error)
 
     def _recognition(self, picture: np.ndarray | None, seen: list[FaceResult], **place: Any) -> Recognition:
-        ordered = sorted(seen, key=lambda one: one.face.box[0])
-        faces = tuple(make_face(one, self.classes, self._explain) for one in ordered)
+        faces = tuple(make_face(one, self.classes, self._explain) for one in seen)
         height, width = (0, 0) if picture is None else picture.shape[:2]
         return Recognition(faces, width, height, classes=self.classes, _picture=picture, **place)
 
