@@ -208,6 +208,12 @@ def test_drawings_show_what_is_asked_for(recognizer):
     assert photo._repr_png_().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(("name", "words"), [("heatmap", 'True, False or "auto"'), ("bars", "True or False")])
+def test_a_drawing_takes_no_other_words(recognizer, name, words):
+    with pytest.raises(UserError, match=f"^{name}: expected {words}, but got 'off'$"):
+        recognizer.image(rgb()).draw(**{name: "off"})
+
+
 def test_unsure_answers_are_withheld(recognizer):
     photo = Recognizer.load("ferplus", detector="haar", not_sure=0.999).image(rgb())
     assert [face.emotion for face in photo.faces] == ["not sure"] * 2

@@ -135,17 +135,21 @@ class Recognition:
         """Return the picture with boxes, labels, bars and heatmaps, as a Pillow image in RGB.
 
         Args:
-            heatmap: on every face, on none, or "auto": faint on small and dark faces.
+            heatmap: True, on every face; False, on none; or "auto": faint on small and dark faces.
             bars: each face's probabilities, where there is room.
             labels: each face's emotion, where there is room.
 
         Raises:
-            UserError: if there is no picture, as it could not be read.
+            UserError: if there is no picture, as it could not be read, or a word is none of those.
         """
         from PIL import Image
 
         from fer.inference.draw.annotate import Style, annotate
 
+        for name, value in {"heatmap": heatmap, "bars": bars, "labels": labels}.items():
+            if value not in (True, False) and (name, value) != ("heatmap", "auto"):
+                known = 'True, False or "auto"' if name == "heatmap" else "True or False"
+                raise UserError(f"{name}: expected {known}, but got {value!r}")
         if self._picture is None:
             raise UserError(f"{self!r}: expected a picture to draw on, but there is none")
         seen = [face._seen._replace(heatmap=face.heatmap if heatmap else None) for face in self.faces]
