@@ -90,6 +90,8 @@ def test_what_cannot_be_looked_at_is_said(recognizer, tmp_path):
     for source, message in (
         (tmp_path / "a.jpg", "expected an image"),
         (np.zeros((2, 2), float), "expected uint8"),
+        (None, r"an array, but got None \(cv2.imread gives None for a file that it cannot read\)"),
+        (b"\x89PNG", "expected a path, a Pillow image or an array, but got bytes"),
         (np.zeros((2, 2, 4), np.uint8), r"leave the alpha channel out"),
     ):
         with pytest.raises(UserError, match=message):

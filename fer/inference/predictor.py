@@ -235,7 +235,8 @@ def _require_finite(answers: np.ndarray) -> None:
 
 
 def _one_by_one(images: Image | Iterable[Image]) -> Iterable[Image]:
-    if isinstance(images, str | os.PathLike) or _is_pillow(images):
+    is_file = isinstance(images, str | bytes | os.PathLike) or hasattr(images, "read")
+    if is_file or _is_pillow(images) or not isinstance(images, Iterable):
         return [images]
     if hasattr(images, "__array__"):
         images = np.asarray(images)
@@ -249,12 +250,15 @@ def pixels_of(image: Image) -> np.ndarray:
 
     Raises:
         UserError: for a file that cannot be read.
-        ValueError: for an array of another kind, saying what was expected and what was found.
+        ValueError: for an array of another kind or no image, saying what was expected and what was found.
     """
     if isinstance(image, str | os.PathLike):
         return read_photo(Path(image).expanduser())
     if _is_pillow(image) and image.mode[0] not in "IF":  # Pillow would clip 16 and 32 bits
         return over_white(image)
+    if not (_is_pillow(image) or hasattr(image, "__array__")):
+        found = "None (cv2.imread gives None for a file that it cannot read)" if image is None else type(image).__name__
+        raise ValueError(f"expected a path, a Pillow image or an array, but got {found}")
     array = np.asarray(image)
     if array.dtype != np.uint8:
         raise ValueError(

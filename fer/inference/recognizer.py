@@ -126,7 +126,7 @@ class Recognizer:
             The picture, upright, with its faces from left to right.
 
         Raises:
-            UserError: if it cannot be read, or is an array of another kind.
+            UserError: if it cannot be read, or is no image or an array of another kind.
         """
         try:
             picture = pixels_of(source)
