@@ -98,6 +98,9 @@ def test_what_cannot_be_looked_at_is_said(recognizer, tmp_path):
             recognizer.image(source)
     with pytest.raises(UserError, match="expected a video"):
         recognizer.video(tmp_path / "a.jpg")  # at once, not when it is gone through
+    for call in (recognizer.image, recognizer.images, recognizer.video):
+        with pytest.raises(UserError, match=r"^https://\*\*\*@host/a\.jpg: expected a file, .* download it first"):
+            call("https://me:secret@host/a.jpg")
     with pytest.raises(UserError, match=r"detector=har: expected one of .*; did you mean haar\?"):
         Recognizer.load(detector="har")
     with pytest.raises(UserError, match="not_sure"):

@@ -18,6 +18,7 @@ from fer.faces.crops import centre_square, cut
 from fer.header import Header
 from fer.inference.engines import Engine, load_engine, require_name
 from fer.models.maps import finish
+from fer.paths import is_address, redact_address
 
 PHOTO = 1000  # pixels of a side; hardly a face is cut out as large
 BATCH = 256  # faces in one forward pass, so that memory stays bounded
@@ -253,6 +254,7 @@ def pixels_of(image: Image) -> np.ndarray:
         ValueError: for an array of another kind or no image, saying what was expected and what was found.
     """
     if isinstance(image, str | os.PathLike):
+        require_no_address(image)
         return read_photo(Path(image).expanduser())
     if _is_pillow(image) and image.mode[0] not in "IF":  # Pillow would clip 16 and 32 bits
         return over_white(image)
@@ -269,6 +271,19 @@ def pixels_of(image: Image) -> np.ndarray:
         hint = ": leave the alpha channel out, image[..., :3]" if array.ndim == 3 and array.shape[2] == 4 else ""
         raise ValueError(f"expected an image (H, W) or (H, W, 3), but got one of shape {array.shape}{hint}")
     return cv2.cvtColor(array, cv2.COLOR_RGB2BGR) if array.shape[2:] == (3,) else array.reshape(array.shape[:2])
+
+
+def require_no_address(file: str | os.PathLike[str]) -> None:
+    """Check that a file is meant, as a path would lose a slash of an address.
+
+    Raises:
+        UserError: if it is an address.
+    """
+    if is_address(str(file)):
+        raise UserError(
+            f"{redact_address(str(file))}: expected a file, but got an address: download it first; a stream is for "
+            "Recognizer.camera"
+        )
 
 
 def _is_pillow(image: Image) -> bool:

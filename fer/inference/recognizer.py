@@ -15,7 +15,7 @@ from fer.errors import UserError
 from fer.faces.detectors import Detector, make_detector
 from fer.inference.parallel import on_all_cores, one_large_at_a_time
 from fer.inference.pipeline import Pipeline
-from fer.inference.predictor import Predictor, pixels_of
+from fer.inference.predictor import Predictor, pixels_of, require_no_address
 from fer.inference.recognition import Recognition, make_face
 from fer.inference.results import FaceResult, Frame
 from fer.inference.schema import PipelineConfig, default_options
@@ -154,6 +154,7 @@ class Recognizer:
         if isinstance(sources, str | os.PathLike):
             from fer.inference.io.images import find_photos
 
+            require_no_address(sources)
             sources = find_photos(os.fspath(sources)).photos
         return on_all_cores(self._try, sources)
 
@@ -179,6 +180,7 @@ class Recognizer:
         """
         from fer.inference.io.video_reader import VideoReader
 
+        require_no_address(source)
         clip = VideoReader(Path(source).expanduser())
         return self._frames(clip, (clip.width, clip.height))
 
