@@ -96,6 +96,8 @@ def test_what_cannot_be_looked_at_is_said(recognizer, tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             recognizer.image(source)
+    with pytest.raises(UserError, match=r"^expected the path of a clip, but got int: for a camera use .*camera\(0\)"):
+        recognizer.video(0)
     with pytest.raises(UserError, match="expected a video"):
         recognizer.video(tmp_path / "a.jpg")  # at once, not when it is gone through
     for call in (recognizer.image, recognizer.images, recognizer.video):
@@ -310,6 +312,17 @@ def test_a_column_of_a_table_is_of_one_kind_whatever_is_seen(recognizer):
     assert table["emotion"].tolist() == [faces.faces[0].emotion, pandas.NA, pandas.NA]
     assert to_pandas([faces, *frames])["frame"].tolist() == [pandas.NA, pandas.NA, 0, 1, 2]
     assert to_pandas(faces)["file"].tolist() == [pandas.NA, pandas.NA] and to_pandas([]).empty
+
+
+def test_a_table_is_made_of_what_is_recognized(recognizer):
+    pytest.importorskip("pandas")
+    photo = recognizer.image(rgb())
+    camera = recognizer.camera(0)  # not entered
+    for given, name in ((photo.faces, "Face"), ("album", "str"), ([photo.to_dict()], "dict"), (None, "NoneType")):
+        with pytest.raises(UserError, match=rf"^expected what Recognizer\.image, .* or video give, but got {name}$"):
+            to_pandas(given)
+    with pytest.raises(UserError, match=r"but got _GeneratorContextManager$"):
+        to_pandas(camera)
 
 
 @pytest.mark.parametrize(("name", "call"), [("pandas", to_pandas), ("supervision", Recognition.to_supervision)])

@@ -212,14 +212,15 @@ def to_pandas(recognized: "Recognition | Iterable[Recognition]") -> "pandas.Data
 
     Its columns are those of infer.py's CSV: `frame` (Int64), `time` (seconds) and `track` (Int64), or `file`; `x`, `y`,
     `w`, `h` (pixels), `score`, `emotion`, each emotion's probability, `error`. Numbers are float64 and words pandas'
-    string where nothing else is said; a cell without a value is `pandas.NA`, or NaN among floats.
+    string where nothing else is said; a cell without a value is `pandas.NA`, or NaN among floats. Arrays
+    have no file name: to tell them apart, loop over them, and join tables `to_pandas(photo).assign(file=name)`.
 
     Args:
         recognized: one picture or several, as `Recognizer.video("clip.mp4")`; they are taken one after another, and
             none is kept.
 
     Raises:
-        UserError: if the library pandas is missing.
+        UserError: if the library pandas is missing, or this is something else.
 
     Examples:
         >>> import numpy as np
@@ -236,7 +237,8 @@ def to_pandas(recognized: "Recognition | Iterable[Recognition]") -> "pandas.Data
         import pandas
     except ImportError:
         raise UserError("expected the library pandas, but found nothing: pip install pandas") from None
-    table = pandas.DataFrame(_rows([recognized] if isinstance(recognized, Recognition) else recognized))
+    is_one = isinstance(recognized, Recognition | str | dict) or not isinstance(recognized, Iterable)
+    table = pandas.DataFrame(_rows([recognized] if is_one else recognized))
     return table.astype({name: KINDS.get(name, "float64") for name in table})
 
 
@@ -244,6 +246,8 @@ def _rows(recognized: Iterable[Recognition]) -> Iterator[dict[str, Any]]:
     from fer.inference.io.records import columns, rows
 
     for one in recognized:
+        if not isinstance(one, Recognition):
+            raise UserError(f"expected what Recognizer.image, images or video give, but got {type(one).__name__}")
         names = columns(one.index is not None, one.classes)
         for row in rows(one.to_dict()):
             yield {name: row.get(name) for name in names}

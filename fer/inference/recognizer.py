@@ -180,6 +180,9 @@ class Recognizer:
         """
         from fer.inference.io.video_reader import VideoReader
 
+        if not isinstance(source, str | os.PathLike):
+            found = type(source).__name__
+            raise UserError(f"expected the path of a clip, but got {found}: for a camera use recognizer.camera(0)")
         require_no_address(source)
         clip = VideoReader(Path(source).expanduser())
         return self._frames(clip, (clip.width, clip.height))
@@ -195,7 +198,8 @@ class Recognizer:
     def camera(self, source: int | str = 0) -> Iterator[Iterator[Recognition]]:
         """Give, within a `with` block, what a camera or a stream shows, frame by frame; the block's end lets it go.
 
-        Only the latest frame is looked at: what comes meanwhile is passed over, so that answers are never late.
+        So it is used as `with recognizer.camera(0) as frames:`, and `for frame in frames:` below that. Only the latest
+        frame is looked at: what comes meanwhile is passed over, so that answers are never late.
 
         Args:
             source: the camera's number, or an address such as "rtsp://HOST/PATH".
