@@ -47,6 +47,8 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for: OpenCV takes time, and not every command needs it."""
+    if name == "FER":  # no AttributeError, of which `from fer import FER` would tell nothing
+        raise ImportError("FER is a class of PyPI's package fer, which is another project: here it is Recognizer")
     if name not in PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(PLACES[name]), name)

@@ -279,6 +279,11 @@ def test_another_package_that_is_imported_as_fer_is_noticed(tmp_path, record):
         require_alone(tmp_path)
 
 
+def test_its_class_is_not_looked_for_here_in_vain():
+    with pytest.raises(ImportError, match=r"FER is a class of PyPI's package fer, .*: here it is Recognizer"):
+        from fer import FER  # noqa: F401
+
+
 def test_to_notice_it_nothing_slow_is_imported():
     code = "import sys, fer; print({'importlib.metadata', 'pkg_resources', 'numpy'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
