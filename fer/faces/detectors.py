@@ -51,10 +51,12 @@ class Detector(Protocol):
     """Finds the faces of a picture; threads may share it.
 
     Attributes:
+        name: of its option in conf/detector.
         min_size: least longer side of a face's box, in pixels of the picture.
         width: wider pictures are searched at this width.
     """
 
+    name: str
     min_size: int
     width: int
 
@@ -71,6 +73,7 @@ class Detector(Protocol):
 class WholeImage:
     """Takes each picture for a face; `fer.faces.search` knows that there is nothing to search."""
 
+    name = "none"
     min_size = width = 1
 
     def find(self, image: np.ndarray, share: float | None = None) -> list[Detection]:
@@ -92,6 +95,8 @@ class YuNetDetector:
     Raises:
         UserError: if it is another model.
     """
+
+    name = "yunet"
 
     def __init__(self, model: bytes, source: str, score: float, min_size: int, width: int) -> None:
         self.min_size, self.width = min_size, width
@@ -124,6 +129,8 @@ class HaarDetector:
         min_size: least longer side of a face's box, in pixels of the picture.
         width: wider pictures are searched at this width.
     """
+
+    name = "haar"
 
     def __init__(self, min_size: int, width: int) -> None:
         self.min_size, self.width = min_size, width

@@ -62,7 +62,7 @@ class Recognizer:
         self.classes = predictor.classes
 
     def __repr__(self) -> str:
-        return f"<Recognizer: {', '.join(self.classes)}; detector {self.config.detector.name}>"
+        return f"<Recognizer: {', '.join(self.classes)}; detector {self.detector.name}>"
 
     @classmethod
     def load(
