@@ -25,7 +25,7 @@ from fer.errors import UserError
 from fer.faces.detection import Detection
 from fer.faces.schema import DetectorConfig, Haar, NoDetector, Section, YuNet
 from fer.faces.yunet import YuNetModel
-from fer.paths import WEIGHTS
+from fer.paths import WEIGHTS, command
 
 MODEL = "face_detection_yunet_2026may.onnx"
 URL = f"https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/{MODEL}"
@@ -156,16 +156,17 @@ def _yunet_or_haar(config: YuNet, say: Callable[[str], None], download: bool) ->
     try:
         source, model = find_model(config.model, "detector.model", say, download)
     except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home folder
-        reason = f"its model could not be downloaded ({why(error)})"
+        reason = f"model could not be downloaded ({why(error)})"
         cure = f"download {URL} and add detector.model=FILE"
         if not download:
-            reason = f"its model file, {MODEL}, is neither in {WEIGHTS} nor in {cache.folder()}"
-            cure = f"put it there from {URL}, or name it by detector_model="
+            reason = f"model is not in {cache.folder()}"
+            cure = f"run {command('infer')} input=PHOTO once, which fetches it, or put {URL} there, or name it by "
+            cure += "detector_model="
         if config.name == "yunet":
             raise UserError(
-                f"detector=yunet: expected the face detector YuNet, but {reason}; {cure}, or use detector=haar"
+                f"detector=yunet: expected the face detector YuNet, but its {reason}: {cure}, or use detector=haar"
             ) from error
-        say(f"Finding faces with Haar, which misses more than YuNet, because {reason}; for YuNet, {cure}")
+        say(f"Finding faces with Haar, which misses more, as YuNet's {reason}: {cure}")
         return HaarDetector(config.min_size, config.width)
     return YuNetDetector(model, source, config.score, config.min_size, config.width)
 

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from fer.inference.schema import PipelineConfig, default_options
 from fer.paths import is_onnx, resolve_weights
 
 LOG = logging.getLogger("fer")
+say_once = cache(LOG.warning)  # in a process, however many recognizers it loads
 Source = Any  # a path, a Pillow image or an array; Recognizer.image says more
 
 
@@ -113,7 +115,7 @@ class Recognizer:
         predictor = Predictor.load(weights, device, threads)
         if config.explainer.name != "none":
             predictor.require(config.explainer.name, config.explainer.layer)
-        return cls(predictor, make_detector(config.detector, LOG.warning, download=False), config, heatmaps)
+        return cls(predictor, make_detector(config.detector, say_once, download=False), config, heatmaps)
 
     def image(self, source: Source) -> Recognition:
         """Return what is seen in a photo.
