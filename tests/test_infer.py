@@ -658,6 +658,15 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(run, tmp_path, weights, wo
     assert after == before
 
 
+@pytest.mark.parametrize("name", ["nope.jpg", "nope.mp4", "nope"])
+def test_a_file_that_is_missing_is_told_before_the_detector_is_fetched(run, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("FER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("fer.faces.detectors.read_url", lambda *_, **__: pytest.fail("a download"))
+    result = run(f"input={name}")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == f"error: input={name}: expected photos or clips, but there is nothing of that name: check it\n"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 143)])
 def test_an_interrupted_clip_is_whole_up_to_there(tmp_path, weights, name, code):

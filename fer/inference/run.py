@@ -1,5 +1,6 @@
 """What `infer.py` runs: the net, the detector, and one of the modes, `run` of the file in `modes/` of its name."""
 
+import os
 from importlib import import_module
 
 import cv2
@@ -10,7 +11,7 @@ from fer.inference.draw.annotate import Style
 from fer.inference.pipeline import Pipeline
 from fer.inference.predictor import Predictor
 from fer.inference.schema import InferConfig
-from fer.paths import is_onnx, resolve_weights
+from fer.paths import is_live, is_onnx, resolve_weights
 from fer.processes import cores
 
 MOST_THREADS = 4  # of the net; it is small, and more were not tried
@@ -23,6 +24,7 @@ def run(config: InferConfig) -> None:
         UserError: if weights, detector or input cannot be used.
         RunError: if a result could not be written.
     """
+    _require_input(config)
     predictor = load_predictor(config)
     _require_target(config.heatmap.target, predictor.classes)
     if config.mode != "crop" and config.explainer.name != "none":
@@ -36,6 +38,21 @@ def run(config: InferConfig) -> None:
         print(f"heatmaps show what speaks for {config.heatmap.target}, whatever the label says")
     mode = import_module(f"fer.inference.modes.{config.mode}")  # this one alone: video's libraries cost photos time
     mode.run(config, pipeline, style)
+
+
+def _require_input(config: InferConfig) -> None:
+    """Check that a file is there before a detector is fetched for it. Of patterns and live sources, the modes tell."""
+    name = config.input
+    if not name or config.mode == "webcam" or is_live(name) or not set("*?[").isdisjoint(name):
+        return
+    try:
+        os.stat(os.path.expanduser(name))  # noqa: PTH111, PTH116 (pathlib's fails for ~nobody)
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(
+            f"input={name}: expected photos or clips, but there is nothing of that name: check it"
+        ) from None
+    except (OSError, ValueError):
+        return  # the modes tell what cannot be read
 
 
 def _require_target(target: str | None, classes: tuple[str, ...]) -> None:
