@@ -536,6 +536,14 @@ def test_a_folder_of_clips_gives_each_its_own_results_and_counts_what_it_skips(r
     assert "notes.txt" not in result.out
 
 
+def test_where_no_clip_can_be_read_no_table_is_printed(run, tmp_path):
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips/broken.mp4").write_bytes(b"no clip")
+    result = run("input=clips", "output=out", HAAR)
+    assert result.code == 2 and result.out.startswith("skipped 1:\n") and not (tmp_path / "out").exists()
+    assert result.err == "error: expected at least one clip that can be read, but there was none: see above\n"
+
+
 def test_a_pattern_of_clips_is_taken_and_no_clip_is_overwritten(run, tmp_path):
     for name in ("a.mp4", "b.mp4", "c.mkv"):
         write_clip(tmp_path / name, 2)

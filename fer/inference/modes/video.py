@@ -79,8 +79,9 @@ def _record_many(config: InferConfig, pipeline: Pipeline, style: Style) -> None:
 def _report(done: list[tuple[str, Timeline]], skipped: list[str], folder: Path) -> None:
     from rich.console import Console
 
-    Console().print(overview(done))
-    print(f"{counted(len(done), 'clip')} in {folder}")
+    if done:
+        Console().print(overview(done))
+        print(f"{counted(len(done), 'clip')} in {folder}")
     if skipped:
         print(f"skipped {len(skipped)}:", *skipped, sep="\n  ")
     if not done:
