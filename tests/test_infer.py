@@ -604,7 +604,7 @@ MISTAKES = {
     "no camera of this device": (["mode=webcam", "input=/dev/video77", "show=false", "output=b.mp4"], "a camera, but"),
     "a clip as a photo": (["mode=image", "input=clip.mp4", "output=b.png"], "this is a clip: use mode=video"),
     "a photo as a clip": (["mode=video", "input=a.png", "output=b.mp4"], "use mode=image"),
-    "photos as clips": (["mode=video", "input=photos", "output=out"], "for photos use mode=image"),
+    "photos as clips": (["mode=video", "input=photos", "output=out"], "use mode=image for photos"),
     "many clips into one": (
         ["mode=video", "input=*.mp4", "output=b.mp4"],
         "expected a folder, as the input is 2 clips",

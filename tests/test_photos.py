@@ -97,18 +97,20 @@ def test_glob_below_the_current_folder(tmp_path, monkeypatch):
     ("name", "message"), [("none.jpg", "no image of that name"), ("*.gif", "no image of that name")]
 )
 def test_nothing_found_says_what_was_looked_for(tmp_path, name, message):
-    with pytest.raises(UserError, match=r"input=.*expected an image .*\.png.* pattern such as") as error:
+    with pytest.raises(
+        UserError, match=r"^input=.*; expected an image, .* a pattern such as .*; check.*\.png.*\)$"
+    ) as error:
         find_photos(str(tmp_path / name))
     assert str(tmp_path / name) in str(error.value)
     assert message in str(error.value)
-    with pytest.raises(UserError, match="but the folder holds no image: check"):
+    with pytest.raises(UserError, match=": the folder holds no image; expected"):
         find_photos(str(tmp_path))
     touch(tmp_path, "a.mp4", "b.MP4", "README", *(f"c.{number}" for number in range(9)))
     with pytest.raises(
-        UserError, match=r"holds no image, only 12 other files \(2 \.mp4, 1 without a suffix, .*, \.\.\.\): check"
+        UserError, match=r"holds no image, only 12 other files \(2 \.mp4, 1 without a suffix, .*, \.\.\.\); expected"
     ):
         find_photos(str(tmp_path))
-    with pytest.raises(UserError, match=r"no image of that name, only 1 other file \(1 without a suffix\): check"):
+    with pytest.raises(UserError, match=r"no image of that name, only 1 other file \(1 without a suffix\); expected"):
         find_photos(str(tmp_path / "READ*"))
 
 

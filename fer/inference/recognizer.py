@@ -157,7 +157,7 @@ class Recognizer:
             from fer.inference.io.images import find_photos
 
             require_no_address(sources)
-            sources = find_photos(os.fspath(sources)).photos
+            sources = find_photos(os.fspath(sources), key="").photos
         return on_all_cores(self._try, sources)
 
     def _try(self, source: Source) -> Recognition:

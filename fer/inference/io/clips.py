@@ -38,8 +38,8 @@ def list_clips(source: str) -> list[tuple[Path, Path]]:
     if not paths:
         what = "the folder holds no clip" if Path(source).expanduser().is_dir() else "there is no clip of that name"
         raise UserError(
-            f"input={source}: expected a clip ({', '.join(sorted(CLIPS))}), a folder of clips or a pattern such as "
-            f"clips/*.mp4, but {what}: check the name; for photos use mode=image"
+            f"input={source}: {what}; expected a clip, a folder of clips or a pattern such as clips/*.mp4; check the "
+            f"name, or use mode=image for photos (clips: {', '.join(sorted(CLIPS))})"
         )
     taken: set[str] = set()
     return [(path, crop_names(path, root, 1, taken)[0].with_suffix(".mp4")) for path in paths]

@@ -33,12 +33,16 @@ class Found(NamedTuple):
     others: list[Path]
 
 
-def find_photos(input: str) -> Found:
+def find_photos(input: str, key: str = "input=") -> Found:
     """Return the image files that `input` means: one file, a folder and all below it, or a glob.
 
     A file or folder of exactly this name is taken, whatever glob characters are in it. Hidden files and folders,
     and those of network disks (`is_clutter`), are left out. Where the pattern ends in a suffix (`*.data`), all files
     are taken for images.
+
+    Args:
+        input: the name.
+        key: what stands before it in an error; nothing for a user of Python.
 
     Raises:
         UserError: if there is none.
@@ -50,13 +54,13 @@ def find_photos(input: str) -> Found:
         with said_if_slow(f"searching for {input} ..."):
             photos, others = list_files(input, SUFFIXES)
     except OSError as error:
-        raise UserError(f"input={input}: expected a place that can be read, but {reason(error)}") from None
+        raise UserError(f"{key}{input}: expected a place that can be read, but {reason(error)}") from None
     if not photos:
         what = "the folder holds no image" if path.is_dir() else "there is no image of that name"
         what += f", only {other_files(others)}" if others else ""
         raise UserError(
-            f"input={input}: expected an image ({', '.join(sorted(SUFFIXES))}), a folder of images or a pattern such "
-            f"as photos/*.jpg, but {what}: check the name{', or use mode=video for clips' if others else ''}"
+            f"{key}{input}: {what}; expected an image, a folder of images or a pattern such as photos/*.jpg; check the "
+            f"name{', or use mode=video for clips' if others and key else ''} (images: {', '.join(sorted(SUFFIXES))})"
         )
     return Found(photos, others)
 
