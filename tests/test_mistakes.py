@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from fer.config.jobs import Command, check_jobs, read_jobs
+from fer.config.messages import nearest
 from fer.config.words import quote_path
 from fer.data.augmentation import build_strategy
 from fer.errors import UserError, printable
@@ -161,6 +162,14 @@ WRONG = {
 @pytest.mark.parametrize("kind", WRONG)
 def test_every_mistake_is_told_in_one_list(kind):
     assert set(errors_of(*WRONG[kind])) == {sentence for sentence in WRONG[kind].values() if sentence}
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("FERPLUS", "ferplus"), ("fer+", "ferplus"), ("GradCAM+", "gradcam++"), ("hflip", "HFlip")]
+)
+def test_the_nearest_name_is_found_in_whatever_case_and_with_signs(word, meant):
+    assert nearest(word, ["fer2013", "ferplus", "gradcam", "gradcam++", "HFlip"]) == f"; did you mean {meant}?"
+    assert nearest("saliency", ["fer2013", "ferplus"]) == ""
 
 
 def test_one_mistake_is_a_sentence_and_several_are_a_list():

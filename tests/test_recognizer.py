@@ -105,6 +105,8 @@ def test_what_cannot_be_looked_at_is_said(recognizer, tmp_path):
             call("https://me:secret@host/a.jpg")
     with pytest.raises(UserError, match=r"detector=har: expected one of .*; did you mean haar\?"):
         Recognizer.load(detector="har")
+    with pytest.raises(UserError, match=r"did you mean ferplus\?$"):
+        Recognizer.load("FERPLUS", detector="haar")
     with pytest.raises(UserError, match="not_sure"):
         Recognizer.load(detector="haar", not_sure=2)
     with pytest.raises(UserError, match="explainer"):

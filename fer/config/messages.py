@@ -47,9 +47,14 @@ def mistakes(errors: list[str]) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return "; did you mean ...?" with the name that looks most like `word`, or nothing."""
-    found = get_close_matches(word, list(known), 1, 0.6)
-    return f"; did you mean {found[0]}?" if found else ""
+    """Return "; did you mean ...?" with the name that looks most like `word`, in whatever case, or nothing."""
+    names = {_letters(name): name for name in known}
+    found = get_close_matches(_letters(word), names, 1, 0.6)
+    return f"; did you mean {names[found[0]]}?" if found else ""
+
+
+def _letters(word: str) -> str:
+    return word.lower().replace("+", "plus")
 
 
 def unknown_key(key: str, plain: dict[str, Any]) -> str:
