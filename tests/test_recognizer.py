@@ -360,7 +360,8 @@ def test_the_readme_s_lines_do_what_they_say(server, tmp_path, monkeypatch, caps
     block = re.match(r"(    .*\n|\n)+", text[text.index("    from fer import Recognizer") :])[0]
     values: dict = {}
     exec(textwrap.dedent(block).replace("camera(0)", f"camera('http://{server.place}/live')"), values)
-    assert len(values["table"]) == 4 and set(values["table"]["file"]) == {"album/a.jpg", "album/b.jpg"}
+    assert len(values["album"]) == 4 and set(values["album"]["file"]) == {"album/a.jpg", "album/b.jpg"}
+    assert len(values["table"]) == 3 * 2
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 + 3 + 1 and lines[2].startswith("0 0.0 [(1, ")
     assert Image.open(tmp_path / "out.png").size == (480, 320)
