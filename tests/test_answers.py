@@ -52,6 +52,15 @@ def test_temperature_and_threshold_are_fitted_on_validation_and_kept_in_the_file
     assert again.metrics["test/accuracy"] == 0.5 and again.training["not_sure_accuracy"] == 0
 
 
+def test_an_accuracy_that_no_threshold_reaches_is_said_and_another_file_can_be_written(file, capsys):
+    before, other = file.read_bytes(), file.with_name("other.safetensors")
+    calibrate.main([str(file), *WORDS, "not_sure_accuracy=0.999", "--output", str(other)])
+    header = read_header(other)
+    assert header.metrics["val/coverage"] >= 0.5 and header.metrics["val/selective_accuracy"] < 0.999
+    assert "99.9 % right answers were asked for, which" in capsys.readouterr().out
+    assert file.read_bytes() == before
+
+
 def test_the_onnx_file_beside_the_weights_is_written_anew(file, capsys):
     pytest.importorskip("onnx")
     beside = file.with_suffix(".onnx")
@@ -67,6 +76,7 @@ def test_the_onnx_file_beside_the_weights_is_written_anew(file, capsys):
     [
         (["not_sure_accuracy=1"], "not_sure_accuracy: expected less than 1, but got 1"),
         (["dataset=nothing"], "dataset=nothing"),
+        (["--output", "net.bin"], "--output net.bin: expected a .safetensors file"),
     ],
 )
 def test_what_cannot_be_calibrated_is_said_and_the_file_stays(file, capsys, words, sentence):

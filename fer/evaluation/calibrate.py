@@ -5,8 +5,11 @@
 
 Takes the words of train.py. Both numbers are fitted on validation, so that probabilities mean what they say and answers
 reach the accuracy that is asked for: of an older file, which has no threshold, or on faces as those that are to be
-answered. No answer changes. An ONNX file beside the weights is written anew, too. Where the temperature stays, so do
-all figures of a model card beside them, which then names the new files.
+answered. The threshold leaves at least half of the faces of validation an answer: where that is not to be had with the
+accuracy, it says so. No answer changes.
+
+The file itself is written anew, and an ONNX file beside it, too; --output FILE leaves both as they are. Where the
+temperature stays, so do all figures of a model card beside them, which then names the new files.
 """
 
 import argparse
@@ -15,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer.errors import ending
+from fer.errors import UserError, ending
 from fer.extras import require
 
 if TYPE_CHECKING:  # they are imported late: --help needs none of it
@@ -23,15 +26,16 @@ if TYPE_CHECKING:  # they are imported late: --help needs none of it
     from fer.header import Header
 
 
-def calibrate(weights: Path, words: Sequence[str]) -> None:
+def calibrate(weights: Path, words: Sequence[str], output: Path | None = None) -> None:
     """Fit, say what changes, and write.
 
     Args:
         weights: a .safetensors file, or the name of a net that comes with the project.
         words: key=value and group=option, as for train.py: the dataset, and `not_sure_accuracy`.
+        output: the file to write; None for the weights file itself.
 
     Raises:
-        UserError: if the words are wrong, or the weights or the data cannot be used.
+        UserError: if the words are wrong, or the weights, the data or the output cannot be used.
         RunError: if a file cannot be written, or an answer is not finite.
     """
     from fer.config.jobs import one_config
@@ -44,7 +48,9 @@ def calibrate(weights: Path, words: Sequence[str]) -> None:
     from fer.weights import digest, read_weights, save_weights
 
     config = one_config("train", [*words, "fit=false", f"weights={weights}", "test=false"], TrainConfig)
-    file = resolve_weights(weights)
+    file = output or resolve_weights(weights)
+    if output and output.suffix != ".safetensors":
+        raise UserError(f"--output {file}: expected a .safetensors file, but it is none: choose such a name")
     if (beside := exported(file)).is_file():
         require("export")  # before anything is written
     net, header, table = prepare(config)
@@ -59,7 +65,7 @@ def calibrate(weights: Path, words: Sequence[str]) -> None:
         batch=config.batch_size,
         tell=lambda text: print(text, flush=True),
     )
-    _say(header, found)
+    _say(header, found, config.not_sure_accuracy)
     written = [path for path in (file, beside) if path.is_file()]
     before = [digest(path) for path in written]
     state, _ = read_weights(weights)
@@ -102,14 +108,16 @@ def calibrated(header: "Header", found: "Evaluation", dataset: str, accuracy: fl
     return replace(header, temperature=found.temperature, not_sure=found.not_sure, training=facts, metrics=figures)
 
 
-def _say(header: "Header", found: "Evaluation") -> None:
+def _say(header: "Header", found: "Evaluation", accuracy: float) -> None:
     from fer.counting import counted
-    from fer.evaluation.markdown import answers_left, per_cent
+    from fer.evaluation.markdown import accuracy_missed, answers_left, per_cent
 
     error = per_cent(found.results["val/ece"])
     print(f"temperature: {header.temperature:g} -> {found.temperature:g}; calibration error {error} %")
     print(f"not sure: below {per_cent(header.not_sure)} % -> {per_cent(found.not_sure)} %")
     print(f"validation, {counted(found.results['val/n'], 'face')}: {answers_left(found.results, 'val')}")
+    if missed := accuracy_missed(found.results | {"not_sure_accuracy": accuracy}):
+        print(missed)
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -121,10 +129,11 @@ def main(words: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("weights", type=Path, metavar="WEIGHTS", help="a .safetensors file, or ferplus or fer2013")
     parser.add_argument("words", nargs="*", help="key=value and group=option, as for train.py")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write this file instead of WEIGHTS")
     asked = parser.parse_intermixed_args(words)
     with ending(parser):
         require("train")
-        calibrate(asked.weights, asked.words)
+        calibrate(asked.weights, asked.words, asked.output)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 
 from fer.emotions import EMOTIONS
 from fer.evaluation.confusion import confusion, rates
-from fer.evaluation.markdown import answers_left, code, listed, others_told, per_cent, spread, table
+from fer.evaluation.markdown import accuracy_missed, answers_left, code, listed, others_told, per_cent, spread, table
 from fer.evaluation.slices import SLICES
 from fer.evaluation.statistics import estimate
 from fer.evaluation.study.runs import Run
@@ -202,6 +202,8 @@ def _answers(metrics: dict[str, Any], training: dict[str, Any], header: Header) 
     asked = f" for {per_cent(training['not_sure_accuracy'])} % right ones" if "not_sure_accuracy" in training else ""
     left = [f"of {SPLITS[key]}, {answers_left(metrics, key)}" for key in ("val", "test") if f"{key}/n" in metrics]
     yield from ("", f'Answers below {per_cent(header.not_sure)} % are "not sure", chosen on validation{asked}.')
+    if missed := accuracy_missed(metrics | training):
+        yield missed
     yield f"{'; '.join(left).replace('of', 'Of', 1)}. {area}"
 
 

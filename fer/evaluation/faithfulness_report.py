@@ -48,7 +48,7 @@ def _row(score: "Score", gain: Difference) -> list[str]:
     is_base = np.isnan(gain.p)
     cells = f"{score.cells}x{score.cells}" if score.cells else "–"
     more = ["–", "–"] if is_base else [f"{value} ({low} to {high})", p_value(gain.p)]
-    return [code(str(score.spec)), cells, *areas_of, f"{score.road.mean():.3f}", *more]
+    return [code(str(score.spec)), cells, *areas_of, f"{score.road.mean():.3f}".replace("-", "−"), *more]
 
 
 def lines_of(found: "Found", title: str, command: str) -> Iterator[str]:

@@ -41,6 +41,17 @@ def answers_left(results: Mapping[str, Any], split: str) -> str:
     return left if math.isnan(right) else f"{left}, {per_cent(right)} % of these the right one"
 
 
+def accuracy_missed(results: Mapping[str, Any]) -> str:
+    """Return what to say where the threshold does not reach the accuracy that was asked for; "" where it does."""
+    asked, found = results.get("not_sure_accuracy", 0), results.get("val/selective_accuracy", math.nan)
+    if not found < asked:
+        return ""
+    return (
+        f"{per_cent(asked)} % right answers were asked for, which no threshold reaches on validation that leaves half of "
+        f"the faces an answer: {per_cent(found)} % of those with the highest such are right."
+    )
+
+
 def others_told(results: Mapping[str, Any], split: str) -> str:
     """Return what the net makes of faces of classes that it does not have, in a sentence."""
     n, *shares = (results[f"{split}_others/{name}"] for name in ("n", "answered", "confidence", "auroc"))

@@ -157,7 +157,11 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the report; left out: a new one in runs/")
     parser.add_argument("--split", choices=("val", "test"), default="val", help="val, by which nets are chosen")
     parser.add_argument(
-        "--faces", type=int, default=CORRUPTED, metavar="N", help=f"how many are corrupted ({CORRUPTED})"
+        "--faces",
+        type=int,
+        default=CORRUPTED,
+        metavar="N",
+        help=f"how many are corrupted ({CORRUPTED}); framed anew are all",
     )
     parser.add_argument("--pictures", type=int, default=PICTURED, metavar="N", help=f"in pictures, too ({PICTURED})")
     parser.add_argument(
