@@ -47,8 +47,8 @@ def accuracy_missed(results: Mapping[str, Any]) -> str:
     if not found < asked:
         return ""
     return (
-        f"{per_cent(asked)} % right answers were asked for, which no threshold reaches on validation that leaves half of "
-        f"the faces an answer: {per_cent(found)} % of those with the highest such are right."
+        f"{per_cent(asked)} % right answers were asked for, which no threshold reaches on validation that leaves half "
+        f"of the faces an answer: {per_cent(found)} % of those with the highest such are right."
     )
 
 
