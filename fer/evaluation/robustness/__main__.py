@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # they are imported late: --help needs none of it
     from fer.evaluation.robustness.measure import Found, Subject
     from fer.schema import TrainConfig
 
-CORRUPTED, PICTURED = 1000, 300  # faces; a net then takes some five minutes on two free cores
+CORRUPTED, PICTURED = 600, 200  # faces; a net then takes some nine minutes on two slow cores
 
 
 def run(files: Sequence[Path], words: Sequence[str], asked: argparse.Namespace) -> Path:
