@@ -2,6 +2,7 @@
 
 import platform
 import shlex
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,11 @@ def read_words(folder: Path) -> tuple[list[str], list[str]]:
     return hydra["overrides"]["task"], hydra["job"]["config"]["override_dirname"]["exclude_keys"]
 
 
+def without_places(words: Iterable[str]) -> list[str]:
+    """Return a command's words without this machine's places."""
+    return [PLACES.get(word.partition("=")[0], word) for word in words]
+
+
 def as_typed(folder: Path | None) -> str:
     """Return a run's command as anybody could type it, without this machine's places; "" of one without a folder."""
     if folder is None or not (folder / HYDRA).is_file():
@@ -60,9 +66,8 @@ def as_typed(folder: Path | None) -> str:
     words = read_words(folder)[0]
     if (folder.parent / STUDY).is_file():  # a search's trial
         words = [word for word in read_words(folder.parent)[0] if not word.startswith("sweep")] + words
-    keys = [word.partition("=")[0] for word in words]
-    told = [(key, word) for key, word in zip(keys, words, strict=True) if key.partition(".")[0] not in LEFT_OUT]
-    return shlex.join(("python", "train.py", *(PLACES.get(key, word) for key, word in told)))
+    told = [word for word in words if word.partition("=")[0].partition(".")[0] not in LEFT_OUT]
+    return shlex.join(("python", "train.py", *without_places(told)))
 
 
 def describe(config: TrainConfig, header: Header, folder: Path | None, device: str, precision: str) -> dict[str, Any]:

@@ -76,7 +76,8 @@ def test_the_onnx_file_beside_the_weights_is_written_anew(file, capsys):
     [
         (["not_sure_accuracy=1"], "not_sure_accuracy: expected less than 1, but got 1"),
         (["dataset=nothing"], "dataset=nothing"),
-        (["--output", "net.bin"], "--output net.bin: expected a .safetensors file"),
+        (["--output", "net.bin"], "--output net.bin: expected the name of a .safetensors file"),
+        (["--output", "none/net.safetensors"], "in a folder that is there"),
     ],
 )
 def test_what_cannot_be_calibrated_is_said_and_the_file_stays(file, capsys, words, sentence):

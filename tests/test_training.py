@@ -310,6 +310,14 @@ def test_every_dataset_is_read_for_the_classes_that_it_shares_with_a_net(
     assert scope(table).get("left_out", {}).get("test", {}) == dict.fromkeys(left, 2)
 
 
+def test_only_where_the_threshold_is_chosen_it_is_said_that_it_misses_the_accuracy(tmp_path, quick, capsys):
+    run(configure("test=false", "trainer.max_epochs=1"), tmp_path / "run")
+    assert "90.0 % right answers were asked for, which no threshold reaches" in capsys.readouterr().out
+    run(configure("fit=false", "test=false", f"weights={tmp_path / 'run/weights.safetensors'}"), tmp_path / "again")
+    said = capsys.readouterr().out
+    assert "not sure below" in said and "were asked for" not in said
+
+
 def test_an_evaluation_says_what_it_leaves_out_and_that_the_net_tells_the_classes(tmp_path, quick, weights, capsys):
     write_class_folders(tmp_path / "data", ("happy", "neutral"), per_class=2)
     (tmp_path / "run/.hydra").mkdir(parents=True)

@@ -49,8 +49,8 @@ def calibrate(weights: Path, words: Sequence[str], output: Path | None = None) -
 
     config = one_config("train", [*words, "fit=false", f"weights={weights}", "test=false"], TrainConfig)
     file = output or resolve_weights(weights)
-    if output and output.suffix != ".safetensors":
-        raise UserError(f"--output {file}: expected a .safetensors file, but it is none: choose such a name")
+    if output and not (output.suffix == ".safetensors" and output.parent.is_dir()):
+        raise UserError(f"--output {output}: expected the name of a .safetensors file in a folder that is there")
     if (beside := exported(file)).is_file():
         require("export")  # before anything is written
     net, header, table = prepare(config)
@@ -116,7 +116,7 @@ def _say(header: "Header", found: "Evaluation", accuracy: float) -> None:
     print(f"temperature: {header.temperature:g} -> {found.temperature:g}; calibration error {error} %")
     print(f"not sure: below {per_cent(header.not_sure)} % -> {per_cent(found.not_sure)} %")
     print(f"validation, {counted(found.results['val/n'], 'face')}: {answers_left(found.results, 'val')}")
-    if missed := accuracy_missed(found.results | {"not_sure_accuracy": accuracy}):
+    if missed := accuracy_missed(found.results, accuracy):
         print(missed)
 
 

@@ -202,7 +202,7 @@ def _answers(metrics: dict[str, Any], training: dict[str, Any], header: Header) 
     asked = f" for {per_cent(training['not_sure_accuracy'])} % right ones" if "not_sure_accuracy" in training else ""
     left = [f"of {SPLITS[key]}, {answers_left(metrics, key)}" for key in ("val", "test") if f"{key}/n" in metrics]
     yield from ("", f'Answers below {per_cent(header.not_sure)} % are "not sure", chosen on validation{asked}.')
-    if missed := accuracy_missed(metrics | training):
+    if missed := accuracy_missed(header.metrics, header.training.get("not_sure_accuracy", 0)):
         yield missed
     yield f"{'; '.join(left).replace('of', 'Of', 1)}. {area}"
 

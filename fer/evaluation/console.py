@@ -12,7 +12,7 @@ from torch import nn
 
 from fer.counting import counted
 from fer.data.table import Split, Table
-from fer.evaluation.markdown import accuracy_missed, answers_left, listed, others_told, per_cent
+from fer.evaluation.markdown import answers_left, listed, others_told, per_cent
 from fer.evaluation.slices import SLICES
 from fer.provenance import read_words
 from fer.run_folder import GROUPS
@@ -109,8 +109,6 @@ def print_end(results: dict[str, Any], classes: tuple[str, ...], splits: list[st
     if results["not_sure"]:
         left = f"not sure below {per_cent(results['not_sure'])} %: {answers_left(results, final)}"
         console.print(left, markup=False, soft_wrap=True)
-        if missed := accuracy_missed(results):
-            console.print(missed, markup=False, soft_wrap=True)
     if f"{final}_others/n" in results:
         console.print(others_told(results, final), markup=False, soft_wrap=True)
     if slices := [split for split in SLICES if split in splits]:

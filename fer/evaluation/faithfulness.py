@@ -226,7 +226,7 @@ def run(weights: Path, words: Sequence[str], output: Path | None, faces: int, sp
     from fer.evaluation.console import relative_path
     from fer.evaluation.faithfulness_report import lines_of, write_report
     from fer.models.cam import layer_count
-    from fer.provenance import PLACES
+    from fer.provenance import without_places
     from fer.run_folder import make_folder, new_folder
     from fer.weights import load_net
 
@@ -243,8 +243,8 @@ def run(weights: Path, words: Sequence[str], output: Path | None, faces: int, sp
     cv2.setNumThreads(1)  # torch has them
     found = measure(net, header, table.images[chosen], asked, config.seed)
     title = f"{weights.stem} on {config.dataset.name}, {split}"
-    shown = [PLACES.get(word.partition("=")[0], word) for word in words]
-    command = ["python", "-m", "fer.evaluation.faithfulness", str(weights), *shown, "--faces", str(faces)]
+    command = ["python", "-m", "fer.evaluation.faithfulness", str(weights), *without_places(words)]
+    command += ["--faces", str(faces)]
     command += [*(["--split", split] if split != "val" else []), *(["--explainers", *asked] if asked else [])]
     lines = list(lines_of(found, title, shlex.join(command)))
     print("\n".join(lines))

@@ -41,9 +41,14 @@ def answers_left(results: Mapping[str, Any], split: str) -> str:
     return left if math.isnan(right) else f"{left}, {per_cent(right)} % of these the right one"
 
 
-def accuracy_missed(results: Mapping[str, Any]) -> str:
-    """Return what to say where the threshold does not reach the accuracy that was asked for; "" where it does."""
-    asked, found = results.get("not_sure_accuracy", 0), results.get("val/selective_accuracy", math.nan)
+def accuracy_missed(results: Mapping[str, Any], asked: float) -> str:
+    """Return what to say where the threshold does not reach the accuracy that was asked for; "" where it does.
+
+    Args:
+        results: of the faces on which the threshold was chosen: of others they tell nothing.
+        asked: of answers, 0 to 1.
+    """
+    found = results.get("val/selective_accuracy", math.nan)
     if not found < asked:
         return ""
     return (

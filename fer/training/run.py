@@ -25,6 +25,7 @@ from fer.errors import Terminated, UserError
 from fer.evaluation.console import print_end, print_some, relative_path
 from fer.evaluation.evaluate import draw_evaluation, evaluate
 from fer.evaluation.loggers import logging_to
+from fer.evaluation.markdown import accuracy_missed
 from fer.evaluation.run import crowd_of, finished, groups_of, monitored, publish, writing
 from fer.export.onnx import export
 from fer.models.factory import build_net
@@ -100,6 +101,8 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
         drawn = draw_evaluation(net, header, found) | draw_augmented(module, data) | draw_history(record.history)
         publish(folder, found, drawn, trainer.logger.loggers, results, record.seconds)
     print_end(results, header.classes, list(found.outputs), folder)
+    if missed := accuracy_missed(results, config.not_sure_accuracy):
+        print(missed)
     return monitored(results, config)
 
 
