@@ -82,9 +82,10 @@ def header_of(architecture):
 def test_grad_cam_comes_first_and_controls_as_fine_as_the_layers_last():
     assert specs_of(["layercam:1", "gradcam"], 2) == [
         *(Spec("gradcam", 2), Spec("layercam", 1), Spec("gradcam", 1)),
-        *(Spec("random", 2), Spec("random", 1), Spec("blob", 2)),
+        *(Spec("random", 1), Spec("random", 2), Spec("blob", 2)),
     ]
     assert Spec("gatedcam", 2) not in specs_of([], 2)
+    assert list(map(str, specs_of(["layercam:1"], 2))) == ["gradcam:2", "layercam:1", "random:1", "blob"]
 
 
 def test_random_maps_are_as_fine_as_the_layer_and_the_blob_is_in_the_middle():
