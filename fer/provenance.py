@@ -96,6 +96,7 @@ def describe(config: TrainConfig, header: Header, folder: Path | None, device: s
         "not_sure_accuracy": config.not_sure_accuracy,
         "precision": precision,
         **({"started_from": _origin(config.weights)} if config.weights else {}),
+        **({"start_share": config.start_share} if config.start_share else {}),
         **({"command": command} if (command := as_typed(folder)) else {}),
     }
     now = {

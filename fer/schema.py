@@ -271,6 +271,7 @@ class TrainConfig(Section):
     ema: Fraction
     early_stopping: Count
     whole_faces: Count = 0
+    start_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     gradient_clip: NotNegative
     mixup: NotNegative
     cutmix: NotNegative
@@ -291,6 +292,11 @@ class TrainConfig(Section):
             raise ValueError(f"monitor: {wrong}")
         if not self.fit and self.weights is None:
             raise ValueError("fit=false: expected the weights to evaluate, but weights is null: add weights=FILE")
+        if self.start_share and not (self.fit and self.weights):
+            raise ValueError(
+                f"start_share={self.start_share:g}: expected a training that starts from weights=FILE, of which the "
+                "net is to keep this share: name them, or leave start_share out"
+            )
         if not self.fit and self.resume is not None:
             raise ValueError("fit=false: expected no resume, since an evaluation starts anew: leave resume out")
         if not self.fit and self.trainer.shared_by:

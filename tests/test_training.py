@@ -441,6 +441,39 @@ def test_a_training_starts_from_weights_and_lists_what_it_could_not_take(finishe
     assert "head.weight: (6, 24) here, (6, 16) in the file" in capsys.readouterr().out
 
 
+def test_a_share_of_the_weights_that_a_training_started_from_is_kept(finished, tmp_path, quick):
+    weights = finished / "weights.safetensors"
+    words = ("trainer.max_epochs=1", f"weights={weights}")
+    run(configure(*words), tmp_path / "whole")
+    run(configure(*words, "start_share=0.25"), tmp_path / "share")
+    start, end, kept = (
+        read_weights(path)[0]
+        for path in (weights, *(tmp_path / name / "weights.safetensors" for name in ("whole", "share")))
+    )
+    assert not torch.equal(start["stem.0.weight"], end["stem.0.weight"])
+    for name in ("stem.0.weight", "stem.1.running_var", "head.bias"):
+        expected = 0.25 * start[name].float() + 0.75 * end[name].float()
+        assert torch.allclose(kept[name].float(), expected, atol=1e-3, rtol=1e-3), name
+    assert read_weights(tmp_path / "share/weights.safetensors")[1].training["start_share"] == 0.25
+    assert "start_share" not in results(tmp_path / "whole")
+    assert results(tmp_path / "share")["val/loss"] != results(tmp_path / "whole")["val/loss"]
+    with pytest.raises(UserError, match=r"start_share=0.25: expected the net and classes of .*head's rows of neutral"):
+        run(configure(*words, "start_share=0.25", "dataset.classes=7"), tmp_path / "seven")
+    with pytest.raises(ValueError, match=r"start_share=0.25: expected a training that starts from weights=FILE"):
+        configure("start_share=0.25")
+
+
+def test_a_finished_training_may_keep_another_share_without_another_epoch(finished, tmp_path, quick):
+    words = ("trainer.max_epochs=1", f"weights={finished / 'weights.safetensors'}")
+    for folder in ("once", "again"):
+        run(configure(*words), tmp_path / folder)
+    (tmp_path / "again/metrics.json").unlink()
+    run(configure(*words, "start_share=0.5"), tmp_path / "again")
+    once, again = (read_weights(tmp_path / name / "weights.safetensors")[0] for name in ("once", "again"))
+    assert not torch.equal(once["stem.0.weight"], again["stem.0.weight"])
+    assert results(tmp_path / "again")["epochs"] == 1
+
+
 def test_faces_that_were_left_out_are_listed(tmp_path, quick, capsys):
     write_class_folders(tmp_path / "data", ("happy", "sad"), per_class=3)
     (tmp_path / "data/train/sad/1.png").write_bytes(b"no image")

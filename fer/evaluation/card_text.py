@@ -138,6 +138,8 @@ def _recipe(training: dict[str, Any], header: Header) -> Iterator[tuple[str, str
         file = f"{code(earlier['name'])}, SHA-256 `{earlier['sha256'][:16]}…`"
         yield "started from", f"{file}: {_command_of(earlier)}, {made}"
     yield "epochs", f"{training.get('epochs', '?')}, the best on validation: {training.get('best_epoch', '?')}"
+    if share := training.get("start_share"):
+        yield "weights", f"{per_cent(share)} % of those that it started from, the rest of the best epoch's"
     yield "augmentation", code(str(training["augmentation"]))
     others = "; faces of other classes with equal shares" if training.get("others") == "uniform" else ""
     yield "labels", f"{training['labels']}{others}"

@@ -19,7 +19,7 @@ from fer.run_folder import LAST, NET, RESULTS, SETTINGS, STUDY, SWEEP, AtWork, i
 
 MAY_DIFFER = (  # none of them changes what is trained; that the data is the same, FaceData tells by its content
     *("resume", "workers", "test", "not_sure_accuracy", "tta", "groups", "export", "sweep.trials", "dataset.root"),
-    *("logger", "trainer.name", "trainer.accelerator", "trainer.precision"),
+    *("logger", "trainer.name", "trainer.accelerator", "trainer.precision", "start_share"),
 )
 
 

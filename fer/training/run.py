@@ -40,7 +40,7 @@ from fer.training.lightning_module import EmotionModule
 from fer.training.losses import class_weights, make_loss, none_of_these
 from fer.training.resumption import require_resumable
 from fer.training.trainer import make_trainer
-from fer.weights import Header, rounded, save_weights, transplant
+from fer.weights import Header, between, rounded, save_weights, transplant
 
 
 def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) -> float:
@@ -74,7 +74,7 @@ def run(config: TrainConfig, folder: Path, watchers: Sequence[Callback] = ()) ->
     if trainer.is_global_zero:
         print_start(config, folder, table, net, trainer)
     with resumable(folder), working(trainer, config, folder):
-        fit(trainer, module, data, folder)
+        fit(trainer, module, data, folder, config.start_share)
         if not trainer.is_global_zero:
             return 0.0  # one process evaluates
         device = trainer.strategy.root_device
@@ -144,6 +144,12 @@ def prepare(config: TrainConfig) -> tuple[Table, nn.Module, Header]:
     if config.weights:
         left = transplant(net, table.classes, config.weights)
         print_some(f"starting from {config.weights}; not taken over", left)
+        if left and config.start_share:
+            raise UserError(
+                f"start_share={config.start_share:g}: expected the net and classes of {config.weights}, since only "
+                "between two of one kind lies a third, but not taken over: "
+                f"{left[0]}; leave start_share out, or what differs"
+            )
         if any(not sentence.startswith(("head.", "the head")) for sentence in left):
             print("to start from the file's own net: model=weights", flush=True)
     mean, std = gray_statistics(table)
@@ -181,17 +187,23 @@ def make_data(config: TrainConfig, table: Table) -> FaceData:
     return FaceData(table, strategy, config.batch_size, config.workers, config.seed, draws, closing, other)
 
 
-def fit(trainer: Trainer, module: EmotionModule, data: FaceData, folder: Path) -> None:
+def fit(trainer: Trainer, module: EmotionModule, data: FaceData, folder: Path, start_share: float = 0.0) -> None:
     """Train from the last checkpoint in the folder, or from the start, and take the best epoch's weights.
+
+    Args:
+        start_share: of the module's present weights, in those that it takes.
 
     Raises:
         UserError: if there are checkpoints that cannot be gone on from.
     """
     last, best = folder / LAST, folder / BEST
+    start = {name: tensor.clone() for name, tensor in module.state_dict().items()} if start_share else {}
     if last.exists():
         require_resumable(last.parent, trainer, module)
     trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
     state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"] if trainer.is_global_zero else None
+    if state and start_share:
+        state = between(start, state, start_share)
     module.load_state_dict(rounded(trainer.strategy.broadcast(state)))  # other machines may not see the folder
 
 
