@@ -469,8 +469,12 @@ def test_a_finished_training_may_keep_another_share_without_another_epoch(finish
         run(configure(*words), tmp_path / folder)
     (tmp_path / "again/metrics.json").unlink()
     run(configure(*words, "start_share=0.5"), tmp_path / "again")
-    once, again = (read_weights(tmp_path / name / "weights.safetensors")[0] for name in ("once", "again"))
+    run(configure(*words, "start_share=0.5"), tmp_path / "at once")
+    once, again, straight = (
+        read_weights(tmp_path / name / "weights.safetensors")[0] for name in ("once", "again", "at once")
+    )
     assert not torch.equal(once["stem.0.weight"], again["stem.0.weight"])
+    assert all(torch.equal(tensor, straight[name]) for name, tensor in again.items())
     assert results(tmp_path / "again")["epochs"] == 1
 
 
