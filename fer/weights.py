@@ -34,8 +34,8 @@ def rounded(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def between(start: dict[str, Tensor], end: dict[str, Tensor], share: float) -> dict[str, Tensor]:
     """Return a state on the straight line between two: a share of where a fine-tuning began, the rest of its end.
 
-    Nets that one training connects are mostly as good between them, and hold better on other pictures than either end
-    (Wortsman et al., Robust Fine-Tuning of Zero-Shot Models, 2022). Counters are those of the end.
+    As Wortsman et al., Robust Fine-Tuning of Zero-Shot Models, 2022, do it; docs/recipe.md has what it brought here.
+    Counters are those of the end.
     """
     return {
         name: torch.lerp(tensor.float(), start[name].float(), share) if tensor.is_floating_point() else tensor

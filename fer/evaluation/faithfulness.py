@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # they are imported late: --help needs none of it
     from fer.header import Header
 
 BATCH = 16  # faces at a time: 64 take a fifth longer on a CPU, as they leave its cache
-ROAD_FACES = 32  # it solves 256 systems of equations for them, which takes as long as all the rest
+ROAD_FACES = 32  # it solves 256 systems of equations for them, which takes some seconds for each row
 SHUFFLED_FACES = 64
 BLOB = 4  # the face's side over the standard deviation of the centred blob
 
