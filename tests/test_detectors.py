@@ -285,6 +285,18 @@ def test_a_given_file_that_is_not_yunet_is_refused(tmp_path, name, content):
     assert "\n" not in str(e.value)
 
 
+def test_a_command_of_options_names_its_own_where_yunet_is_nowhere(places, capsys):
+    write_drawn(places, 12)
+    with pytest.raises(SystemExit) as end:
+        margins.main([str(places)])
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert "--detector=yunet: expected" in error and "add --model=FILE, or use --detector=haar" in error
+    with pytest.raises(SystemExit):
+        margins.main([str(places), "--model", "none.onnx"])
+    assert "--model=none.onnx: expected the face detector YuNet" in capsys.readouterr().err
+
+
 def test_the_other_net_of_these_tests_runs():
     net = cv2.dnn.readNetFromONNX(np.frombuffer(RELU, np.uint8))
     net.setInput(np.full((1, 3, 64, 64), -1, np.float32))

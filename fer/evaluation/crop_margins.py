@@ -32,7 +32,7 @@ from fer.evaluation.detector_cost import (
 )
 from fer.extras import require
 from fer.faces.detection import Detection
-from fer.faces.detectors import make_detector
+from fer.faces.detectors import IN_COMMANDS, make_detector
 from fer.faces.schema import Crop, DetectorConfig
 from fer.header import Header
 
@@ -79,7 +79,7 @@ def report(folder: Path, config: DetectorConfig, n: int, weights: Path | None) -
 
     loaded = load_net(weights) if weights else None
     table = read_faces_of(loaded[1], folder) if loaded else read_fer2013(folder, SIDE)
-    detector = make_detector(config, print)
+    detector = make_detector(config, print, options=IN_COMMANDS)
     train = table.part(Split.TRAIN)
     order = np.random.default_rng(0).permutation(len(train))[:n]
     faces = [face for face in find_faces(train.images[order], detector) if face]

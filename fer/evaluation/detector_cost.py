@@ -27,7 +27,7 @@ from fer.errors import UserError, ending
 from fer.extras import require
 from fer.faces.crops import cut, region
 from fer.faces.detection import Detection
-from fer.faces.detectors import Detector, make_detector
+from fer.faces.detectors import IN_COMMANDS, Detector, make_detector
 from fer.faces.schema import Crop, DetectorConfig, usual_crop
 from fer.header import Header
 from fer.paths import CONF
@@ -115,7 +115,7 @@ def check(weights: Path, folder: Path, config: DetectorConfig, split: Split) -> 
 
     net, header = load_net(weights)
     table = read_faces_of(header, folder).part(split)
-    faces = find_faces(table.images, make_detector(config, print))
+    faces = find_faces(table.images, make_detector(config, print, options=IN_COMMANDS))
     found = np.array([face is not None for face in faces])
     if not found.any():
         raise UserError(f"{folder}: expected images of faces, but in {len(faces)} of them none was found")

@@ -46,6 +46,12 @@ HAAR_SIDE = 0.92
 HAAR_DOWN = 0.02
 HAAR_WIDTH = 0.76
 
+Say = Callable[[str], None]
+Options = tuple[str, str]  # by which the user chooses the detector, and names YuNet's model file
+IN_CONF: Options = ("detector", "detector.model")
+IN_COMMANDS: Options = ("--detector", "--model")
+IN_PYTHON: Options = ("detector", "detector_model")
+
 
 class Detector(Protocol):
     """Finds the faces of a picture; threads may share it.
@@ -152,44 +158,46 @@ class HaarDetector:
         return [face for face in faces if max(face.box[2:]) >= self.min_size]
 
 
-def _yunet_or_haar(config: YuNet, say: Callable[[str], None], download: bool) -> YuNetDetector | HaarDetector:
+def _yunet_or_haar(config: YuNet, say: Say, download: bool, options: Options) -> YuNetDetector | HaarDetector:
+    kind, file = options
     try:
-        source, model = find_model(config.model, "detector.model", say, download)
+        source, model = find_model(config.model, file, say, download)
     except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home folder
         reason = f"model could not be downloaded ({why(error)})"
-        cure = f"download {URL} and add detector.model=FILE"
+        cure = f"download {URL} and add {file}=FILE"
         if not download:
             reason = f"model is not in {cache.folder()}"
             cure = f"run {command('infer')} input=PHOTO once, which fetches it, or put {URL} there, or name it by "
-            cure += "detector_model="
+            cure += f"{file}="
         if config.name == "yunet":
             raise UserError(
-                f"detector=yunet: expected the face detector YuNet, but its {reason}: {cure}, or use detector=haar"
+                f"{kind}=yunet: expected the face detector YuNet, but its {reason}: {cure}, or use {kind}=haar"
             ) from error
         say(f"Finding faces with Haar, which misses more, as YuNet's {reason}: {cure}")
         return HaarDetector(config.min_size, config.width)
     return YuNetDetector(model, source, config.score, config.min_size, config.width)
 
 
-DETECTORS: dict[type[Section], Callable[[Any, Callable[[str], None], bool], Detector]] = {
+DETECTORS: dict[type[Section], Callable[[Any, Say, bool, Options], Detector]] = {
     YuNet: _yunet_or_haar,
-    Haar: lambda config, say, download: HaarDetector(config.min_size, config.width),
-    NoDetector: lambda config, say, download: WholeImage(),
+    Haar: lambda config, *_: HaarDetector(config.min_size, config.width),
+    NoDetector: lambda *_: WholeImage(),
 }
 
 
-def make_detector(config: DetectorConfig, say: Callable[[str], None], download: bool = True) -> Detector:
+def make_detector(config: DetectorConfig, say: Say, download: bool = True, options: Options = IN_CONF) -> Detector:
     """Return the detector that a configuration asks for.
 
     Args:
         config: one option of conf/detector.
         say: gets a sentence when the model is fetched, and when `auto` has to do with Haar.
         download: fetch YuNet's model where it is nowhere; otherwise that is as if it could not be fetched.
+        options: by which the user chooses the detector and names its model file, for the sentences.
 
     Raises:
         UserError: if the model file is missing or not YuNet's, or cannot be fetched for detector=yunet.
     """
-    return DETECTORS[type(config)](config, say, download)
+    return DETECTORS[type(config)](config, say, download, options)
 
 
 def working_share(image: np.ndarray, width: int) -> float:
@@ -219,7 +227,7 @@ def _from_haar(square: np.ndarray, count: int, scale: np.ndarray) -> Detection:
     return Detection((*(corner * scale).tolist(), *(size * scale).tolist()), float(count / (count + 1)))
 
 
-def find_model(given: Path | None, key: str, say: Callable[[str], None], download: bool = True) -> tuple[str, bytes]:
+def find_model(given: Path | None, key: str, say: Say, download: bool = True) -> tuple[str, bytes]:
     """Return where YuNet's model file lies, and its content.
 
     Args:
@@ -247,7 +255,7 @@ def _given(path: Path, key: str) -> tuple[str, bytes]:
         ) from None
 
 
-def _found(say: Callable[[str], None], download: bool) -> tuple[str, bytes]:
+def _found(say: Say, download: bool) -> tuple[str, bytes]:
     """Read the model from the weights folder or the cache, or fetch it into the cache.
 
     Raises:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from fer.config.messages import sentences
 from fer.errors import UserError
-from fer.faces.detectors import Detector, make_detector
+from fer.faces.detectors import IN_PYTHON, Detector, make_detector
 from fer.inference.parallel import on_all_cores, one_large_at_a_time
 from fer.inference.pipeline import Pipeline
 from fer.inference.predictor import Predictor, pixels_of, require_no_address
@@ -115,7 +115,8 @@ class Recognizer:
         predictor = Predictor.load(weights, device, threads)
         if config.explainer.name != "none":
             predictor.require(config.explainer.name, config.explainer.layer)
-        return cls(predictor, make_detector(config.detector, say_once, download=False), config, heatmaps)
+        found = make_detector(config.detector, say_once, download=False, options=IN_PYTHON)
+        return cls(predictor, found, config, heatmaps)
 
     def image(self, source: Source) -> Recognition:
         """Return what is seen in a photo.

@@ -49,13 +49,13 @@ def run(files: Sequence[Path], words: Sequence[str], asked: argparse.Namespace) 
     from fer.evaluation.robustness.report import write_report
     from fer.evaluation.robustness.section import card_of
     from fer.evaluation.robustness.text import lines_of
-    from fer.faces.detectors import make_detector
+    from fer.faces.detectors import IN_COMMANDS, make_detector
 
     settings = detector_settings("yunet" if asked.model and asked.detector == "auto" else asked.detector, asked.model)
-    cards = [card_of(resolve_weights(file)) for file in files] if asked.card else []
     subjects, baseline = load_subjects(files, asked.baseline)
+    cards = [card_of(resolve_weights(file)) for file in files] if asked.card else []
     table = _read(config, subjects, asked.split)
-    detector = make_detector(settings, print)
+    detector = make_detector(settings, print, options=IN_COMMANDS)
     name = subjects[0].name if len(files) == 1 else f"{len(files)} nets"
     folder = _folder(asked.output, name)
     print(f"measuring {', '.join(one.name for one in subjects)} under {len(conditions())} conditions", flush=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fer.atomic import whole_file
 from fer.errors import RunError, UserError
+from fer.weights import digest
 
 HEADING = "## What it withstands"
 
@@ -14,12 +15,25 @@ def card_of(weights: Path) -> Path:
     """Return the model card beside a weights file.
 
     Raises:
-        UserError: if there is none.
+        UserError: if there is none, or it is of other weights, with which it would be replaced, and its sections lost.
+        RunError: if it cannot be read.
     """
     card = weights.with_suffix(".md")
     if not card.is_file():
         raise UserError(f"--card: expected a model card beside the weights, but there is no {card}")
+    if digest(weights) not in _read(card):
+        raise UserError(
+            f"--card: expected the card of {weights} as it is now, but {card} is of another file: write it anew first, "
+            "by python -m fer.evaluation.card"
+        )
     return card
+
+
+def _read(card: Path) -> str:
+    try:
+        return card.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise RunError(f"{card} could not be read ({error})") from error
 
 
 def put_section(text: str, split: str, lines: str) -> str:
@@ -40,10 +54,7 @@ def kept(text: str, earlier: Path, weights: str) -> str:
     Raises:
         RunError: if that one cannot be read.
     """
-    try:
-        old = earlier.read_text(encoding="utf-8") if earlier.is_file() else ""
-    except (OSError, ValueError) as error:
-        raise RunError(f"{earlier} could not be read ({error})") from error
+    old = _read(earlier) if earlier.is_file() else ""
     found = re.findall(rf"^{HEADING} \((\w+)\)\n\n(.*?)(?=^## |\Z)", old, re.MULTILINE | re.DOTALL)
     for split, lines in found if weights in old else ():
         text = put_section(text, split, lines)
@@ -56,9 +67,6 @@ def write_section(card: Path, split: str, lines: Iterable[str]) -> None:
     Raises:
         RunError: if it cannot be read or written.
     """
-    try:
-        text = put_section(card.read_text(encoding="utf-8"), split, "\n".join(lines) + "\n")
-    except (OSError, ValueError) as error:
-        raise RunError(f"{card} could not be read ({error})") from error
+    text = put_section(_read(card), split, "\n".join(lines) + "\n")
     with whole_file(card) as file:
         file.write(text)
