@@ -17,9 +17,15 @@ from fer.header import Header, read_header
 from fer.paths import resolve_weights
 from fer.run_folder import HYDRA, STUDY
 from fer.schema import TrainConfig
+from fer.training.teachers import teachers_of
 from fer.weights import digest
 
-PLACES = {"dataset.root": "dataset.root=DIR", "weights": "weights=FILE", "groups": "groups=FILE"}
+PLACES = {
+    "dataset.root": "dataset.root=DIR",
+    "weights": "weights=FILE",
+    "teacher": "teacher=FILE",
+    "groups": "groups=FILE",
+}
 LIBRARIES = ("torch", "torchvision", "lightning", "albumentations", "torchmetrics", "opencv-python", "numpy")
 LEFT_OUT = ("resume", "logger")  # of a command: nothing that the net owes them
 STARTS = 20  # trainings that a weights file names as those it started from
@@ -96,6 +102,7 @@ def describe(config: TrainConfig, header: Header, folder: Path | None, device: s
         "not_sure_accuracy": config.not_sure_accuracy,
         "precision": precision,
         **({"started_from": _origin(config.weights)} if config.weights else {}),
+        **(_teachers(config) if config.teacher else {}),
         **({"start_share": config.start_share} if config.start_share else {}),
         **({"command": command} if (command := as_typed(folder)) else {}),
     }
@@ -113,6 +120,11 @@ def describe(config: TrainConfig, header: Header, folder: Path | None, device: s
     evaluated = {"weights": str(config.weights), "weights_sha256": digest(config.weights)}
     trained = {key: fact for key, fact in trained.items() if not key.startswith("dataset_")}  # of other faces
     return trained | now | evaluated | ({"evaluation_command": typed} if (typed := as_typed(folder)) else {})
+
+
+def _teachers(config: TrainConfig) -> dict[str, Any]:
+    """Return which nets taught a net, and how much."""
+    return {"teachers": [_origin(file) for file in teachers_of(config.teacher)], "teacher_share": config.teacher_share}
 
 
 def _origin(weights: Path) -> dict[str, Any]:

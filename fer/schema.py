@@ -271,6 +271,8 @@ class TrainConfig(Section):
     ema: Fraction
     early_stopping: Count
     whole_faces: Count = 0
+    teacher: PathField | None = None
+    teacher_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     start_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     gradient_clip: NotNegative
     mixup: NotNegative
@@ -296,6 +298,16 @@ class TrainConfig(Section):
             raise ValueError(
                 f"start_share={self.start_share:g}: expected a training that starts from weights=FILE, of which the "
                 "net is to keep this share: name them, or leave start_share out"
+            )
+        if self.teacher and not self.fit:
+            raise ValueError("fit=false: expected no teacher, since an evaluation teaches nothing: leave teacher out")
+        if self.teacher and self.fold:
+            raise ValueError(
+                "fold: expected no teacher, which may have seen the faces that are left out: leave one out"
+            )
+        if self.teacher and self.dataset.labels == "multi":
+            raise ValueError(
+                "dataset.labels=multi: expected no teacher, since its answers are shares: set dataset.labels=soft"
             )
         if not self.fit and self.resume is not None:
             raise ValueError("fit=false: expected no resume, since an evaluation starts anew: leave resume out")

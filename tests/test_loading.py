@@ -80,7 +80,8 @@ def test_the_last_epochs_may_be_of_whole_faces():
 def test_faces_of_other_classes_are_trained_if_they_have_a_target_and_never_validated():
     table, other = make_table().with_classes(class_names(6)[:4]), np.full(4, 0.25, np.float32)
     assert len(table.other_faces.part(Split.TRAIN)) == 12
-    plain, taught = (FaceData(table, None, 8, 0, 1, other=target) for target in (None, other))
+    more = table.with_others(other).part(Split.TRAIN)
+    plain, taught = (FaceData(table, None, 8, 0, 1, taught=faces) for faces in (None, more))
     assert plain.digest != taught.digest and (plain.steps(), taught.steps()) == (3, 5)
     for data, count in ((plain, 0), (taught, 12)):
         batches = list(data.train_dataloader())

@@ -22,6 +22,7 @@ SHARE = re.compile(r"\$\{share:(\$\{[\w.]+\}),([\d.]+)\}")
 def completed(settings: dict[str, Any]) -> dict[str, Any]:
     """Return a run's settings, by dotted key, with those that came later: what the run did, without saying it."""
     later = {"model.architecture": "se_resnet", "whole_faces": 0, "start_share": 0.0, "folds": 5}
+    later |= {"teacher": None, "teacher_share": 0.5}
     if settings.get("dataset.name") in ("fer2013", "ferplus", "folder"):
         later["dataset.others"] = "drop"
     return later | settings

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 # Their values are taken as typed, since Hydra's grammar trips over blanks, accents, brackets, "=", "?" and ",".
 PATHS = (
-    *("dataset.root", "weights", "resume", "groups", "hydra.run.dir", "hydra.sweep.dir"),
+    *("dataset.root", "weights", "teacher", "resume", "groups", "hydra.run.dir", "hydra.sweep.dir"),
     *("input", "output", "detector.model"),
 )
-SWEPT = PATHS[:2]  # of them, those of which a sweep can have several
+SWEPT = PATHS[:3]  # of them, those of which a sweep can have several
 AS_TYPED = (*PATHS, "logger.mlflow.uri", "heatmap.target")  # a class may have a name with accents
 # What composing raises.
 REFUSALS = (
@@ -56,7 +56,7 @@ def quote_path(word: str, multirun: bool = False) -> str:
 
 
 def _files(key: str, words: list[str]) -> list[str | Path]:
-    return list(map(resolve_weights, words)) if key == "weights" else words
+    return list(map(resolve_weights, words)) if key in ("weights", "teacher") else words
 
 
 def _exists(path: str | Path) -> bool:

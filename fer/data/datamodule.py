@@ -26,7 +26,8 @@ class FaceData(LightningDataModule):
         seed: of shuffling and augmentation.
         draw_labels: draw a label from each training target whenever it is seen.
         closing: what training faces go through in the last epochs.
-        other: (C,) the target by which the table's other faces are trained, too; None leaves them out.
+        taught: the training faces with the targets by which they are taught, and whatever is taught beside them; None
+            takes the table's own.
     """
 
     def __init__(
@@ -38,11 +39,11 @@ class FaceData(LightningDataModule):
         seed: int,
         draw_labels: bool = False,
         closing: Closing | None = None,
-        other: np.ndarray | None = None,
+        taught: Table | None = None,
     ) -> None:
         super().__init__()
         self.parts = {split: table.part(split) for split in Split}
-        self.taught = (table if other is None else table.with_others(other)).part(Split.TRAIN)
+        self.taught = self.parts[Split.TRAIN] if taught is None else taught
         self.transform, self.batch_size, self.workers = transform, batch_size, workers
         self.seed, self.draw_labels, self.closing = seed, draw_labels, closing
 
@@ -50,9 +51,10 @@ class FaceData(LightningDataModule):
     def digest(self) -> str:
         """A number that tells these faces, targets and splits from others, wherever they lie."""
         found = hashlib.blake2b(digest_size=16)
-        for split, part in (self.parts | {Split.TRAIN: self.taught}).items():
-            found.update(f"{split.name} {part.images.shape} {part.classes}".encode())
-            for array in (part.images, part.targets):
+        for split, part in self.parts.items():
+            images = self.taught.images if split == Split.TRAIN else part.images
+            found.update(f"{split.name} {images.shape} {part.classes}".encode())
+            for array in (images, part.targets):  # what teachers say of them follows from the settings
                 found.update(np.ascontiguousarray(array))
         return found.hexdigest()
 

@@ -141,6 +141,10 @@ def _recipe(training: dict[str, Any], header: Header) -> Iterator[tuple[str, str
     if share := training.get("start_share"):
         yield "weights", f"{per_cent(share)} % of those that it started from, the rest of the best epoch's"
     yield "augmentation", code(str(training["augmentation"]))
+    for teacher in training.get("teachers", ()):
+        yield "taught by", f"{code(teacher['name'])}, SHA-256 `{teacher['sha256'][:16]}…`: {_command_of(teacher)}"
+    if share := training.get("teacher_share"):
+        yield "targets", f"{per_cent(share)} % of the mean answer of those that it was taught by, the rest of the label"
     others = "; faces of other classes with equal shares" if training.get("others") == "uniform" else ""
     yield "labels", f"{training['labels']}{others}"
     yield "loss", str(training["loss"])

@@ -13,6 +13,7 @@ from fer.config.dotted import leaves
 from fer.config.jobs import Job, differences
 from fer.config.settings_file import completed, read_settings
 from fer.counting import counted
+from fer.emotions import class_names
 from fer.errors import UserError, printable
 from fer.extras import require
 from fer.run_folder import LAST, NET, RESULTS, SETTINGS, STUDY, SWEEP, AtWork, is_at_work
@@ -64,8 +65,20 @@ def _check_files(job: Job) -> Iterator[str]:
             readable_weights(weights)
         except UserError as error:
             yield str(error)
+    if teacher := job.part("teacher"):
+        from fer.training.teachers import require_teachers
+
+        try:
+            require_teachers(teacher, _classes_of(dataset) if dataset else None)
+        except UserError as error:
+            yield str(error)
     if (groups := job.part("groups")) and not groups.is_file():
         yield f"groups={groups}: expected a CSV file, but there is no such file"
+
+
+def _classes_of(dataset: Any) -> tuple[str, ...] | None:
+    """Return the classes of a dataset, unless only its files tell them."""
+    return class_names(dataset.classes) if isinstance(dataset.classes, int) else None
 
 
 def _check_net(job: Job) -> Iterator[str]:

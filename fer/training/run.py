@@ -21,6 +21,7 @@ from fer.data.datamodule import FaceData, gray_statistics
 from fer.data.folds import hold_out
 from fer.data.readers import read
 from fer.data.table import Split, Table
+from fer.devices import evaluation_device
 from fer.errors import Terminated, UserError
 from fer.evaluation.console import print_end, print_some, relative_path
 from fer.evaluation.evaluate import draw_evaluation, evaluate
@@ -39,6 +40,7 @@ from fer.training.dashboard import Dashboard, draw_augmented, draw_history
 from fer.training.lightning_module import EmotionModule
 from fer.training.losses import class_weights, make_loss, none_of_these
 from fer.training.resumption import require_resumable
+from fer.training.teachers import taught_targets
 from fer.training.trainer import make_trainer
 from fer.weights import Header, between, rounded, save_weights, transplant
 
@@ -181,10 +183,23 @@ def make_data(config: TrainConfig, table: Table) -> FaceData:
     transforms, size = config.augmentation.transforms, table.images.shape[1]
     closing = Closing(config.trainer.max_epochs - config.whole_faces, build_strategy(transforms, size, whole=True))
     draws = config.dataset.labels == "probability"
-    strategy, other = build_strategy(transforms, size), None
+    strategy = build_strategy(transforms, size)
+    return FaceData(
+        table, strategy, config.batch_size, config.workers, config.seed, draws, closing, _taught(config, table)
+    )
+
+
+def _taught(config: TrainConfig, table: Table) -> Table:
+    """Return the training faces with the targets by which they are taught, and those of other classes that are, too."""
+    counts = table.counts()[Split.TRAIN]
+    if config.teacher:
+        targets = table.targets.copy()
+        device = evaluation_device(config.trainer.accelerator)
+        targets[table.splits == Split.TRAIN] = taught_targets(config, table, device)
+        table = replace(table, targets=targets)
     if config.trains_others:
-        other = none_of_these(class_weights(table.counts()[Split.TRAIN], config.loss.weighting))
-    return FaceData(table, strategy, config.batch_size, config.workers, config.seed, draws, closing, other)
+        table = table.with_others(none_of_these(class_weights(counts, config.loss.weighting)))
+    return table.part(Split.TRAIN)
 
 
 def fit(trainer: Trainer, module: EmotionModule, data: FaceData, folder: Path, start_share: float = 0.0) -> None:
