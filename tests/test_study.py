@@ -1,10 +1,15 @@
 import itertools
+import shutil
+import tarfile
 
 import pytest
+import yaml
 
 from fer.errors import UserError
 from fer.evaluation.study.grouping import read_study
 from fer.evaluation.study.run_reader import find_runs, natural, read_run
+from fer.provenance import read_words
+from tests.runs import ROOT, configure
 from tests.studies import SIX, touch, write_run, write_settings
 
 
@@ -230,3 +235,20 @@ def test_runs_are_found_once_and_not_inside_runs(tmp_path):
     write_run(folder / "checkpoints", "seed=2", images=12)
     write_run(tmp_path / ".cache", "seed=3", images=12)
     assert find_runs([tmp_path, tmp_path / "a", folder]) == [folder]
+
+
+KEPT = sorted((ROOT / "docs/study/runs").glob("*.tar.gz"))
+
+
+@pytest.mark.parametrize("kept", KEPT, ids=[path.name for path in KEPT])
+def test_a_run_that_was_kept_and_a_new_one_of_the_same_words_are_one_setting(tmp_path, kept):
+    with tarfile.open(kept) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (old,) = tmp_path.iterdir()
+    words = [word.replace("'", "") for word in read_words(old)[0]]
+    shutil.copytree(old, new := tmp_path / "new")
+    settings = configure(*words, "seed=77", only=True).model_dump(mode="json", exclude={"sweep"})  # as Hydra writes it
+    (new / ".hydra/config.yaml").write_text(yaml.safe_dump(settings))
+    (task,) = study(tmp_path).tasks
+    (setting,) = task.settings
+    assert [run.seed for run in setting.runs][-1] == 77 and len(setting.runs) == 2

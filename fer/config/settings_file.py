@@ -18,13 +18,18 @@ BYTES, LEVELS, LINKS = 200_000, 20, 20  # train.py writes 3 kB, 6 levels, and on
 LINK = re.compile(r"\$\{([\w.]+)\}")
 SHARE = re.compile(r"\$\{share:(\$\{[\w.]+\}),([\d.]+)\}")
 
+LATER_OF_DATASETS: dict[str, dict[str, Any]] = {
+    "fer2013": {"dataset.others": "drop", "dataset.split": "official"},
+    "ferplus": {"dataset.others": "drop", "dataset.split": "official"},
+    "folder": {"dataset.others": "drop", "dataset.split": None, "dataset.seed": 0},
+}
+
 
 def completed(settings: dict[str, Any]) -> dict[str, Any]:
     """Return a run's settings, by dotted key, with those that came later: what the run did, without saying it."""
-    later = {"model.architecture": "se_resnet", "whole_faces": 0, "start_share": 0.0, "folds": 5}
+    later = {"model.architecture": "se_resnet", "whole_faces": 0, "start_share": 0.0, "fold": None, "folds": 5}
     later |= {"teacher": None, "teacher_share": 0.5}
-    if settings.get("dataset.name") in ("fer2013", "ferplus", "folder"):
-        later["dataset.others"] = "drop"
+    later |= LATER_OF_DATASETS.get(str(settings.get("dataset.name")), {})
     return later | settings
 
 
