@@ -1,6 +1,7 @@
 """Distillation: what teachers answer on the training faces, in the targets of the net that they teach."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,3 +154,9 @@ def test_a_teacher_goes_by_its_path_as_typed_and_no_place_is_told(train, task, t
     ((config, _),) = task.calls
     assert config.teacher == folder
     assert without_places([f"teacher={folder}", "seed=2"]) == ["teacher=FILE", "seed=2"]
+
+
+def test_with_and_without_a_teacher_are_a_sweep(train, task):
+    assert train("-m", *tiny("teacher=null,fer2013", "hydra.sweep.dir=sweep")).code == 0
+    assert [config.teacher for config, _ in task.calls] == [None, Path("fer2013")]
+    assert [folder.name for _, folder in task.calls] == ["teacher=null", "teacher=fer2013"]

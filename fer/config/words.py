@@ -51,8 +51,10 @@ def quote_path(word: str, multirun: bool = False) -> str:
     if key.lstrip("+") not in AS_TYPED or not equals or value in ("", "null") or _is_quoted(word, value):
         return word
     paths = [os.path.expanduser(path) for path in value.split(",")]  # noqa: PTH111 (pathlib's fails for ~nobody)
-    is_list = multirun and key in SWEPT and not _exists(value) and all(map(_exists, _files(key, paths)))
-    return f"{key}={','.join(map(quoted, paths if is_list else [os.path.expanduser(value)]))}"  # noqa: PTH111
+    files = _files(key, [path for path in paths if path != "null"])
+    is_list = multirun and key in SWEPT and not _exists(value) and all(map(_exists, files))
+    values = paths if is_list else [os.path.expanduser(value)]  # noqa: PTH111
+    return f"{key}={','.join(path if path == 'null' else quoted(path) for path in values)}"
 
 
 def _files(key: str, words: list[str]) -> list[str | Path]:
