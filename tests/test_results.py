@@ -130,4 +130,5 @@ def test_a_shipped_file_reaches_its_figures_again(name, tmp_path):
     subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, check=True)
     again = json.loads((tmp_path / "run/metrics.json").read_text())
     figures = {key: value for key, value in found.items() if "/" in key}
-    assert {key: again[key] for key in figures} == pytest.approx(figures, abs=1e-6)
+    # Of nearly equal answers another CPU may rank two the other way round: coverage curves moved by 2e-6.
+    assert {key: again[key] for key in figures} == pytest.approx(figures, abs=1e-5)
