@@ -252,6 +252,11 @@ Optimizer = Annotated[Sgd | AdamW, *KIND]
 Scheduler = Annotated[Cosine | Plateau, *KIND]
 
 
+def classes_of(dataset: Dataset) -> tuple[str, ...] | None:
+    """Return the names of a dataset's classes, unless only its files tell them."""
+    return class_names(dataset.classes) if isinstance(dataset.classes, int) else None
+
+
 class TrainConfig(Section):
     """conf/train.yaml."""
 
@@ -345,5 +350,4 @@ class TrainConfig(Section):
 
     def _classes(self) -> tuple[str, ...] | None:
         """The names of the classes, unless only the data or a weights file tells them."""
-        classes = self.dataset.classes
-        return class_names(classes) if self.fit and isinstance(classes, int) else None
+        return classes_of(self.dataset) if self.fit else None

@@ -130,5 +130,6 @@ def test_a_shipped_file_reaches_its_figures_again(name, tmp_path):
     subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, check=True)
     again = json.loads((tmp_path / "run/metrics.json").read_text())
     figures = {key: value for key, value in found.items() if "/" in key}
-    # Of nearly equal answers another CPU may rank two the other way round: coverage curves moved by 2e-6.
-    assert {key: again[key] for key in figures} == pytest.approx(figures, abs=1e-5)
+    ranked = {key for key in figures if key.endswith("aurc")}  # two nearly equal answers change places on another CPU
+    for keys, most in ((figures.keys() - ranked, 1e-6), (ranked, 1e-5)):
+        assert {key: again[key] for key in keys} == pytest.approx({key: figures[key] for key in keys}, abs=most)

@@ -18,7 +18,7 @@ from fer.models.factory import build_net
 from fer.provenance import without_places
 from fer.training.run import make_data
 from fer.training.teachers import teachers_of
-from fer.weights import load_net, save_weights
+from fer.weights import load_net, read_weights, save_weights
 from tests.conftest import ARCHITECTURE
 from tests.data import write_class_folders
 from tests.runs import configure, run, tiny, without_figures
@@ -125,9 +125,25 @@ def test_a_taught_training_tells_its_teachers_and_resumes(file, tmp_path, monkey
 
 
 def test_a_damaged_teacher_is_told(tmp_path):
-    file = write_net(tmp_path / "a.safetensors", scale=1e9)
-    with pytest.raises((Diverged, UserError), match=r"a\.safetensors"):
+    file = write_net(tmp_path / "a.safetensors", scale=1e9)  # half precision has no such numbers
+    with pytest.raises(UserError, match=r"^teacher=.*a\.safetensors: "):
         taught(f"teacher={file}")
+    state, header = read_weights(write_net(tmp_path / "b.safetensors"))
+    save_weights(
+        tmp_path / "b.safetensors", state | {"stem.1.weight": torch.full_like(state["stem.1.weight"], 3e38)}, header
+    )
+    with pytest.raises(Diverged, match=r"^teacher=.*b\.safetensors: an answer is not finite"):
+        taught(f"teacher={tmp_path / 'b.safetensors'}")
+
+
+def test_the_jobs_of_a_sweep_ask_a_teacher_once(file, capsys):
+    words = ("dataset.seed=3", f"teacher={file}")
+    first, second = (taught(*words, f"seed={seed}", f"teacher_share={share}")[0] for seed, share in ((1, 0.5), (2, 1)))
+    assert capsys.readouterr().out.count("asking") == 1
+    assert not np.array_equal(first.targets, second.targets)
+    write_net(file, seed=9)
+    assert not np.array_equal(taught(*words, "teacher_share=1")[0].targets, second.targets)
+    assert capsys.readouterr().out.count("asking") == 1
 
 
 MISTAKES = {

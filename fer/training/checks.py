@@ -13,10 +13,10 @@ from fer.config.dotted import leaves
 from fer.config.jobs import Job, differences
 from fer.config.settings_file import completed, read_settings
 from fer.counting import counted
-from fer.emotions import class_names
 from fer.errors import UserError, printable
 from fer.extras import require
 from fer.run_folder import LAST, NET, RESULTS, SETTINGS, STUDY, SWEEP, AtWork, is_at_work
+from fer.schema import classes_of
 
 MAY_DIFFER = (  # none of them changes what is trained; that the data is the same, FaceData tells by its content
     *("resume", "workers", "test", "not_sure_accuracy", "tta", "groups", "export", "sweep.trials", "dataset.root"),
@@ -69,16 +69,11 @@ def _check_files(job: Job) -> Iterator[str]:
         from fer.training.teachers import require_teachers
 
         try:
-            require_teachers(teacher, _classes_of(dataset) if dataset else None)
+            require_teachers(teacher, classes_of(dataset) if dataset else None)
         except UserError as error:
             yield str(error)
     if (groups := job.part("groups")) and not groups.is_file():
         yield f"groups={groups}: expected a CSV file, but there is no such file"
-
-
-def _classes_of(dataset: Any) -> tuple[str, ...] | None:
-    """Return the classes of a dataset, unless only its files tell them."""
-    return class_names(dataset.classes) if isinstance(dataset.classes, int) else None
 
 
 def _check_net(job: Job) -> Iterator[str]:

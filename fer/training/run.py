@@ -21,7 +21,6 @@ from fer.data.datamodule import FaceData, gray_statistics
 from fer.data.folds import hold_out
 from fer.data.readers import read
 from fer.data.table import Split, Table
-from fer.devices import evaluation_device
 from fer.errors import Terminated, UserError
 from fer.evaluation.console import print_end, print_some, relative_path
 from fer.evaluation.evaluate import draw_evaluation, evaluate
@@ -189,13 +188,17 @@ def make_data(config: TrainConfig, table: Table) -> FaceData:
     )
 
 
-def _taught(config: TrainConfig, table: Table) -> Table:
-    """Return the training faces with the targets by which they are taught, and those of other classes that are, too."""
+def _taught(config: TrainConfig, table: Table) -> Table | None:
+    """Return the training faces with the targets by which they are taught, and those of other classes that are, too.
+
+    None if that is the table's own training split.
+    """
+    if not config.teacher and not config.trains_others:
+        return None
     counts = table.counts()[Split.TRAIN]
     if config.teacher:
         targets = table.targets.copy()
-        device = evaluation_device(config.trainer.accelerator)
-        targets[table.splits == Split.TRAIN] = taught_targets(config, table, device)
+        targets[table.splits == Split.TRAIN] = taught_targets(config, table)
         table = replace(table, targets=targets)
     if config.trains_others:
         table = table.with_others(none_of_these(class_weights(counts, config.loss.weighting)))
