@@ -4,28 +4,15 @@ Pydantic checks a whole configuration at once and reports every mistake with its
 configs, stopping at the first, cannot. Meanings and units stand in the YAML files, next to the defaults.
 """
 
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 
-from fer.architectures import Fraction, Model, Section, Whole
-from fer.emotions import class_names
+from fer.architectures import Fraction, Model, Section
+from fer.data.schema import Dataset, Synthetic, classes_of
 from fer.errors import printable
+from fer.fields import KIND, Count, NotNegative, PathField, Positive, not_empty
 from fer.monitor import monitor_mistake
-from fer.paths import resolve_weights
-
-
-def _not_empty(path: Any) -> Any:
-    if path == "":
-        raise ValueError("expected a path, but got nothing")  # to pathlib it would be the current folder
-    return path
-
-
-def _one_together(shares: tuple[float, ...]) -> tuple[float, ...]:
-    if abs(sum(shares) - 1) > 1e-6:
-        raise ValueError(f"expected shares of train, val and test that make 1, but got {sum(shares):.6g}")
-    return shares
 
 
 def _metric(name: str) -> str:
@@ -40,90 +27,9 @@ def _project(name: str) -> str:
     return name
 
 
-def _with_name(section: Any) -> Any:
-    """Let a section that lacks its name have an empty one: of that, pydantic tells which names there are."""
-    return {"name": ""} | section if isinstance(section, dict) else section
-
-
-KIND = Field(discriminator="name"), BeforeValidator(_with_name)  # of a section that comes in several
-PathField = Annotated[Path, Strict(False), BeforeValidator(_not_empty)]
-ShippedPathField = Annotated[PathField, AfterValidator(resolve_weights)]  # of what may come with the project
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0, lt=2**32)]
-Faces = Annotated[int, Field(ge=12)]
-Shares = Annotated[
-    tuple[Annotated[float, Field(gt=0, lt=1)], ...],
-    Strict(False),
-    Field(min_length=3, max_length=3),
-    AfterValidator(_one_together),
-]
-OfficialSplit = Literal["official", "as_is"]
-OnError = Literal["raise", "skip"]
-Others = Literal["drop", "uniform"]
 Weighting = Literal["none", "balanced", "sqrt", "effective"]
 
 FORBIDDEN = r"/\#?%:"  # in the name of a project, by wandb
-DRAWN = 500_000_000  # pixels of a drawn split: 16 GB while it is drawn, 120,000 faces of 64 pixels
-
-
-class Fer2013(Section):
-    """conf/dataset/fer2013.yaml."""
-
-    name: Literal["fer2013"]
-    labels: ClassVar[str] = "one-hot"
-    root: PathField
-    classes: Annotated[Literal[6, 7], Whole]
-    split: OfficialSplit = "official"
-    on_error: OnError
-    others: Others = "drop"
-
-
-class FerPlus(Section):
-    """conf/dataset/ferplus.yaml."""
-
-    name: Literal["ferplus"]
-    root: PathField
-    classes: Annotated[Literal[6, 7, 8], Whole]
-    labels: Literal["majority", "probability", "soft", "multi"]
-    split: OfficialSplit = "official"
-    on_error: OnError
-    others: Others = "drop"
-
-
-class Folder(Section):
-    """conf/dataset/folder.yaml."""
-
-    name: Literal["folder"]
-    labels: ClassVar[str] = "one-hot"
-    root: PathField
-    classes: Annotated[Literal[6, 7, 8, "own"] | None, Whole]
-    split: Shares | None = None
-    seed: Count = 0
-    on_error: OnError
-    others: Others = "drop"
-
-
-class Synthetic(Section):
-    """conf/dataset/synthetic.yaml."""
-
-    name: Literal["synthetic"]
-    labels: ClassVar[str] = "one-hot"
-    classes: Annotated[Literal[6, 7], Whole]
-    train: Faces
-    val: Faces
-    test: Faces
-    seed: Count
-
-    def require_room(self, side: int) -> None:
-        """Raise a ValueError if a split of faces of `side` pixels takes more memory than people have."""
-        most = DRAWN // side**2
-        for name in ("train", "val", "test"):
-            if (count := getattr(self, name)) > most:
-                raise ValueError(
-                    f"dataset.{name}: expected at most {most} drawn faces of {side} pixels, as more take over 16 GB, "
-                    f"but got {count}"
-                )
 
 
 class Augmentation(Section):
@@ -225,7 +131,7 @@ class MLflow(Section):
     """conf/logger/mlflow.yaml."""
 
     experiment: Annotated[str, AfterValidator(_project)]
-    uri: Annotated[str, BeforeValidator(_not_empty)] | None
+    uri: Annotated[str, BeforeValidator(not_empty)] | None
 
 
 class Loggers(Section):
@@ -246,15 +152,9 @@ class Search(Section):
     space: dict[str, Any]
 
 
-Dataset = Annotated[Fer2013 | FerPlus | Folder | Synthetic, *KIND]
 Loss = Annotated[CrossEntropy | Focal, *KIND]
 Optimizer = Annotated[Sgd | AdamW, *KIND]
 Scheduler = Annotated[Cosine | Plateau, *KIND]
-
-
-def classes_of(dataset: Dataset) -> tuple[str, ...] | None:
-    """Return the names of a dataset's classes, unless only its files tell them."""
-    return class_names(dataset.classes) if isinstance(dataset.classes, int) else None
 
 
 class TrainConfig(Section):

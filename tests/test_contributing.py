@@ -17,13 +17,13 @@ import pytest
 import fer
 from fer.architectures import ARCHITECTURES, Model
 from fer.data.readers import READERS, class_counts
+from fer.data.schema import Dataset, FerPlus, Folder
 from fer.evaluation import card_text
 from fer.faces.detectors import DETECTORS
 from fer.faces.schema import DetectorConfig
 from fer.inference.schema import Explainer, InferConfig
 from fer.models.cam import EXPLAINERS
 from fer.models.factory import NETS
-from fer.schema import Dataset, FerPlus, Folder
 from tests.data import make_faces, write_fer2013_csv, write_image
 from tests.runs import ROOT
 

@@ -16,10 +16,10 @@ from fer.data import cache
 from fer.data.fer2013 import read_fer2013
 from fer.data.layouts import locate as locate_copy
 from fer.data.readers import locate, read
+from fer.data.schema import Fer2013
 from fer.data.table import Split
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
-from fer.schema import Fer2013
 from tests.data import (
     edit_line,
     make_faces,

@@ -10,10 +10,10 @@ from PIL import Image
 from fer.data.image_files import read_image
 from fer.data.image_folder import locate_folder, read_folder
 from fer.data.readers import read
+from fer.data.schema import Folder
 from fer.data.table import Split
 from fer.emotions import EMOTIONS
 from fer.errors import UserError
-from fer.schema import Folder
 from tests.data import write_class_folders, write_image
 
 

@@ -132,7 +132,7 @@ def check(dataset: str, folder: Path) -> str | None:
     """
     from fer.data.official import SIDE
     from fer.data.readers import read
-    from fer.schema import Fer2013, FerPlus
+    from fer.data.schema import Fer2013, FerPlus
 
     print(f"Comparing what is in {folder} with FER2013", flush=True)
     if dataset == "fer2013":

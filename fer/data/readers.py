@@ -7,15 +7,16 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple, get_args
 
+from fer.architectures import Section
 from fer.data.bad_rows import readable
 from fer.data.fer2013 import read_fer2013
 from fer.data.ferplus import locate_ferplus, read_ferplus
 from fer.data.image_folder import locate_folder, read_folder
 from fer.data.layouts import locate as locate_copy
+from fer.data.schema import Dataset, Fer2013, FerPlus, Folder, Synthetic
 from fer.data.synthetic import read_synthetic
 from fer.data.table import Table, require_splits
 from fer.errors import UserError
-from fer.schema import Dataset, Fer2013, FerPlus, Folder, Section, Synthetic
 
 
 class Reader(NamedTuple):

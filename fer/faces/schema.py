@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, Strict
 
+from fer.architectures import Section
+from fer.fields import KIND, NotNegative, ShippedPathField
 from fer.paths import CONF
-from fer.schema import KIND, NotNegative, Section, ShippedPathField
 
 Pixels = Annotated[int, Field(gt=0, le=100_000)]  # no picture that can be opened is wider
 UnitInterval = Annotated[float, Field(ge=0, le=1)]

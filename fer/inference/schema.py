@@ -4,12 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from fer.architectures import Section
 from fer.config.messages import nearest
 from fer.errors import UserError
 from fer.faces.schema import Crop, DetectorConfig, UnitInterval
+from fer.fields import NotNegative, PathField
 from fer.inference.io.input_kind import mode_of
 from fer.paths import CONF
-from fer.schema import NotNegative, PathField, Section
 
 
 class Explainer(Section):

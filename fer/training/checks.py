@@ -13,10 +13,10 @@ from fer.config.dotted import leaves
 from fer.config.jobs import Job, differences
 from fer.config.settings_file import completed, read_settings
 from fer.counting import counted
+from fer.data.schema import classes_of
 from fer.errors import UserError, printable
 from fer.extras import require
 from fer.run_folder import LAST, NET, RESULTS, SETTINGS, STUDY, SWEEP, AtWork, is_at_work
-from fer.schema import classes_of
 
 MAY_DIFFER = (  # none of them changes what is trained; that the data is the same, FaceData tells by its content
     *("resume", "workers", "test", "not_sure_accuracy", "tta", "groups", "export", "sweep.trials", "dataset.root"),

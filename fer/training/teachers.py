@@ -15,6 +15,7 @@ import torch
 
 from fer.counting import counted
 from fer.data.readers import load
+from fer.data.schema import Dataset
 from fer.data.table import Split, Table
 from fer.devices import evaluation_device
 from fer.errors import Diverged, UserError, printable
@@ -23,7 +24,7 @@ from fer.header import Header, read_header
 from fer.paths import resolve_weights
 from fer.progress import progress
 from fer.run_folder import NET
-from fer.schema import Dataset, TrainConfig
+from fer.schema import TrainConfig
 from fer.weights import digest, load_net
 
 ASKED = 1024  # faces between two steps of the bar

@@ -59,9 +59,9 @@ def _read(joined: "Joined", root: Path | None) -> "Table":
     from fer.config.settings_file import read_settings
     from fer.data.official import SIDE
     from fer.data.readers import load
+    from fer.data.schema import Dataset
     from fer.data.table import Split
     from fer.run_folder import SETTINGS
-    from fer.schema import Dataset
 
     first = joined.runs[0]
     section = dict(read_settings(first.folder / SETTINGS)["dataset"]) | ({"root": str(root)} if root else {})
