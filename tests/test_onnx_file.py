@@ -112,7 +112,7 @@ def test_what_is_trained_on_or_evaluated_has_to_be_a_weights_file(train):
 
 
 def test_a_file_that_is_not_there_is_told_with_both_kinds(tmp_path):
-    assert "expected a .safetensors or .onnx file or one of fer2013, ferplus, but there" in refusal(
+    assert "expected a .safetensors or .onnx file or one of fer2013, fer2013-7, ferplus, but there" in refusal(
         tmp_path / "no.onnx"
     )
     assert "it is a folder" in refusal(Path(tmp_path))

@@ -16,6 +16,7 @@ from fer.evaluation.card_text import card_lines
 from fer.evaluation.robustness.section import kept
 from fer.evaluation.study.runs import Predictions, Run
 from fer.models.se_resnet import SEResNet
+from fer.paths import shipped
 from fer.weights import digest, read_weights
 from tests.runs import ROOT
 
@@ -24,7 +25,7 @@ METRICS = {path.parent.name: json.loads(path.read_text()) for path in sorted(RES
 EVALUATIONS = [name for name, found in METRICS.items() if "weights" in found]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REAL = Path(os.environ.get("FER_DATA", "no data"))
-SHIPPED = sorted(path.name for path in (ROOT / "weights").glob("*.safetensors"))
+SHIPPED = [f"{name}.safetensors" for name in shipped()]
 
 
 def shown(found, split, name):
@@ -93,7 +94,7 @@ def test_the_card_s_words_are_those_of_a_new_one(name):
     counts = np.array([row.split("|")[2:-1] for row in matrix.splitlines() if row[2:].startswith(header.classes)], int)
     targets, predicted = np.repeat(np.argwhere(counts >= 0), counts.ravel(), axis=0).T
     run = Run(Path(name), {"dataset.root": str(REAL)}, metrics=found)
-    run.typed = {"tta": "all"} | ({"dataset": name} if name != "fer2013" else {})  # the default
+    run.typed = {"tta": "all"} | ({"dataset": found["dataset"]} if found["dataset"] != "fer2013" else {})  # the default
     run.predictions["test"] = Predictions(np.arange(len(targets)), targets, predicted)
     sentence = card._read_crops(crops, found["weights_sha256"])
     new = kept("\n".join(card_lines(run, weights, header, [], sentence)), weights.with_suffix(".md"), digest(weights))

@@ -92,8 +92,8 @@ def test_shipped_nets_go_by_name_and_by_their_path_from_any_folder(tmp_path, mon
 
 def test_a_name_that_is_no_shipped_net_is_answered_with_those_that_are():
     assert refusal(Path("ferpuls")) == (
-        "weights=ferpuls: expected a .safetensors file or one of fer2013, ferplus, but there is no such file; "
-        "did you mean ferplus?"
+        "weights=ferpuls: expected a .safetensors file or one of fer2013, fer2013-7, ferplus, but there is no such "
+        "file; did you mean ferplus?"
     )
 
 
