@@ -97,6 +97,20 @@ def test_a_whole_report(tmp_path, make):
     assert not [*tmp_path.rglob("*.partial"), *tmp_path.rglob("*.lock")]
 
 
+def test_a_part_of_test_is_not_compared_where_runs_have_different_faces_of_it(tmp_path, make, without_figures):
+    sweep(tmp_path, {"none": 0.6, "mid": 0.8}, seeds=(1, 2))
+    for place in tmp_path.glob("*/metrics.json"):
+        found = json.loads(place.read_text())
+        parts = {"test_unseen": 50 if "none" in str(place) else 47, "test_crowd": 40}
+        figures = {f"{part}/{key}": value for part, n in parts.items() for key, value in (("accuracy", 0.5), ("n", n))}
+        place.write_text(json.dumps(found | figures))
+    text = make(tmp_path)[1]
+    assert "| test, crowd accuracy |" in text and "test, unseen accuracy" not in text
+    assert "No figures of `test_unseen`: the runs have 47 and 50 faces of it." in text
+    columns = summary(tmp_path)[0].keys()
+    assert "test_crowd/accuracy_mean" in columns and not [name for name in columns if "unseen" in name]
+
+
 @pytest.mark.parametrize(("kind", "begins"), [pytest.param("svg", b"<?xml", marks=pytest.mark.slow), ("pdf", b"%PDF")])
 def test_figures_can_be_drawn_for_print(tmp_path, make, kind, begins):
     sweep(tmp_path, {"none": 0.6, "mid": 0.8}, seeds=(1, 2, 3), spread=0.01)

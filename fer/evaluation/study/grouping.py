@@ -6,6 +6,7 @@ others, first those that were typed. Settings are compared only on the same imag
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,19 @@ class Task:
         return next(iter(first.keys)) if first.is_option else "setting"
 
     def keys(self, name: str) -> list[str]:
-        """Return the keys of metrics.json that a run has below a name ("test/recall/"), in order."""
-        return list(dict.fromkeys(key for run in self.runs for key in run.metrics if key.startswith(name)))
+        """Return the keys of metrics.json below a name ("test/recall/"), in order; none of uneven parts."""
+        keys = dict.fromkeys(key for run in self.runs for key in run.metrics if key.startswith(name))
+        return [key for key in keys if key.partition("/")[0] not in self.uneven]
+
+    @cached_property
+    def uneven(self) -> dict[str, list[float]]:
+        """The parts of test ("test_unseen") of which runs have different faces, and how many: they cannot be compared.
+
+        What a part leaves out may be decided otherwise by another version of this package.
+        """
+        keys = {key for run in self.runs for key in run.metrics if key.startswith("test_") and key.endswith("/n")}
+        counts = {key.removesuffix("/n"): {run.figure(key) for run in self.runs if key in run.metrics} for key in keys}
+        return {part: sorted(found) for part, found in sorted(counts.items()) if len(found) > 1}
 
     def find(self, label: str) -> Setting | None:
         """Return the setting of a label, or of its short name."""

@@ -116,6 +116,8 @@ def _notes(ranking: Ranking) -> list[str]:
         found = list(dict.fromkeys(_describe(run.metrics[key]) for run in task.runs if key in run.metrics))
         if len(found) > 1:
             notes.append(f"The runs differ in {key} ({'; '.join(map(plain, found))}).")
+    for part, counts in task.uneven.items():
+        notes.append(f"No figures of {code(part)}: the runs have {listed([f'{n:,.0f}' for n in counts])} faces of it.")
     for row in rows:
         tested = row.figures["test/accuracy"].n if "test/accuracy" in row.figures else 0
         if ranking.split == "test" and tested < len(row.setting.runs):
