@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from omegaconf import OmegaConf
 
 from fer.emotions import class_names
 from fer.evaluation import card, card_text
+from fer.evaluation.slices import SLICES
+from fer.evaluation.study.runs import Run
 from fer.weights import digest
 from tests.runs import configure, run, without_figures
 
@@ -67,6 +70,15 @@ def test_the_card_says_what_the_evaluation_found(runs, tmp_path):
     assert f"python train.py fit=false weights={found['weights']} tta=flip\n" in text  # drawn faces have no folder
     assert "trained from scratch.\n" in text
     assert not re.search(r"\bnan\b|None", text)
+
+
+def test_seeds_are_not_averaged_over_different_faces():
+    figures = [{"seed": 1, "test_unseen/n": 50}, {"seed": 2, "test_unseen/n": 47}]
+    runs = [
+        Run(Path(), metrics=own | {"test/accuracy": 0.5, "test/n": 60, "test_unseen/accuracy": 0.5}) for own in figures
+    ]
+    text = "\n".join(card_text._over_seeds(runs))
+    assert "| test |" in text and SLICES["test_unseen"] not in text
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from fer.evaluation.confusion import confusion, rates
 from fer.evaluation.markdown import accuracy_missed, answers_left, code, listed, others_told, per_cent, spread, table
 from fer.evaluation.slices import SLICES
 from fer.evaluation.statistics import estimate
-from fer.evaluation.study.runs import Run
+from fer.evaluation.study.runs import Run, uneven
 from fer.paths import exported
 from fer.terms import FOR, LAW, NO_ADVICE, NOT_FOR, licence_of, source_of
 from fer.weights import Header, digest, load_net
@@ -184,7 +184,8 @@ def _over_seeds(runs: Sequence[Run]) -> Iterator[str]:
     if len(runs) < 2:
         yield from ("One seed: how much another seed would change was not measured.", "")
         return
-    names = {f"{split}/accuracy": words for split, words in SPLITS.items()}
+    left_out = uneven(runs)
+    names = {f"{split}/accuracy": words for split, words in SPLITS.items() if split not in left_out}
     rows = [
         (words, *(per_cent(run.figure(key)) for run in runs), spread(estimate([run.figure(key) for run in runs])))
         for key, words in names.items()

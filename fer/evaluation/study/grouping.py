@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fer.evaluation.study.run_reader import natural, read_run
-from fer.evaluation.study.runs import Run
+from fer.evaluation.study.runs import Run, uneven
 from fer.run_folder import RESULTS
 
 # The seed, and what changes nothing in what is trained.
@@ -77,13 +77,8 @@ class Task:
 
     @cached_property
     def uneven(self) -> dict[str, list[float]]:
-        """The parts of test ("test_unseen") of which runs have different faces, and how many: they cannot be compared.
-
-        What a part leaves out may be decided otherwise by another version of this package.
-        """
-        keys = {key for run in self.runs for key in run.metrics if key.startswith("test_") and key.endswith("/n")}
-        counts = {key.removesuffix("/n"): {run.figure(key) for run in self.runs if key in run.metrics} for key in keys}
-        return {part: sorted(found) for part, found in sorted(counts.items()) if len(found) > 1}
+        """The parts of test that cannot be compared, and how many faces runs have of them."""
+        return uneven(self.runs)
 
     def find(self, label: str) -> Setting | None:
         """Return the setting of a label, or of its short name."""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -92,6 +93,16 @@ class Run:
     def dataset(self) -> str:
         """What it was evaluated on."""
         return str(self.metrics.get("dataset", self.config.get("dataset.name", "unknown dataset")))
+
+
+def uneven(runs: Sequence[Run]) -> dict[str, list[float]]:
+    """Return the parts of test ("test_unseen") of which runs have different faces, and how many: nothing to compare.
+
+    What a part leaves out may be decided otherwise by another version of this package.
+    """
+    keys = {key for run in runs for key in run.metrics if key.startswith("test_") and key.endswith("/n")}
+    counts = {key.removesuffix("/n"): {run.figure(key) for run in runs if key in run.metrics} for key in keys}
+    return {part: sorted(found) for part, found in sorted(counts.items()) if len(found) > 1}
 
 
 def _format_value(value: Any, null: str = WITHOUT) -> str:
